@@ -1,0 +1,38 @@
+/*
+ * child.h - a helper program (crun) run to its end without blocking the loop: spawned in a session of its own,
+ * its exit seen through a pidfd, its stderr kept in part for the error message, killed when it overruns.
+ */
+#ifndef GATEWAY_CHILD_H
+#define GATEWAY_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "mem.h"
+
+struct event_base;
+struct child;
+
+struct child_spec {
+    const char *const *argv; /* argv[0] is looked up in PATH; NULL-terminated */
+    const char *const *env;  /* whole environment, NULL-terminated; NULL = inherit */
+    int stdin_fd;            /* becomes its stdin, borrowed; -1 = /dev/null */
+    int output_fd;           /* becomes its stdout and stderr, borrowed; -1 = stdout to /dev/null, stderr kept */
+    unsigned timeout_ms;     /* then SIGKILL */
+};
+
+/* ok: it exited with 0.  why: one sentence with exit status or signal and the last line of stderr; "" if ok. */
+typedef void child_done_fn(void *owner, bool ok, const char *why);
+
+/*
+ * Never calls `done` before it returns; afterwards exactly once, unless child_cancel comes first.  The
+ * child frees itself after `done`.  NULL with *err filled when it cannot be spawned.
+ */
+struct child *child_spawn(struct event_base *, const struct child_spec *, child_done_fn *done,
+                          void *owner, struct err *) must_check;
+
+/* `done` will not be called; the process runs on to its end or timeout and is reaped. */
+void child_cancel(struct child *);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * config.h - the settings: one table of keys says name, type, bounds, default, whether SIGHUP may change
+ * it, and its help text.  A value comes from, in rising order of precedence: the default, the
+ * configuration file, the environment (TCI_NAME), the command line (--name).
+ */
+#ifndef GATEWAY_CONFIG_H
+#define GATEWAY_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "err.h"
+#include "log.h"
+#include "mem.h"
+
+struct config {
+    char *auth_token;           /* "" = made once and kept in state_dir */
+    char *config_file;          /* "" = none; --config only */
+    char *cors_origin;          /* "" = no CORS, "*" or one origin */
+    double exec_timeout;        /* seconds */
+    char *kernel;               /* kernelspec name */
+    char *listen;               /* address:port, [v6]:port */
+    enum log_format log_format;
+    enum log_level log_level;
+    size_t max_code_bytes;
+    size_t max_output_bytes;    /* of one execution */
+    unsigned max_total_workers;
+    unsigned min_idle_workers;
+    double orphan_timeout;      /* seconds a worker lives on without a gateway */
+    unsigned queue_limit;       /* executions of one session, waiting and running */
+    char *runtime;              /* "crun" */
+    char *state_dir;            /* absolute path */
+    char *tls_cert, *tls_key;   /* PEM files, both or none */
+    double worker_cpu;          /* cores */
+    unsigned worker_disk_mb;
+    double worker_idle_timeout; /* seconds */
+    unsigned worker_memory_mb;
+    unsigned worker_pids;
+    /* command line only */
+    bool help, version, remove_containers;
+};
+
+/*
+ * Fills *cfg from defaults, file, environment and argv; on failure *cfg is cleared and the error names
+ * the setting (err->field), its value (never a token's), where it came from and what is allowed.  An
+ * unknown option, an unknown key in the file and an unknown TCI_ variable in the environment are errors.
+ */
+int config_load(struct config *, int argc, char *const argv[], struct err *) must_check;
+
+/*
+ * For SIGHUP: loads anew and takes over what may change; *changed gets the number of settings that did.
+ * A setting that differs but may not change is logged as a warning and keeps its value.  On failure
+ * nothing has changed.
+ */
+int config_reload(struct config *, int argc, char *const argv[], unsigned *changed,
+                  struct err *) must_check;
+
+void config_clear(struct config *); /* idempotent */
+
+/* --help: usage, then a line for each setting, sorted, with default and help text. */
+void config_print_help(FILE *);
+
+/* The README's settings table in Markdown, between its marks; `--help-markdown` prints it. */
+void config_print_markdown(FILE *);
+
+#endif

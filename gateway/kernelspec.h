@@ -1,0 +1,38 @@
+/*
+ * kernelspec.h - a kernel.json as Jupyter defines it (jupyter-client, "Kernel specs"), found by name in
+ * our kernelspecs/ directory and then in Jupyter's system directories.
+ */
+#ifndef GATEWAY_KERNELSPEC_H
+#define GATEWAY_KERNELSPEC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "err.h"
+#include "mem.h"
+
+struct kernelspec {
+    char *name;             /* directory name, [A-Za-z0-9._-]+ */
+    char *dir;              /* the directory on the host, absolute */
+    json_t *argv;           /* array of strings; {resource_dir} is already the path inside the container
+                               (TCI_PATH_KERNELSPEC), {connection_file} is left for the worker */
+    json_t *env;            /* object of strings, maybe empty; ${NAME} is not expanded */
+    char *display_name;
+    char *language;
+    bool interrupt_message; /* interrupt_mode is "message": interrupt_request on control, no signal */
+    json_t *prepare;        /* metadata.tci.prepare: argv of a program run once on the host before the first
+                               worker, {resource_dir} = dir, {skel_dir} left in place; NULL if absent */
+    json_t *warmup;         /* metadata.tci.warmup: array of code strings run silently before a worker counts
+                               as warm; NULL if absent */
+};
+
+/*
+ * Looks for dir/name/kernel.json in own_dir (may be NULL), /usr/local/share/jupyter/kernels and
+ * /usr/share/jupyter/kernels, in this order.  On failure *ks is cleared and the error says which
+ * directories were searched, or which key of which file is wrong.  Reads files: for start-up only.
+ */
+int kernelspec_find(const char *own_dir, const char *name, struct kernelspec *ks,
+                    struct err *) must_check;
+void kernelspec_clear(struct kernelspec *); /* idempotent */
+
+#endif

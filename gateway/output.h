@@ -1,0 +1,52 @@
+/*
+ * output.h - collects what one execution shows and makes the answer of POST /execute from it.
+ * Pure: no sockets, no event loop.
+ *
+ * Text is every stream text and the text/plain of execute_result, concatenated in order of arrival;
+ * after an exception the plain traceback (no ANSI codes) follows.  Images are the image/png of
+ * display_data and execute_result, in order; update_display_data replaces the image of the same
+ * display_id in its place; displays without a PNG are kept as their text/plain.  clear_output forgets all that came
+ * before (with wait=true: once the next output comes).
+ */
+#ifndef GATEWAY_OUTPUT_H
+#define GATEWAY_OUTPUT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct output;
+
+/* max_bytes bounds text and images together; what would exceed it is dropped and marks truncation. */
+struct output *output_new(size_t max_bytes);
+void output_free(struct output *); /* accepts NULL */
+
+/*
+ * One iopub message: stream, execute_result, display_data, update_display_data, clear_output, error.
+ * Other types and contents of an unexpected shape are ignored.  content is borrowed.
+ */
+void output_message(struct output *, const char *msg_type, const json_t *content);
+
+/*
+ * Raw bytes from file descriptor 1 or 2 of the kernel's processes.  UTF-8 split over two calls is put
+ * together (each descriptor by itself); invalid bytes become U+FFFD.
+ */
+void output_raw(struct output *, int fd, const void *data, size_t len);
+
+/* The worker has dropped output. */
+void output_mark_truncated(struct output *);
+bool output_is_truncated(const struct output *);
+size_t output_bytes(const struct output *); /* bytes taken in so far, dropped ones included */
+
+/* An error to report that came with the reply and not on iopub; ignored if one is there already. */
+void output_set_error(struct output *, const json_t *reply_content);
+
+/*
+ * A new object: {"result_text": string|null, "result_base64": string|null (the last image),
+ * "images": [{"type":"image/png","data":base64}], "displays": [string], "truncated": bool,
+ * "error": null|{"ename","evalue","traceback":[string]}}.  Line breaks inside base64 are removed; an image that is not base64 is
+ * dropped.
+ */
+json_t *output_take(struct output *);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * runtime.h - containers: start, watch, kill, remove, and find again after a restart.
+ *
+ * A container's life as its owner sees it:
+ *
+ *   container_start ──▶ on_started ──▶ on_exited ──▶ on_removed      (died by itself: the owner
+ *          │                 │              ▲                         calls container_destroy
+ *          │                 └──destroy─────┘                         after on_exited)
+ *          └──▶ on_start_failed ──(destroy)──▶ on_removed
+ *
+ * container_destroy may be called in any state, any number of times; on_removed then comes exactly once,
+ * when process, cgroup, mounts and directories are gone, and is the last callback: the container is freed after it.
+ * No callback comes before the call that caused it has returned.
+ *
+ * Drivers (crun now; docker, kubernetes later) stand behind struct runtime_driver.
+ */
+#ifndef GATEWAY_RUNTIME_H
+#define GATEWAY_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "mem.h"
+
+struct config;
+struct event_base;
+struct kernelspec;
+struct runtime;
+struct container;
+
+/* Everything that says what a container is; borrowed for the call. */
+struct container_spec {
+    const char *id;       /* [a-z0-9]{1,32}, unique in the state directory */
+    unsigned slot;        /* index of its host uid range, unique among live containers */
+    const char *boot;     /* the boot record (worker/protocol.h) for the worker's stdin */
+    size_t boot_len;      /* at most 4096 */
+    double cpu;           /* cores */
+    unsigned memory_mb;
+    unsigned disk_mb;     /* size of /workspace; /tmp and the home are a quarter each, at least 16 */
+    unsigned pids;
+    const char *kernelspec_dir; /* host directory mounted read-only on TCI_PATH_KERNELSPEC */
+    const char *skel_dir;       /* host directory mounted read-only on TCI_PATH_SKEL */
+};
+
+/* How a container's init ended, as far as can be known. */
+struct container_exit {
+    bool known;  /* code and signal are meaningful: init was our child */
+    int code;    /* exit code, when signal is 0 */
+    int signal;
+    bool oom;    /* the kernel killed a process of this container for memory */
+};
+
+/* Calls to the owner.  Any of them may call container_destroy. */
+struct container_ops {
+    void (*on_started)(void *owner, pid_t init);         /* host pid of init */
+    void (*on_start_failed)(void *owner, const struct err *);
+    void (*on_exited)(void *owner, const struct container_exit *);
+    void (*on_removed)(void *owner);
+};
+
+/*
+ * Sets up the driver named by config->runtime: checks that its program is there and that the host can
+ * do it, makes the synthesised root directory under config->state_dir, enters a mount namespace of its own where a
+ * hybrid cgroup host needs it.  link_dir is the host directory that holds the link's socket; worker_path the tci-worker
+ * binary.  Blocks; for start-up.  The strings are copied, config is borrowed and must outlive it.
+ */
+struct runtime *runtime_new(struct event_base *, const struct config *, const char *worker_path,
+                            const char *link_dir, struct err *) must_check;
+void runtime_free(struct runtime *); /* accepts NULL; leaves containers alone */
+
+struct container *container_start(struct runtime *, const struct container_spec *,
+                                  const struct container_ops *, void *owner, struct err *) must_check;
+
+/*
+ * Takes over a container that an earlier gateway left, as if started: on_started has happened, its init
+ * is watched.  Fails when its init is not the process `init` that started at `start_ticks` any more.
+ */
+struct container *container_adopt(struct runtime *, const char *id, pid_t init,
+                                  unsigned long long start_ticks, const struct container_ops *,
+                                  void *owner, struct err *) must_check;
+
+void container_destroy(struct container *); /* accepts NULL */
+
+/* Whether the kernel has killed a process of it for memory since it started.  Reads one cgroup file. */
+bool container_was_oom(const struct container *);
+
+/* Field 22 of /proc/pid/stat: tells a process from a later one with the same pid.  0 if there is none. */
+unsigned long long runtime_start_ticks(pid_t);
+
+/*
+ * The ids of all containers and container directories of this state directory, NULL-terminated; free each and the array.
+ * Blocks; for start-up.
+ */
+char **runtime_list(struct runtime *);
+
+/* Removes a container that nobody owns, whatever is left of it.  Blocks; for start-up and --remove-containers. */
+int runtime_remove(struct runtime *, const char *id, struct err *) must_check;
+
+#endif

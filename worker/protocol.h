@@ -1,0 +1,103 @@
+/*
+ * protocol.h - what the gateway and the worker must agree on: the link's verbs, the boot record,
+ * paths inside the container, exit codes.  Included by both programs; contains no code.
+ *
+ * THE LINK.  The gateway binds one ZeroMQ ROUTER socket.  Each worker connects one DEALER whose
+ * routing id is the secret the gateway drew for it.  A message is
+ *
+ *     verb (1 byte) | the verb's own frames ...
+ *
+ * as the DEALER sees it; the ROUTER sees the routing id in front.  A message whose frames do not fit
+ * its verb is dropped and counted by the gateway, and ends the worker when the gateway sent it.
+ *
+ *   from the worker
+ *     'H' HELLO      json                  after every (re)connection, before anything else
+ *                                          {"protocol":1, "state":"new"|"running"}
+ *                                          "new": wants CONFIG; "running": has a kernel
+ *     'S' STARTED    -                     the kernel process runs and the channels are connected
+ *     'R' RELAY      channel, jupyter...   a message of the kernel, frames untouched
+ *     'O' OUTPUT     fd, bytes             raw bytes that the kernel's processes wrote to fd '1' or '2'
+ *     'T' TRUNCATED  -                     the execution's output limit was reached; what follows until
+ *                                          the next EXECUTE is dropped (status messages still pass)
+ *     'X' EXITED     json                  the kernel is gone: {"exit":N} or {"signal":N}
+ *                                          or {"reason":"..."} where the worker gave up on it
+ *
+ *   from the gateway
+ *     'C' CONFIG     json                  answer to HELLO "new", see below
+ *     'E' EXECUTE    limits, jupyter...    resets the output counters, then goes to the shell channel
+ *     'R' RELAY      channel, jupyter...   goes to that channel
+ *     'I' INTERRUPT  -                     SIGINT to the kernel's process
+ *     'Q' QUIT       -                     kill the kernel and exit
+ *
+ * "jupyter..." is what the Jupyter messaging protocol 5.3 calls the wire message, from the delimiter
+ * on: <IDS|MSG>, signature, header, parent_header, metadata, content, buffers.  Routing prefixes and
+ * iopub topics before the delimiter are removed by the worker.
+ *
+ * "limits" is 12 bytes, big-endian: u64 output bytes, u32 output messages.  Every OUTPUT and every
+ * iopub RELAY but "status" counts, with the sum of its frames.
+ *
+ * Order: the worker reads the kernel's pipes dry before it relays a message of shell or iopub, so that
+ * bytes written before a cell ended reach the gateway before the cell's reply and its idle status.
+ */
+#ifndef TCI_PROTOCOL_H
+#define TCI_PROTOCOL_H
+
+#define TCI_PROTOCOL_VERSION 1
+
+enum tci_verb {
+    TCI_HELLO = 'H',
+    TCI_STARTED = 'S',
+    TCI_RELAY = 'R',
+    TCI_OUTPUT = 'O',
+    TCI_TRUNCATED = 'T',
+    TCI_EXITED = 'X',
+    TCI_CONFIG = 'C',
+    TCI_EXECUTE = 'E',
+    TCI_INTERRUPT = 'I',
+    TCI_QUIT = 'Q',
+};
+
+enum tci_channel {
+    TCI_SHELL = 's',
+    TCI_IOPUB = 'i',
+    TCI_CONTROL = 'c',
+    TCI_STDIN = 'n',
+};
+
+#define TCI_LIMITS_SIZE 12 /* bytes of EXECUTE's limits frame */
+#define TCI_MAX_FRAMES 32  /* frames of one message, both directions; more is a protocol error */
+
+/*
+ * The boot record: one JSON object on the worker's standard input, then end of file.
+ *   {"endpoint": "ipc:///run/tci/link/gateway.sock", "routing_id": "<hex>", "orphan_timeout": seconds}
+ * The routing id is used as the ASCII hex string.  After orphan_timeout without a link the worker exits.
+ *
+ * CONFIG, the one JSON object that says what to run:
+ *   {"argv": ["...", ...],           {connection_file} is replaced in each element
+ *    "env": {"NAME": "value", ...},  the whole environment of the kernel
+ *    "cwd": "/workspace",
+ *    "uid": 1000, "gid": 1000,
+ *    "key": "...",                   HMAC key for the connection file
+ *    "kernel_name": "python3"}
+ */
+
+/* Paths inside the container; the runtime makes them (gateway/ocispec.c). */
+#define TCI_PATH_WORKER "/tci-worker"            /* this program */
+#define TCI_PATH_LINK_DIR "/run/tci/link"        /* the link's directory, under a 0700 directory */
+#define TCI_PATH_LINK_SOCKET "gateway.sock"      /* the link's name in it */
+#define TCI_PATH_KERNEL_DIR "/run/kernel"        /* tmpfs of the sandbox user: connection file, sockets */
+#define TCI_PATH_KERNELSPEC "/kernelspec"        /* the kernelspec's directory, read-only */
+#define TCI_PATH_SKEL "/etc/skel"                /* copied into the home before the kernel starts */
+#define TCI_PATH_HOME "/home/sandbox"            /* tmpfs of the sandbox user */
+#define TCI_PATH_WORKSPACE "/workspace"          /* tmpfs of the sandbox user, the kernel's cwd */
+
+/* Exit codes of tci-worker. */
+enum tci_exit {
+    TCI_EXIT_OK = 0,        /* told to quit, or the kernel is gone and the gateway knows */
+    TCI_EXIT_BOOT = 64,     /* the boot record or CONFIG was unusable */
+    TCI_EXIT_SYSTEM = 65,   /* a system call failed */
+    TCI_EXIT_ORPHANED = 66, /* no gateway for orphan_timeout seconds */
+    TCI_EXIT_PROTOCOL = 67, /* the gateway sent something that is not the protocol */
+};
+
+#endif
