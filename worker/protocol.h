@@ -65,6 +65,7 @@ enum tci_channel {
 };
 
 #define TCI_LIMITS_SIZE 12 /* bytes of EXECUTE's limits frame */
+#define TCI_MAX_OUTPUT_MESSAGES 20000 /* the gateway's u32 in EXECUTE: one execution's messages */
 #define TCI_MAX_FRAMES 32  /* frames of one message, both directions; more is a protocol error */
 
 /*

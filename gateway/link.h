@@ -1,0 +1,45 @@
+/*
+ * link.h - the one ROUTER socket that every worker dials, as a libevent source (worker/protocol.h has the
+ * verbs).  A worker is known by its routing id, a secret drawn for it; whoever connects with another is
+ * not heard.
+ */
+#ifndef GATEWAY_LINK_H
+#define GATEWAY_LINK_H
+
+#include <stddef.h>
+
+#include "err.h"
+#include "mem.h"
+#include "wire.h"
+
+struct event_base;
+struct link;
+struct link_peer;
+
+/*
+ * One message of a peer: verb and the frames behind it, borrowed for the call.  The callee may free any
+ * peer, its own included.
+ */
+typedef void link_message_fn(void *owner, char verb, const struct wire_frame *, size_t n);
+
+/*
+ * Binds ipc://dir/TCI_PATH_LINK_SOCKET.  The directory is made if need be, 0711, the socket 0666: what keeps
+ * others from it is the mode of the directory above and, in a container, the 0700 mount point.  A frame
+ * longer than max_frame ends the connection it came on.
+ */
+struct link *link_new(struct event_base *, const char *dir, size_t max_frame,
+                      struct err *) must_check;
+void link_free(struct link *); /* accepts NULL; all peers must be gone */
+
+/* Hears the peer with that routing id from now on.  Copies the id; owner must outlive the peer. */
+struct link_peer *link_peer_new(struct link *, const char *routing_id, link_message_fn *, void *owner);
+void link_peer_free(struct link_peer *); /* accepts NULL */
+
+/*
+ * Sends verb and frames (copied).  Never blocks: -1 with ERR_PEER when the peer is not connected or does
+ * not read.
+ */
+int link_send(struct link_peer *, char verb, const struct wire_frame *, size_t n,
+              struct err *) must_check;
+
+#endif
