@@ -8,12 +8,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "err.h"
 #include "log.h"
 #include "mem.h"
 
+/* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
 struct config {
     char *auth_token;           /* "" = made once and kept in state_dir */
     char *config_file;          /* "" = none; --config only */
@@ -30,21 +32,22 @@ struct config {
     double orphan_timeout;      /* seconds a worker lives on without a gateway */
     unsigned queue_limit;       /* executions of one session, waiting and running */
     char *runtime;              /* "crun" */
-    char *state_dir;            /* absolute path */
-    char *tls_cert, *tls_key;   /* PEM files, both or none */
+    char *state_dir;            /* absolute path, no slash at its end */
+    char *tls_cert, *tls_key;   /* PEM files, absolute, both or none */
     double worker_cpu;          /* cores */
     unsigned worker_disk_mb;
     double worker_idle_timeout; /* seconds */
     unsigned worker_memory_mb;
     unsigned worker_pids;
     /* command line only */
-    bool help, version, remove_containers;
+    bool help, help_markdown, version, remove_containers;
 };
 
 /*
  * Fills *cfg from defaults, file, environment and argv; on failure *cfg is cleared and the error names
  * the setting (err->field), its value (never a token's), where it came from and what is allowed.  An
  * unknown option, an unknown key in the file and an unknown TCI_ variable in the environment are errors.
+ * With one of help, help_markdown and version on the command line nothing else is looked at.
  */
 int config_load(struct config *, int argc, char *const argv[], struct err *) must_check;
 
@@ -58,10 +61,16 @@ int config_reload(struct config *, int argc, char *const argv[], unsigned *chang
 
 void config_clear(struct config *); /* idempotent */
 
+/*
+ * Takes config->listen apart: the host without brackets, and the port (0 = any).  -1 when it is not
+ * host:port or does not fit; what config_load accepted always fits 256 bytes.
+ */
+int config_listen_split(const char *listen, char *host, size_t size, uint16_t *port) must_check;
+
 /* --help: usage, then a line for each setting, sorted, with default and help text. */
 void config_print_help(FILE *);
 
-/* The README's settings table in Markdown, between its marks; `--help-markdown` prints it. */
+/* --help-markdown: the table that README.md has between `<!-- settings -->` and `<!-- /settings -->`. */
 void config_print_markdown(FILE *);
 
 #endif
