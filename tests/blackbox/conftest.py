@@ -1,0 +1,104 @@
+"""conftest.py - fixtures of the black-box suites: a shared gateway, gateways with settings of one's own, users.
+
+    gateway        the session's shared gateway: 2 warm workers, 12 at most, 30 s for an execution
+    make_gateway   make_gateway(**settings) starts one of its own; it is finished at the end of the test
+    user           a fresh user id, released on the shared gateway at the end
+    users          users() makes more of them
+"""
+import signal
+import uuid
+
+import pytest
+
+import harness
+
+
+def pytest_sessionstart(session):
+    signal.signal(signal.SIGTERM, _interrupt)  # so that fixtures clean up
+    harness.sweep_stale()
+
+
+def _interrupt(signum, frame):
+    raise KeyboardInterrupt
+
+
+def pytest_sessionfinish(session):
+    for left in list(harness.Gateway.registry):
+        left.destroy()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for gateway in harness.Gateway.registry:
+            tail = "\n".join(gateway.log().splitlines()[-80:])
+            report.sections.append((f"gateway log of {gateway.name}", tail))
+
+
+@pytest.fixture(scope="session")
+def _shared():
+    gateway = harness.Gateway(min_idle_workers=2, max_total_workers=12, exec_timeout=30, log_level="debug")
+    try:
+        gateway.start()
+        yield gateway
+        assert gateway.alive(), f"the gateway has ended\n{gateway.log()[-4000:]}"
+        gateway.finish()
+    finally:
+        gateway.destroy()
+
+
+@pytest.fixture
+def gateway(_shared):
+    """The shared gateway; fails the test after which it is no longer there."""
+    assert _shared.alive(), f"the shared gateway has ended\n{_shared.log()[-4000:]}"
+    yield _shared
+    assert _shared.alive(), f"the gateway has ended\n{_shared.log()[-4000:]}"
+    assert _shared.client.get("/healthz").status_code == 200
+
+
+def _factory():
+    made = []
+
+    def make(start=True, ready=True, **settings):
+        one = harness.Gateway(**settings)
+        made.append(one)
+        return one.start(ready) if start else one
+
+    yield make
+    problems = []
+    for one in made:
+        try:
+            one.finish()
+        except Exception as e:  # the others are to be finished all the same
+            problems.append(str(e))
+        finally:
+            one.destroy()
+    assert not problems, "\n".join(problems)
+
+
+make_gateway = pytest.fixture(_factory)
+make_module_gateway = pytest.fixture(_factory, scope="module")
+
+
+@pytest.fixture
+def users(request):
+    """users() → a fresh user id; users(gateway) → one that is released on that gateway at the end."""
+    made = []
+
+    def make(on=None):
+        user = "t-" + uuid.uuid4().hex
+        if on is not None:
+            made.append((on, user))
+        return user
+
+    yield make
+    for on, user in made:
+        if on.alive():
+            on.release(user)
+
+
+@pytest.fixture
+def user(gateway, users):
+    return users(gateway)

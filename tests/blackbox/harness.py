@@ -1,0 +1,543 @@
+"""harness.py - starts real gateways with real containers for the black-box suites and looks at them from outside.
+
+Everything here waits on conditions with generous deadlines: the suites must hold on a busy machine, in any
+order, and under the sanitizers.  TCI_TEST_SLACK (a factor, 1 by default) widens the few figures that tests assert.
+"""
+import concurrent.futures
+import contextlib
+import errno
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+import uuid
+
+import httpx
+
+SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BASE_PREFIX = "tci-bb."
+OWNER_FILE = "owner"
+SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
+                   "AddressSanitizer:DEADLYSIGNAL")
+
+
+def build_dir():
+    """The build tree: TCI_BUILD_DIR, else ./build, else build/ in the source tree."""
+    named = os.environ.get("TCI_BUILD_DIR")
+    for path in [named] if named else ["build", os.path.join(SOURCE_DIR, "build"), SOURCE_DIR]:
+        if os.access(os.path.join(path, "gateway", "tci-gateway"), os.X_OK):
+            return os.path.abspath(path)
+    raise FileNotFoundError("no gateway/tci-gateway: build first, or set TCI_BUILD_DIR")
+
+
+def gateway_binary():
+    return os.path.join(build_dir(), "gateway", "tci-gateway")
+
+
+def sanitized():
+    """Whether the gateway under test was built with AddressSanitizer."""
+    with open(gateway_binary(), "rb") as f:
+        return b"__asan_init" in f.read()
+
+
+def slack():
+    """Factor for figures that are asserted: 1 on a quiet machine with a plain build."""
+    return float(os.environ.get("TCI_TEST_SLACK", "1")) * (4 if sanitized() else 1)
+
+
+def eventually(condition, deadline=60.0, what=None, interval=0.02):
+    """Polls until condition() is truthy and returns its value; fails after `deadline` seconds."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise AssertionError(f"not within {deadline:g} s: {what or condition}; last value {value!r}")
+        time.sleep(interval)
+
+
+def read_text(path, default=None):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except OSError:
+        if default is None:
+            raise
+        return default
+
+
+def clean_environment():
+    """This process's environment without anything that would set up a gateway or a proxy."""
+    return {k: v for k, v in os.environ.items()
+            if not k.startswith("TCI_") and not k.lower().endswith("_proxy")}
+
+
+# ---------------------------------------------------------------------------------------------- /proc, from outside
+
+
+def process_exists(pid):
+    return process_state(pid) not in (None, "Z", "X")
+
+
+def process_state(pid):
+    """The letter of /proc/pid/stat, None if there is no such process."""
+    text = read_text(f"/proc/{pid}/stat", "")
+    return text.rpartition(")")[2].split()[0] if text else None
+
+
+def status_field(pid, field):
+    for line in read_text(f"/proc/{pid}/status", "").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return value.strip()
+    return None
+
+
+def rss_kib(pid):
+    return int(status_field(pid, "VmRSS").split()[0])
+
+
+def children_of(pid):
+    found = []
+    for entry in glob.glob("/proc/[0-9]*/stat"):
+        fields = read_text(entry, "").rpartition(")")[2].split()
+        if len(fields) > 1 and int(fields[1]) == pid:
+            found.append(int(entry.split("/")[2]))
+    return found
+
+
+def processes_mounting(name):
+    """Pids of all processes whose mount namespace shows a directory `name` as the root or the point of a mount."""
+    seen, found = {}, []
+    needle = f"/{name}/"
+    for entry in glob.glob("/proc/[0-9]*"):
+        pid = int(entry.rsplit("/", 1)[1])
+        try:
+            namespace = os.readlink(f"{entry}/ns/mnt")
+            if namespace not in seen:
+                seen[namespace] = any(needle in line for line in open(f"{entry}/mountinfo"))
+        except OSError:
+            continue
+        if seen[namespace]:
+            found.append(pid)
+    return found
+
+
+def is_container_init(pid):
+    inner = (status_field(pid, "NSpid") or "").split()
+    return len(inner) > 1 and inner[-1] == "1"
+
+
+def cgroups_of(pid):
+    """Absolute cgroup directories of a process, as the host mounts them; the hierarchies' roots are left out."""
+    mounts = {}
+    for line in read_text("/proc/self/mountinfo").splitlines():
+        left, _, right = line.partition(" - ")
+        fstype, _, options = right.split()[:3]
+        point = left.split()[4]
+        if fstype == "cgroup2":
+            mounts[""] = point
+        elif fstype == "cgroup":
+            for option in options.split(","):
+                mounts[option] = point
+    found = set()
+    for line in read_text(f"/proc/{pid}/cgroup", "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        point = mounts.get(controllers.split(",")[0])
+        if point and path != "/" and not path.startswith("/.."):
+            found.add(point + path)
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------- gateways
+
+
+class Gateway:
+    """One gateway program on one state directory, which it may be started on several times."""
+
+    registry = []  # every gateway of this test run, for the reports and the clean-up
+
+    def __init__(self, env=None, binary=None, **settings):
+        self.base = tempfile.mkdtemp(prefix=BASE_PREFIX, dir="/tmp")
+        os.chmod(self.base, 0o711)  # containers pass through it with host uids of their own
+        self.name = os.path.basename(self.base)
+        with open(os.path.join(self.base, OWNER_FILE), "w") as f:
+            f.write(str(os.getpid()))
+        self.state_dir = settings.pop("state_dir", os.path.join(self.base, "s"))
+        self.log_path = os.path.join(self.base, "stderr")
+        self.binary = binary or gateway_binary()
+        self.env = dict(env or {})
+        self.settings = {"listen": "127.0.0.1:0", "min_idle_workers": 1, "max_total_workers": 12, "exec_timeout": 30}
+        self.settings.update(settings)
+        self.process = None
+        self.url = None
+        self.verify = True       # what httpx is to trust
+        self.client = None
+        self.exit_code = None    # of the last run
+        self.cgroups = set()     # every cgroup that any container of it was seen in
+        self._threads = concurrent.futures.ThreadPoolExecutor(max_workers=64)
+        Gateway.registry.append(self)
+
+    # --- running it
+
+    def command(self, *more):
+        args = [self.binary]
+        for key, value in {"state_dir": self.state_dir, **self.settings}.items():
+            if value is not None:
+                args += ["--" + key.replace("_", "-"), str(value)]
+        return args + list(more)
+
+    def environment(self):
+        env = clean_environment()
+        env["ASAN_OPTIONS"] = f"log_path={self.base}/sanitizer:exitcode=99:detect_leaks=1"
+        env["UBSAN_OPTIONS"] = f"log_path={self.base}/sanitizer:print_stacktrace=1"
+        env.update(self.env)
+        return env
+
+    def start(self, ready=True):
+        """Starts it and waits until it listens, and until the pool is warm unless told otherwise."""
+        assert self.process is None
+        for stale in ("address", "gateway.pid"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.state_dir, stale))
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+        self.exit_code = None
+        self.url = eventually(self._listening, 60, "the gateway writes its address")
+        self.client = self.new_client()
+        if ready:
+            self.wait_ready()
+        return self
+
+    def _listening(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the gateway ended with {self.process.returncode}:\n{self.log()[-4000:]}")
+        if read_text(os.path.join(self.state_dir, "gateway.pid"), "").strip() != str(self.process.pid):
+            return None
+        address = read_text(os.path.join(self.state_dir, "address"), "")
+        return address.strip() if address.endswith("\n") else None
+
+    def wait_ready(self, deadline=180):
+        eventually(self.is_ready, deadline, "the pool is warm (/readyz)")
+        return self
+
+    def is_ready(self):
+        assert self.process.poll() is None, f"the gateway ended with {self.process.returncode}:\n{self.log()[-4000:]}"
+        return self.client.get("/readyz").status_code == 200
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill9(self):
+        self.process.send_signal(signal.SIGKILL)
+        self._ended(self.process.wait(30))
+
+    def stop(self, deadline=120):
+        """SIGTERM, and waits for its end; the exit code is returned."""
+        self.note_cgroups()
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait_end(deadline)
+
+    def wait_end(self, deadline=120):
+        """Waits until it ends, which something else has asked for."""
+        return self._ended(self.process.wait(deadline))
+
+    def _ended(self, code):
+        self.exit_code, self.process = code, None
+        if self.client:
+            self.client.close()
+        return code
+
+    def restart(self, ready=True):
+        """An orderly stop, and a new start on the same state directory."""
+        assert self.stop() == 0
+        return self.start(ready)
+
+    def run_again(self, *more, timeout=120):
+        """Runs the program with the same settings and more arguments to its end; stdout and stderr as text."""
+        return subprocess.run(self.command(*more), env=self.environment(), stdin=subprocess.DEVNULL, timeout=timeout,
+                              capture_output=True, text=True)
+
+    # --- what it says
+
+    @property
+    def token(self):
+        if "auth_token" in self.settings:
+            return self.settings["auth_token"]
+        if "TCI_AUTH_TOKEN" in self.env:
+            return self.env["TCI_AUTH_TOKEN"]
+        return read_text(os.path.join(self.state_dir, "auth_token")).strip()
+
+    @property
+    def address(self):
+        """(host, port) it listens on."""
+        url = httpx.URL(self.url)
+        return url.host, url.port
+
+    def new_client(self, **options):
+        options.setdefault("headers", {"X-Auth-Token": self.token})
+        return httpx.Client(base_url=self.url, trust_env=False, verify=self.verify, timeout=180,
+                            limits=httpx.Limits(max_connections=None), **options)
+
+    def log(self):
+        return read_text(self.log_path, "")
+
+    def status(self):
+        answer = self.client.get("/status")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def session(self, user):
+        """That user's entry of /status, None if there is none."""
+        return next((s for s in self.status()["sessions"] if s["user_uuid"] == user), None)
+
+    def metrics(self):
+        """Name with labels as in the exposition → value."""
+        answer = self.client.get("/metrics")
+        assert answer.status_code == 200, answer.text
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+                for line in answer.text.splitlines() if line and not line.startswith("#")}
+
+    # --- work
+
+    def execute(self, user, code, timeout=None, **more):
+        body = {"user_uuid": user, "code": code, **more}
+        if timeout is not None:
+            body["timeout"] = timeout
+        return self.client.post("/execute", json=body)
+
+    def run(self, user, code, timeout=None):
+        """execute, which must be answered with 200; the answer's fields."""
+        answer = self.execute(user, code, timeout)
+        assert answer.status_code == 200, f"{answer.status_code} {answer.text[:2000]}"
+        return answer.json()
+
+    def ok(self, user, code, timeout=None):
+        """run, whose code must not raise; the answer's fields."""
+        answer = self.run(user, code, timeout)
+        assert answer["error"] is None, answer["result_text"]
+        return answer
+
+    def text(self, user, code, timeout=None):
+        return self.ok(user, code, timeout)["result_text"]
+
+    def value(self, user, code, timeout=None):
+        """Runs code that prints one JSON document at the end, and returns it."""
+        return json.loads(self.text(user, code, timeout).strip().splitlines()[-1])
+
+    def spawn(self, user, code, timeout=None):
+        """execute in a thread: a future of the response."""
+        return self._threads.submit(self.execute, user, code, timeout)
+
+    def release(self, user):
+        return self.client.post("/release", json={"user_uuid": user})
+
+    def hold(self, user):
+        """Keeps the user's session busy until free() is called on what is returned."""
+        return Hold(self, user)
+
+    # --- from outside
+
+    def container_processes(self):
+        """Host pids of all processes inside containers of it."""
+        own = {self.process.pid} if self.process else set()
+        found = [pid for pid in processes_mounting(self.name)
+                 if pid not in own and len((status_field(pid, "NSpid") or "").split()) > 1]
+        for pid in found:
+            self.cgroups |= cgroups_of(pid)
+        return found
+
+    def note_cgroups(self):
+        self.container_processes()
+
+    def inits(self):
+        return [pid for pid in self.container_processes() if is_container_init(pid)]
+
+    def init_of(self, user):
+        """Host pid of the init of the container in which the user's code runs."""
+        mark = "mark-" + uuid.uuid4().hex
+        self.ok(user, f"open('/workspace/{mark}', 'w').close()")
+        found = [pid for pid in self.inits() if os.path.exists(f"/proc/{pid}/root/workspace/{mark}")]
+        assert len(found) == 1, found
+        return found[0]
+
+    def kernel_of(self, user):
+        """Host pid of the user's kernel."""
+        init = self.init_of(user)
+        inner = self.value(user, "import os; print(os.getpid())")
+        namespace = os.readlink(f"/proc/{init}/ns/pid")
+        found = [pid for pid in self.container_processes()
+                 if (status_field(pid, "NSpid") or "").split()[-1:] == [str(inner)]
+                 and os.readlink(f"/proc/{pid}/ns/pid") == namespace]
+        assert len(found) == 1, found
+        return found[0]
+
+    def zombies(self):
+        return [pid for pid in children_of(self.pid) if process_state(pid) == "Z"]
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def mounts(self):
+        return read_text(f"/proc/{self.pid}/mountinfo").count("\n")
+
+    def state_entries(self):
+        """Paths below the state directory, without descending into mounted file systems of another device."""
+        device, found = os.stat(self.state_dir).st_dev, []
+        for path, dirs, files in os.walk(self.state_dir):
+            found += [os.path.relpath(os.path.join(path, name), self.state_dir) for name in dirs + files]
+            dirs[:] = [d for d in dirs if os.lstat(os.path.join(path, d)).st_dev == device]
+        return sorted(found)
+
+    def quiet(self):
+        """Waits until nothing is starting, dying or queued, and the pool is full."""
+        def settled():
+            s, m = self.status(), self.metrics()
+            return (s["starting_workers"] == 0 and m['tci_workers{state="dying"}'] == 0
+                    and s["idle_workers_in_pool"] >= min(s["min_idle_workers"],
+                                                         s["max_total_workers"] - s["busy_workers"]))
+        eventually(settled, 120, "pool full and nothing on the move")
+
+    # --- the end
+
+    def sanitizer_reports(self):
+        """Reports that the gateway or a worker has written."""
+        found = [read_text(path) for path in glob.glob(os.path.join(self.base, "sanitizer*"))]
+        for path, _, files in os.walk(self.base):
+            for name in files:
+                full = os.path.join(path, name)
+                if not stat.S_ISREG(os.lstat(full).st_mode) or os.path.getsize(full) > 2**26:
+                    continue
+                text = read_text(full, "")
+                if any(mark in text for mark in SANITIZER_MARKS) and text not in found:
+                    found.append(f"{full}:\n{text[-8000:]}")
+        return found
+
+    def leftovers(self):
+        """What should not be there once it has ended and its containers are removed."""
+        found = [f"process {pid}: {read_text(f'/proc/{pid}/cmdline', '')!r}" for pid in processes_mounting(self.name)]
+        found += [f"mount {line}" for line in read_text("/proc/self/mountinfo").splitlines() if f"/{self.name}/" in line]
+        found += [f"cgroup {path}" for path in sorted(self.cgroups) if os.path.isdir(path)]
+        containers = os.path.join(self.state_dir, "containers")
+        if os.path.isdir(containers):
+            found += [f"directory {entry}" for entry in os.listdir(containers)]
+        return found
+
+    def finish(self):
+        """Stops it if need be, removes its containers, and fails if anything is wrong or left."""
+        problems = []
+        try:
+            if self.process is not None:
+                code = self.stop() if self.alive() else self._ended(self.process.wait())
+                if code != 0:
+                    problems.append(f"the gateway ended with {code}")
+            if os.path.isdir(self.state_dir):
+                self.note_cgroups()
+                removal = self.run_again("--remove-containers")
+                if removal.returncode != 0:
+                    problems.append(f"--remove-containers ended with {removal.returncode}: {removal.stderr[-2000:]}")
+            with contextlib.suppress(AssertionError):  # a process that was killed may take a moment to vanish
+                eventually(lambda: not self.leftovers(), 10)
+            problems += self.leftovers()
+            problems += self.sanitizer_reports()
+        finally:
+            self._threads.shutdown(wait=False)
+            tail = self.log()[-4000:]
+            self.destroy()
+        assert not problems, "\n".join(problems) + "\n--- gateway log ---\n" + tail
+
+    def destroy(self):
+        """Takes everything away by force, whatever state it is in."""
+        if self in Gateway.registry:
+            Gateway.registry.remove(self)
+        if self.process is not None:
+            self.process.kill()
+            self._ended(self.process.wait())
+        remove_base(self.base, self.cgroups)
+
+
+class Hold:
+    """Code that runs in a user's session until it is told to end from outside the container."""
+
+    def __init__(self, gateway, user):
+        self.name = "hold-" + uuid.uuid4().hex
+        gateway.ok(user, f"open('/workspace/{self.name}', 'w').close()")
+        path = [p for p in (f"/proc/{pid}/root/workspace/{self.name}" for pid in gateway.inits()) if os.path.exists(p)]
+        assert len(path) == 1, path
+        self.path = path[0]
+        self.future = gateway.spawn(user, f"""
+import os as _os, time as _time
+while _os.stat('/workspace/{self.name}').st_size == 0:
+    _time.sleep(0.01)
+print('held')""")
+        eventually(lambda: gateway.session(user)["state"] == "busy", 60, "the session is busy")
+
+    def free(self):
+        with open(self.path, "w") as f:
+            f.write("go")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.free()
+
+
+def remove_base(base, cgroups=()):
+    """Removes all that belongs to a base directory by force: processes, cgroups, mounts, files."""
+    name = os.path.basename(base)
+    for _ in range(100):
+        pids = processes_mounting(name)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not pids:
+            break
+        time.sleep(0.05)
+    points = [line.split()[4] for line in read_text("/proc/self/mountinfo").splitlines() if f"/{name}/" in line]
+    for point in sorted(points, reverse=True):
+        subprocess.run(["umount", "-l", point], check=False, stderr=subprocess.DEVNULL)
+    for path in sorted(cgroups, reverse=True):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    shutil.rmtree(base, ignore_errors=True)
+
+
+def sweep_stale():
+    """Removes what test runs that were killed have left."""
+    for base in glob.glob(f"/tmp/{BASE_PREFIX}*"):
+        owner = read_text(os.path.join(base, OWNER_FILE), "")
+        if not owner.isdigit() or process_exists(int(owner)):
+            continue
+        pid = read_text(os.path.join(base, "s", "gateway.pid"), "").strip()
+        if pid.isdigit() and os.path.basename(base) in read_text(f"/proc/{pid}/cmdline", ""):
+            os.kill(int(pid), signal.SIGKILL)
+        remove_base(base)
+
+
+def run_gateway(*args, env=None, timeout=60):
+    """Runs the program to its end, outside any fixture: for --help, errors at start and the like."""
+    return subprocess.run([gateway_binary(), *args], env={**clean_environment(), **(env or {})},
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+
+
+def plain(text):
+    """Without ANSI escape sequences."""
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+
+
+def is_errno(error, *names):
+    return error in [getattr(errno, name) for name in names]
