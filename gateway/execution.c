@@ -7,6 +7,8 @@
 #include "execution.h"
 
 #include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <event2/event.h>
 
@@ -137,6 +139,12 @@ const char *
 execution_msg_id(const struct execution *x)
 {
     return x->msg_id;
+}
+
+unsigned
+execution_timeout_ms(const struct execution *x)
+{
+    return x->timeout_ms;
 }
 
 size_t

@@ -42,6 +42,7 @@ void execution_begin(struct execution *, struct event_base *, const char *msg_id
 json_t *execution_request(const struct execution *);
 
 const char *execution_msg_id(const struct execution *); /* "" before execution_begin */
+unsigned execution_timeout_ms(const struct execution *);
 size_t execution_max_output(const struct execution *);
 struct output *execution_output(struct execution *);    /* borrowed */
 int execution_count(const struct execution *);          /* the kernel's In[] number; -1 = not told */

@@ -33,11 +33,11 @@ void kernel_free(struct kernel *); /* accepts NULL; forgets a running execution 
 void kernel_probe(struct kernel *);
 
 /*
- * Sends the execution and begins it.  One at a time: the one before must be over.  Borrows it until it
- * is over or kernel_forget.
+ * Sends the execution and begins it.  One at a time.  Borrows it until kernel_forget, which its owner calls
+ * once it is over or about to be freed.
  */
 int kernel_execute(struct kernel *, struct execution *, struct err *) must_check;
-void kernel_forget(struct kernel *); /* the running execution is about to be freed */
+void kernel_forget(struct kernel *);
 
 /* KeyboardInterrupt in the running code, by signal or by message as the kernelspec says. */
 int kernel_interrupt(struct kernel *, struct err *) must_check;

@@ -1,0 +1,818 @@
+/*
+ * pool.c - see pool.h.
+ *
+ *   a worker:  starting ──▶ warm ──▶ assigned ──▶ dying ──▶ gone       (from any state to dying)
+ *   a user:    waiting ⇄ active ──▶ lost                               (from any state forgotten: release)
+ *
+ * refill() alone decides how many containers start; it runs as an event of its own, after whatever changed
+ * the counts.  sweep() is the only clock for users: it ends waits that are too long and idle sessions.
+ */
+#include "pool.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <event2/event.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "config.h"
+#include "kernelspec.h"
+#include "log.h"
+#include "metrics.h"
+#include "runtime.h"
+#include "store.h"
+
+enum {
+    SWEEP_MS = 250,
+    WAIT_LIMIT_S = 60,         /* of a user for a worker */
+    REFILL_DELAY_MS = 30,      /* after an assignment: the user's first answer goes first */
+    BACKOFF_MIN_MS = 250,
+    BACKOFF_MAX_MS = 30000,
+    FAILURES_TO_TELL = 3,      /* failed starts in a row before waiting users are told */
+    YOUNG_S = 5,               /* a warm worker that ends before this age counts as a failed start */
+    MAX_LOST = 10000,          /* users remembered without a session */
+};
+
+enum member_list { STARTING, WARM, ASSIGNED, DYING, N_MEMBER_LISTS };
+enum user_list { WAITING, ACTIVE, LOST, N_USER_LISTS };
+
+/* A worker and its place in the pool. */
+struct member {
+    struct pool *pool;
+    struct worker *worker;
+    enum member_list list;
+    struct user *user; /* NULL: nobody's */
+    unsigned slot;
+    double since; /* in this list */
+    struct member *prev, *next;
+};
+
+struct user {
+    struct pool *pool;
+    char *name;
+    enum user_list list;
+    struct session *session; /* NULL: LOST */
+    struct member *member;   /* NULL: WAITING for any, or LOST; a WAITING user's own one is being recalled */
+    unsigned long executions;
+    time_t created, last_used;
+    double idle_since; /* monotonic; when a job last came or ended */
+    double since;      /* in this list */
+    UT_hash_handle hh;
+    struct user *prev, *next;
+};
+
+struct pool {
+    const struct worker_env *env;
+    struct store *store;
+    struct member *members[N_MEMBER_LISTS];
+    unsigned n_members[N_MEMBER_LISTS];
+    struct user *users; /* by name */
+    struct user *user_lists[N_USER_LISTS];
+    unsigned n_users[N_USER_LISTS];
+    unsigned max_starting;
+    struct event *refill_event, *sweep_event;
+    bool started, filled;
+    unsigned n_failures; /* starts in a row that failed */
+    char last_start_error[400];
+    void (*drained)(void *owner); /* set: draining */
+    void *drain_owner;
+};
+
+static double
+now_s(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void
+schedule(struct event *event, unsigned ms)
+{
+    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+    event_add(event, &tv);
+}
+
+/* Soon, but no sooner than a back-off or an assignment's delay that is pending already. */
+static void
+want_refill(struct pool *pool, unsigned ms)
+{
+    if (pool->started && !evtimer_pending(pool->refill_event, NULL))
+        schedule(pool->refill_event, ms);
+}
+
+/* --- lists -------------------------------------------------------------------------------- */
+
+static void
+member_enter(struct member *m, enum member_list list)
+{
+    m->list = list;
+    m->since = now_s();
+    DL_APPEND(m->pool->members[list], m);
+    m->pool->n_members[list]++;
+}
+
+static void
+member_leave(struct member *m)
+{
+    DL_DELETE(m->pool->members[m->list], m);
+    m->pool->n_members[m->list]--;
+}
+
+static void
+member_move(struct member *m, enum member_list list)
+{
+    member_leave(m);
+    member_enter(m, list);
+}
+
+static void
+user_enter(struct user *u, enum user_list list)
+{
+    u->list = list;
+    u->since = now_s();
+    DL_APPEND(u->pool->user_lists[list], u);
+    u->pool->n_users[list]++;
+}
+
+static void
+user_leave(struct user *u)
+{
+    DL_DELETE(u->pool->user_lists[u->list], u);
+    u->pool->n_users[u->list]--;
+}
+
+static void
+user_move(struct user *u, enum user_list list)
+{
+    user_leave(u);
+    user_enter(u, list);
+}
+
+static unsigned
+count_alive(const struct pool *pool)
+{
+    return pool->n_members[STARTING] + pool->n_members[WARM] + pool->n_members[ASSIGNED];
+}
+
+/* --- users -------------------------------------------------------------------------------- */
+
+static struct user *
+user_find(const struct pool *pool, const char *name)
+{
+    struct user *u;
+
+    HASH_FIND_STR(pool->users, name, u);
+    return u;
+}
+
+static struct user *
+user_new(struct pool *pool, const char *name, time_t created, enum user_list list)
+{
+    struct user *u = xcalloc(1, sizeof(*u));
+
+    u->pool = pool;
+    u->name = xstrdup(name);
+    u->created = u->last_used = created;
+    u->idle_since = now_s();
+    HASH_ADD_KEYPTR(hh, pool->users, u->name, strlen(u->name), u);
+    user_enter(u, list);
+    return u;
+}
+
+static void
+user_free(struct user *u)
+{
+    user_leave(u);
+    HASH_DEL(u->pool->users, u);
+    free(u->name);
+    free(u);
+}
+
+static void
+user_forget(struct user *u)
+{
+    store_remove_session(u->pool->store, u->name);
+    user_free(u);
+}
+
+static void on_session_spent(void *owner);
+
+static void
+open_session(struct user *u, bool restarted)
+{
+    u->session = session_new(u->pool->env->base, u->pool->env->config->queue_limit, restarted,
+                             on_session_spent, u);
+}
+
+/* The user has no environment any more; the store says so too, through the worker's removal. */
+static void
+user_lose(struct user *u)
+{
+    struct pool *pool = u->pool;
+
+    u->executions += session_executions(u->session);
+    session_free(u->session, NULL);
+    u->session = NULL;
+    user_move(u, LOST);
+    store_put_session(pool->store, u->name, NULL, u->created);
+    if (pool->n_users[LOST] > MAX_LOST)
+        user_forget(pool->user_lists[LOST]);
+}
+
+/* --- workers ------------------------------------------------------------------------------ */
+
+static void
+member_doom(struct member *m)
+{
+    if (m->list == DYING)
+        return;
+    m->user = NULL;
+    member_move(m, DYING);
+    store_remove_worker(m->pool->store, worker_identity(m->worker)->id);
+    worker_destroy(m->worker);
+    want_refill(m->pool, REFILL_DELAY_MS);
+}
+
+static void
+assign(struct member *m, struct user *u)
+{
+    m->user = u;
+    u->member = m;
+    member_move(m, ASSIGNED);
+    user_move(u, ACTIVE);
+    u->idle_since = now_s();
+    session_attach(u->session, m->worker);
+    store_put_session(m->pool->store, u->name, worker_identity(m->worker)->id, u->created);
+    want_refill(m->pool, REFILL_DELAY_MS);
+}
+
+/* The first user who waits for any worker, not for one of his own that is being recalled. */
+static struct user *
+first_waiting(const struct pool *pool)
+{
+    struct user *u;
+
+    DL_FOREACH (pool->user_lists[WAITING], u)
+        if (u->member == NULL)
+            return u;
+    return NULL;
+}
+
+static void
+serve_waiting(struct pool *pool)
+{
+    struct user *u;
+
+    while (pool->members[WARM] && (u = first_waiting(pool)) != NULL)
+        assign(pool->members[WARM], u);
+}
+
+/* The user's worker ended.  Who has more to run waits for another; who has not is remembered as lost. */
+static void
+part(struct user *u, const struct err *why)
+{
+    u->member = NULL;
+    session_detach(u->session, why);
+    if (session_jobs(u->session) == 0) {
+        user_lose(u);
+        return;
+    }
+    if (u->list != WAITING)
+        user_move(u, WAITING);
+    serve_waiting(u->pool);
+}
+
+static void
+check_drained(struct pool *pool)
+{
+    struct user *u;
+    void (*drained)(void *) = pool->drained;
+
+    if (drained == NULL)
+        return;
+    for (u = pool->users; u; u = u->hh.next)
+        if (u->session && session_jobs(u->session) > 0)
+            return;
+    pool->drained = NULL;
+    drained(pool->drain_owner);
+}
+
+static void
+on_session_spent(void *owner)
+{
+    struct user *u = owner;
+    struct member *m = u->member;
+    struct err why = ERR_INIT;
+
+    err_set(&why, ERR_WORKER_DIED, "The worker died");
+    log_info("worker %s: taken from its session and destroyed", worker_identity(m->worker)->id);
+    part(u, &why);
+    member_doom(m);
+}
+
+static void
+fail_all_waiting(struct pool *pool, const char *reason)
+{
+    struct user *u, *next;
+    struct err why = ERR_INIT;
+
+    err_set(&why, ERR_NO_WORKER, "No worker can be started: %s", reason);
+    DL_FOREACH_SAFE (pool->user_lists[WAITING], u, next) {
+        if (u->member == NULL) {
+            session_fail_queue(u->session, &why);
+            user_lose(u);
+        }
+    }
+}
+
+static void
+note_failed_start(struct pool *pool, const char *reason)
+{
+    unsigned shift = pool->n_failures < 8 ? pool->n_failures : 8;
+    unsigned ms = BACKOFF_MIN_MS << shift;
+
+    if (ms > BACKOFF_MAX_MS)
+        ms = BACKOFF_MAX_MS;
+    pool->n_failures++;
+    snprintf(pool->last_start_error, sizeof(pool->last_start_error), "%s", reason);
+    log_warn("pool: a worker did not start (%u in a row, next try in %u ms): %s", pool->n_failures,
+             ms, reason);
+    evtimer_del(pool->refill_event);
+    want_refill(pool, ms);
+    if (pool->n_failures >= FAILURES_TO_TELL)
+        fail_all_waiting(pool, reason);
+}
+
+static void
+on_worker_started(void *owner)
+{
+    struct member *m = owner;
+
+    store_put_worker(m->pool->store, worker_identity(m->worker), m->pool->env->kernelspec->name);
+}
+
+static void
+on_worker_ready(void *owner)
+{
+    struct member *m = owner;
+    struct pool *pool = m->pool;
+
+    if (m->user) { /* recalled */
+        metrics_add(METRIC_SESSIONS_RECOVERED, 1);
+        assign(m, m->user);
+        return;
+    }
+    pool->n_failures = 0;
+    pool->last_start_error[0] = '\0';
+    member_move(m, WARM);
+    serve_waiting(pool);
+    if (!pool->filled && pool->n_members[WARM] >= pool->env->config->min_idle_workers) {
+        pool->filled = true;
+        log_info("pool: %u workers are warm", pool->n_members[WARM]);
+    }
+    want_refill(pool, 0);
+}
+
+static void
+on_worker_lost(void *owner, const struct err *why)
+{
+    struct member *m = owner;
+    struct pool *pool = m->pool;
+    struct user *u = m->user;
+    bool start_failed = !worker_is_adopted(m->worker) &&
+                        (m->list == STARTING || (m->list == WARM && now_s() - m->since < YOUNG_S));
+
+    log_info("worker %s: lost: %s", worker_identity(m->worker)->id, why->msg);
+    member_doom(m);
+    if (start_failed)
+        note_failed_start(pool, why->msg);
+    if (u)
+        part(u, why);
+}
+
+static void
+on_worker_gone(void *owner)
+{
+    struct member *m = owner;
+    struct pool *pool = m->pool;
+
+    member_leave(m);
+    free(m);
+    want_refill(pool, 0);
+}
+
+static const struct worker_ops worker_ops = {
+    on_worker_started,
+    on_worker_ready,
+    on_worker_lost,
+    on_worker_gone,
+};
+
+/* --- how many ----------------------------------------------------------------------------- */
+
+static bool
+is_slot_used(const struct pool *pool, unsigned slot)
+{
+    const struct member *m;
+
+    for (int i = 0; i < N_MEMBER_LISTS; i++)
+        DL_FOREACH (pool->members[i], m)
+            if (m->slot == slot)
+                return true;
+    return false;
+}
+
+static unsigned
+free_slot(const struct pool *pool)
+{
+    unsigned slot = 0;
+
+    while (is_slot_used(pool, slot))
+        slot++;
+    return slot;
+}
+
+static int
+start_one(struct pool *pool, struct err *err)
+{
+    struct member *m = xcalloc(1, sizeof(*m));
+
+    m->pool = pool;
+    m->slot = free_slot(pool);
+    m->worker = worker_start(pool->env, m->slot, &worker_ops, m, err);
+    if (m->worker == NULL) {
+        free(m);
+        return -1;
+    }
+    member_enter(m, STARTING);
+    return 0;
+}
+
+static unsigned
+count_waiting_for_any(const struct pool *pool)
+{
+    const struct user *u;
+    unsigned n = 0;
+
+    DL_FOREACH (pool->user_lists[WAITING], u)
+        n += u->member == NULL;
+    return n;
+}
+
+static bool
+is_short(const struct pool *pool)
+{
+    const struct config *config = pool->env->config;
+    unsigned wanted = config->min_idle_workers + count_waiting_for_any(pool);
+
+    return pool->n_members[STARTING] < pool->max_starting &&
+           pool->n_members[STARTING] + pool->n_members[WARM] < wanted &&
+           count_alive(pool) < config->max_total_workers;
+}
+
+static void
+on_refill(evutil_socket_t fd, short what, void *arg)
+{
+    struct pool *pool = arg;
+    struct err err = ERR_INIT;
+
+    (void)fd, (void)what;
+    while (pool->drained == NULL && is_short(pool)) {
+        if (start_one(pool, &err) < 0) {
+            note_failed_start(pool, err.msg);
+            return;
+        }
+    }
+}
+
+static void
+sweep_waiting(struct pool *pool, double now)
+{
+    struct user *u, *next;
+    struct err why = ERR_INIT;
+
+    err_set(&why, ERR_NO_WORKER, "No worker became ready within %d s", WAIT_LIMIT_S);
+    DL_FOREACH_SAFE (pool->user_lists[WAITING], u, next) {
+        if (u->member == NULL && now - u->since > WAIT_LIMIT_S) {
+            session_fail_queue(u->session, &why);
+            user_lose(u);
+        }
+    }
+}
+
+static void
+sweep_idle(struct pool *pool, double now)
+{
+    struct user *u, *next;
+
+    DL_FOREACH_SAFE (pool->user_lists[ACTIVE], u, next) {
+        if (session_jobs(u->session) > 0) {
+            u->idle_since = now;
+        } else if (now - u->idle_since > pool->env->config->worker_idle_timeout) {
+            struct member *m = u->member;
+
+            log_info("worker %s: idle for too long", worker_identity(m->worker)->id);
+            metrics_add(METRIC_SESSIONS_REAPED, 1);
+            part(u, NULL);
+            member_doom(m);
+        }
+    }
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    struct pool *pool = arg;
+    double now = now_s();
+
+    (void)fd, (void)what;
+    sweep_waiting(pool, now);
+    sweep_idle(pool, now);
+    check_drained(pool);
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+struct pool *
+pool_new(const struct worker_env *env, struct store *store)
+{
+    struct pool *pool = xcalloc(1, sizeof(*pool));
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    pool->env = env;
+    pool->store = store;
+    pool->max_starting = cores > 1 ? (unsigned)cores : 1;
+    pool->refill_event = xnotnull(evtimer_new(env->base, on_refill, pool));
+    pool->sweep_event = xnotnull(event_new(env->base, -1, EV_PERSIST, on_sweep, pool));
+    return pool;
+}
+
+void
+pool_free(struct pool *pool)
+{
+    struct user *u, *next_user;
+    struct member *m, *next;
+
+    if (pool == NULL)
+        return;
+    HASH_ITER (hh, pool->users, u, next_user) {
+        session_free(u->session, NULL);
+        user_free(u);
+    }
+    for (int i = 0; i < N_MEMBER_LISTS; i++) {
+        DL_FOREACH_SAFE (pool->members[i], m, next) {
+            worker_abandon(m->worker);
+            free(m);
+        }
+    }
+    event_free(pool->refill_event);
+    event_free(pool->sweep_event);
+    free(pool);
+}
+
+/* A worker that cannot be adopted keeps its user as lost; its remains are removed with the unknown ones. */
+static void
+recall(void *owner, const struct store_row *row)
+{
+    struct pool *pool = owner;
+    struct user *u = row->user ? user_new(pool, row->user, row->created, LOST) : NULL;
+    struct member *m;
+    struct err err = ERR_INIT;
+
+    if (row->identity == NULL || strcmp(row->kernel, pool->env->kernelspec->name) != 0)
+        return;
+    m = xcalloc(1, sizeof(*m));
+    m->pool = pool;
+    m->slot = row->identity->slot;
+    m->worker = worker_adopt(pool->env, row->identity, &worker_ops, m, &err);
+    if (m->worker == NULL) {
+        log_info("worker %s: not taken back: %s", row->identity->id, err.msg);
+        free(m);
+        return;
+    }
+    member_enter(m, STARTING);
+    if (u) {
+        m->user = u;
+        u->member = m;
+        open_session(u, false);
+        user_move(u, WAITING);
+    }
+}
+
+static bool
+is_adopted(const struct pool *pool, const char *id)
+{
+    const struct member *m;
+
+    DL_FOREACH (pool->members[STARTING], m)
+        if (strcmp(worker_identity(m->worker)->id, id) == 0)
+            return true;
+    return false;
+}
+
+static void
+remove_strangers(struct pool *pool)
+{
+    char **ids = runtime_list(pool->env->runtime);
+    struct err err = ERR_INIT;
+
+    for (char **id = ids; *id; id++) {
+        if (!is_adopted(pool, *id)) {
+            log_info("container %s: left over, removing it", *id);
+            if (runtime_remove(pool->env->runtime, *id, &err) < 0)
+                log_error("container %s: %s", *id, err.msg);
+            store_remove_worker(pool->store, *id);
+        }
+        free(*id);
+    }
+    free(ids);
+}
+
+int
+pool_start(struct pool *pool, struct err *err)
+{
+    if (store_each(pool->store, recall, pool, err) < 0)
+        return -1;
+    if (pool->n_members[STARTING])
+        log_info("pool: %u workers of an earlier gateway are being recalled",
+                 pool->n_members[STARTING]);
+    remove_strangers(pool);
+    pool->started = true;
+    pool->filled = pool->env->config->min_idle_workers == 0;
+    schedule(pool->sweep_event, SWEEP_MS);
+    want_refill(pool, 0);
+    return 0;
+}
+
+/* More warm workers than wanted now are let go; too few are started. */
+void
+pool_reconfigure(struct pool *pool)
+{
+    while (pool->n_members[WARM] > pool->env->config->min_idle_workers)
+        member_doom(pool->members[WARM]);
+    evtimer_del(pool->refill_event);
+    want_refill(pool, 0);
+}
+
+static int
+admit(const struct pool *pool, const struct user *u, struct err *err)
+{
+    unsigned n = pool->n_users[WAITING] + pool->n_users[ACTIVE];
+
+    if (pool->drained)
+        return err_set(err, ERR_NO_WORKER, "The server is shutting down");
+    if ((u == NULL || u->session == NULL) && n >= pool->env->config->max_total_workers)
+        return err_set(err, ERR_NO_WORKER,
+                       "All %u workers are in use; release a session or try again later", n);
+    return 0;
+}
+
+/* The user with a session: an old one, or a new one that has a worker or waits for one. */
+static struct user *
+user_with_session(struct pool *pool, struct user *u, const char *name)
+{
+    if (u && u->session)
+        return u;
+    if (u) {
+        u->created = time(NULL);
+        user_move(u, WAITING);
+        open_session(u, true);
+    } else {
+        u = user_new(pool, name, time(NULL), WAITING);
+        open_session(u, false);
+    }
+    serve_waiting(pool);
+    if (u->member == NULL)
+        want_refill(pool, 0);
+    return u;
+}
+
+struct job *
+pool_submit(struct pool *pool, const char *name, const struct job_spec *spec, job_done_fn *done,
+            void *owner, struct err *err)
+{
+    struct user *u = user_find(pool, name);
+    struct job *job = NULL;
+
+    if (admit(pool, u, err) == 0) {
+        u = user_with_session(pool, u, name);
+        u->last_used = time(NULL);
+        u->idle_since = now_s();
+        job = session_submit(u->session, spec, done, owner, err);
+    }
+    if (job == NULL)
+        metrics_add(METRIC_EXECUTIONS_REJECTED, 1);
+    return job;
+}
+
+void
+pool_release(struct pool *pool, const char *name)
+{
+    struct user *u = user_find(pool, name);
+    struct member *m = u ? u->member : NULL;
+    struct err why = ERR_INIT;
+
+    if (u == NULL)
+        return;
+    err_set(&why, ERR_WORKER_DIED, "The session was released");
+    session_free(u->session, &why);
+    user_forget(u);
+    if (m)
+        member_doom(m);
+}
+
+void
+pool_drain(struct pool *pool, void (*idle)(void *owner), void *owner)
+{
+    pool->drained = idle;
+    pool->drain_owner = owner;
+}
+
+/* --- what can be seen --------------------------------------------------------------------- */
+
+bool
+pool_is_ready(const struct pool *pool)
+{
+    return pool->filled && pool->drained == NULL;
+}
+
+static json_t *
+iso8601(time_t t)
+{
+    char text[32];
+    struct tm tm;
+
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+    return json_string(text);
+}
+
+static json_t *
+user_status(const struct user *u)
+{
+    static const char *const state_name[] = {"starting", "idle", "busy"};
+    enum session_state state = session_state(u->session);
+
+    return xnotnull(json_pack("{s:s,s:s,s:i,s:o,s:o,s:I}", "user_uuid", u->name, "state",
+                              state_name[state], "queued",
+                              session_jobs(u->session) - (state == SESSION_BUSY), "created",
+                              iso8601(u->created), "last_used", iso8601(u->last_used), "executions",
+                              (json_int_t)(u->executions + session_executions(u->session))));
+}
+
+static json_t *
+session_list(const struct pool *pool)
+{
+    json_t *list = xnotnull(json_array());
+    const struct user *u;
+
+    DL_FOREACH (pool->user_lists[WAITING], u)
+        json_array_append_new(list, user_status(u));
+    DL_FOREACH (pool->user_lists[ACTIVE], u)
+        json_array_append_new(list, user_status(u));
+    return list;
+}
+
+json_t *
+pool_status(const struct pool *pool)
+{
+    const struct config *config = pool->env->config;
+    const char *error = pool->last_start_error;
+
+    return xnotnull(json_pack(
+        "{s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:o,s:s,s:s,s:s?}", "total_workers", count_alive(pool),
+        "busy_workers", pool->n_members[ASSIGNED], "idle_workers_in_pool", pool->n_members[WARM],
+        "starting_workers", pool->n_members[STARTING], "is_initializing", !pool->filled,
+        "min_idle_workers", config->min_idle_workers, "max_total_workers",
+        config->max_total_workers, "sessions", session_list(pool), "kernel",
+        pool->env->kernelspec->name, "runtime", config->runtime, "last_start_error",
+        error[0] ? error : NULL));
+}
+
+static unsigned
+count_queued(const struct pool *pool)
+{
+    const struct user *u;
+    unsigned n = 0;
+
+    for (u = pool->users; u; u = u->hh.next)
+        if (u->session)
+            n += session_jobs(u->session) - (session_state(u->session) == SESSION_BUSY);
+    return n;
+}
+
+void
+pool_gauge(const struct pool *pool)
+{
+    metrics_set(METRIC_WORKERS_STARTING, pool->n_members[STARTING]);
+    metrics_set(METRIC_WORKERS_WARM, pool->n_members[WARM]);
+    metrics_set(METRIC_WORKERS_ASSIGNED, pool->n_members[ASSIGNED]);
+    metrics_set(METRIC_WORKERS_DYING, pool->n_members[DYING]);
+    metrics_set(METRIC_SESSIONS, pool->n_users[WAITING] + pool->n_users[ACTIVE]);
+    metrics_set(METRIC_QUEUED, count_queued(pool));
+}

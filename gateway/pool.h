@@ -1,0 +1,55 @@
+/*
+ * pool.h - all users and all workers: who has which, who waits, and how many are kept warm.
+ *
+ * Every state is a list.  A worker is starting, warm, assigned or dying; a user is waiting for a worker, active
+ * with one, or lost: remembered so that the next answer can say that the earlier state is gone.
+ */
+#ifndef GATEWAY_POOL_H
+#define GATEWAY_POOL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "mem.h"
+#include "session.h"
+#include "worker.h"
+
+struct pool;
+struct store;
+
+/* env and store are borrowed and must outlive the pool.  Starts nothing. */
+struct pool *pool_new(const struct worker_env *, struct store *);
+
+/* Frees the memory; containers live on for the next gateway. */
+void pool_free(struct pool *); /* accepts NULL */
+
+/*
+ * Takes back the workers and users in the store, removes every container that is none of them, and starts to fill the
+ * pool.  Blocks for the removals; for start-up.
+ */
+int pool_start(struct pool *, struct err *) must_check;
+
+/* SIGHUP: the configuration has changed. */
+void pool_reconfigure(struct pool *);
+
+/*
+ * Runs code in the user's session, which is made if need be.  ERR_NO_WORKER: as many users as there may be workers
+ * have one; ERR_BUSY: the session's queue is full.  done is never called before this returns; job_cancel takes the job back.
+ * The user must be valid (body.h).
+ */
+struct job *pool_submit(struct pool *, const char *user, const struct job_spec *, job_done_fn *done,
+                        void *owner, struct err *) must_check;
+
+/* Ends the user's session, answering what runs and waits in it, and forgets the user. */
+void pool_release(struct pool *, const char *user);
+
+/* No job is accepted any more; idle tells when the last one has been answered. */
+void pool_drain(struct pool *, void (*idle)(void *owner), void *owner);
+
+bool pool_is_ready(const struct pool *); /* min_idle_workers have been warm at once since the start */
+json_t *pool_status(const struct pool *); /* a new object: GET /status */
+void pool_gauge(const struct pool *);     /* sets the metrics' gauges */
+
+#endif

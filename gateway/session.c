@@ -1,0 +1,282 @@
+/*
+ * session.c - see session.h.
+ *
+ * The head of the queue is the running job while BUSY.  A cancelled running job stays at the head without an
+ * owner until its execution ends: the kernel is still busy with it.
+ */
+#include "session.h"
+
+#include <assert.h>
+#include <time.h>
+#include <event2/event.h>
+#include <utlist.h>
+
+#include "execution.h"
+#include "log.h"
+#include "metrics.h"
+#include "output.h"
+#include "worker.h"
+
+struct job {
+    struct session *session;
+    struct execution *execution;
+    struct timespec begun;
+    job_done_fn *done; /* NULL: cancelled */
+    void *owner;
+    struct job *prev, *next;
+};
+
+struct session {
+    struct event_base *base;
+    enum session_state state;
+    struct worker *worker; /* NULL while WAITING */
+    struct job *jobs;
+    unsigned n_jobs, queue_limit;
+    unsigned long n_executions;
+    bool restarted; /* to be told with the next answer */
+    struct event *kick; /* runs the next job in a turn of its own */
+    session_spent_fn *spent;
+    void *owner;
+};
+
+static void run_next(struct session *);
+
+static void
+on_kick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    run_next(arg);
+}
+
+struct session *
+session_new(struct event_base *base, unsigned queue_limit, bool restarted, session_spent_fn *spent,
+            void *owner)
+{
+    struct session *s = xcalloc(1, sizeof(*s));
+
+    s->base = base;
+    s->queue_limit = queue_limit;
+    s->restarted = restarted;
+    s->spent = spent;
+    s->owner = owner;
+    s->kick = xnotnull(event_new(base, -1, 0, on_kick, s));
+    return s;
+}
+
+static void
+job_free(struct job *job)
+{
+    struct session *s = job->session;
+
+    DL_DELETE(s->jobs, job);
+    s->n_jobs--;
+    execution_free(job->execution);
+    free(job);
+}
+
+/* A cancelled job has been counted, and nobody waits for it. */
+static void
+answer(struct job *job, enum metric_counter outcome, const struct job_result *result)
+{
+    if (job->done == NULL)
+        return;
+    metrics_add(outcome, 1);
+    job->done(job->owner, result);
+}
+
+static void
+fail(struct job *job, const struct err *why)
+{
+    const struct job_result result = {.err = why, .execution_count = -1};
+
+    if (why)
+        answer(job, why->code == ERR_TIMEOUT ? METRIC_EXECUTIONS_TIMEOUT : METRIC_EXECUTIONS_DIED,
+               &result);
+    job_free(job);
+}
+
+void
+session_fail_queue(struct session *s, const struct err *why)
+{
+    struct job *job, *next;
+
+    DL_FOREACH_SAFE (s->jobs, job, next) {
+        if (s->state != SESSION_BUSY || job != s->jobs)
+            fail(job, why);
+    }
+}
+
+/* The running job ends here, whatever became of it. */
+static void
+stop_running(struct session *s)
+{
+    worker_forget(s->worker);
+    s->state = SESSION_IDLE;
+    s->n_executions++;
+}
+
+void
+session_free(struct session *s, const struct err *why)
+{
+    if (s == NULL)
+        return;
+    if (s->state == SESSION_BUSY)
+        stop_running(s);
+    session_fail_queue(s, why);
+    event_free(s->kick);
+    free(s);
+}
+
+static double
+ms_since(const struct timespec *then)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - then->tv_sec) * 1e3 + (double)(now.tv_nsec - then->tv_nsec) / 1e6;
+}
+
+static void
+succeed(struct session *s, struct job *job, enum execution_result how)
+{
+    json_auto_t *output = output_take(execution_output(job->execution));
+    const struct job_result result = {
+        .output = output,
+        .execution_count = execution_count(job->execution),
+        .duration_ms = ms_since(&job->begun),
+        .restarted = s->restarted,
+    };
+
+    if (job->done)
+        s->restarted = false;
+    answer(job, how == EXECUTION_OK ? METRIC_EXECUTIONS_OK : METRIC_EXECUTIONS_RAISED, &result);
+    job_free(job);
+}
+
+/* A timed-out execution becomes a 504 here: the answer goes out, and the owner replaces the worker. */
+static void
+time_out(struct session *s, struct job *job)
+{
+    struct err why = ERR_INIT;
+
+    err_set(&why, ERR_TIMEOUT,
+            "The code ran longer than %.10g s and was stopped; its environment has been recycled",
+            execution_timeout_ms(job->execution) / 1000.0);
+    fail(job, &why);
+    s->spent(s->owner);
+}
+
+static void
+on_execution_done(void *owner, struct execution *x, enum execution_result how)
+{
+    struct job *job = owner;
+    struct session *s = job->session;
+
+    (void)x;
+    stop_running(s);
+    if (how == EXECUTION_TIMEOUT) {
+        time_out(s, job);
+        return;
+    }
+    succeed(s, job, how);
+    run_next(s);
+}
+
+static void
+run_next(struct session *s)
+{
+    struct job *job = s->jobs;
+    struct err err = ERR_INIT;
+
+    if (job == NULL || s->state != SESSION_IDLE)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &job->begun);
+    if (worker_execute(s->worker, job->execution, &err) == 0) {
+        s->state = SESSION_BUSY;
+        return;
+    }
+    fail(job, &err);
+    s->spent(s->owner);
+}
+
+struct job *
+session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done, void *owner,
+               struct err *err)
+{
+    const struct execution_spec execution = {
+        .code = spec->code,
+        .code_len = spec->code_len,
+        .timeout_ms = spec->timeout_ms,
+        .max_output = spec->max_output,
+    };
+    struct job *job;
+
+    if (s->n_jobs >= s->queue_limit) {
+        err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already", s->n_jobs);
+        return NULL;
+    }
+    job = xcalloc(1, sizeof(*job));
+    job->session = s;
+    job->execution = execution_new(&execution, on_execution_done, job);
+    job->done = done;
+    job->owner = owner;
+    DL_APPEND(s->jobs, job);
+    s->n_jobs++;
+    event_active(s->kick, 0, 0); /* not run_next: it may fail, and a verb calls nobody back */
+    return job;
+}
+
+void
+job_cancel(struct job *job)
+{
+    struct session *s = job->session;
+
+    metrics_add(METRIC_EXECUTIONS_CANCELLED, 1);
+    if (s->state == SESSION_BUSY && job == s->jobs) {
+        job->done = NULL;
+        worker_interrupt(s->worker);
+    } else {
+        job_free(job);
+    }
+}
+
+void
+session_attach(struct session *s, struct worker *worker)
+{
+    assert(s->state == SESSION_WAITING);
+    s->worker = worker;
+    s->state = SESSION_IDLE;
+    event_active(s->kick, 0, 0);
+}
+
+void
+session_detach(struct session *s, const struct err *why)
+{
+    struct job *job = s->state == SESSION_BUSY ? s->jobs : NULL;
+
+    if (job) {
+        stop_running(s);
+        fail(job, why);
+    }
+    s->worker = NULL;
+    s->state = SESSION_WAITING;
+    s->restarted = true;
+}
+
+enum session_state
+session_state(const struct session *s)
+{
+    return s->state;
+}
+
+unsigned
+session_jobs(const struct session *s)
+{
+    return s->n_jobs;
+}
+
+unsigned long
+session_executions(const struct session *s)
+{
+    return s->n_executions;
+}

@@ -1,0 +1,88 @@
+/*
+ * session.h - one user's REPL: the queue of code to run, and the worker that runs it.
+ *
+ *   WAITING ──attach──▶ IDLE ⇄ BUSY
+ *      ▲                 │      │
+ *      └─────detach──────┴──────┘
+ *
+ * Code runs in order of arrival, one at a time.
+ */
+#ifndef GATEWAY_SESSION_H
+#define GATEWAY_SESSION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "mem.h"
+
+struct event_base;
+struct job;
+struct session;
+struct worker;
+
+enum session_state { SESSION_WAITING, SESSION_IDLE, SESSION_BUSY };
+
+struct job_spec {
+    const char *code; /* UTF-8, may contain NUL; copied */
+    size_t code_len;
+    unsigned timeout_ms; /* of running time */
+    size_t max_output;   /* bytes */
+};
+
+/* Borrowed for the call. */
+struct job_result {
+    const struct err *err; /* NULL: it ran to its end; else ERR_TIMEOUT, ERR_WORKER_DIED or ERR_NO_WORKER */
+    json_t *output;        /* of output_take; NULL with an error */
+    int execution_count;   /* the kernel's In[] number; -1 = not told */
+    double duration_ms;    /* running time */
+    bool restarted;        /* the user's earlier state was lost before this ran */
+};
+
+/* At most once.  Must not call into the session or its pool. */
+typedef void job_done_fn(void *owner, const struct job_result *);
+
+/*
+ * The worker must not be used again: code ran into its time limit, or it could not be reached.  The job has been
+ * answered.  The owner detaches it; called as the session's last act in its turn.
+ */
+typedef void session_spent_fn(void *owner);
+
+/*
+ * A WAITING session.  restarted: this user had one before whose state was lost.  queue_limit bounds jobs waiting and
+ * running.
+ */
+struct session *session_new(struct event_base *, unsigned queue_limit, bool restarted,
+                            session_spent_fn *, void *owner);
+
+/* All jobs are answered with why; if NULL, forgotten without an answer. */
+void session_free(struct session *, const struct err *why); /* accepts NULL */
+
+/* Queues code, and runs it if it is its turn; ERR_BUSY when the queue is full.  Never calls done itself. */
+struct job *session_submit(struct session *, const struct job_spec *, job_done_fn *done,
+                           void *owner, struct err *) must_check;
+
+/*
+ * Nobody waits for the answer any more; done will not be called.  A queued job is dropped, a running one interrupted.
+ * The job is gone after this.
+ */
+void job_cancel(struct job *);
+
+/* Gives a WAITING session a READY worker (borrowed until session_detach). */
+void session_attach(struct session *, struct worker *);
+
+/*
+ * The worker is gone: answers the job that ran with why (if it has not been answered), keeps the others, and is WAITING
+ * again.  The next answer will say restarted.
+ */
+void session_detach(struct session *, const struct err *why);
+
+/* Answers all queued jobs with why. */
+void session_fail_queue(struct session *, const struct err *why);
+
+enum session_state session_state(const struct session *);
+unsigned session_jobs(const struct session *);       /* waiting and running */
+unsigned long session_executions(const struct session *); /* ended ones */
+
+#endif

@@ -1,0 +1,210 @@
+#include "store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sodium.h>
+#include <sqlite3.h>
+
+#include "log.h"
+
+#define LAYOUT_VERSION 1
+
+enum statement { PUT_WORKER, REMOVE_WORKER, PUT_SESSION, REMOVE_SESSION, N_STATEMENTS };
+
+static const char *const statement_sql[N_STATEMENTS] = {
+    [PUT_WORKER] = "INSERT OR REPLACE INTO workers"
+                   " (id, routing_id, key, slot, pid, start_ticks, kernel)"
+                   " VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [REMOVE_WORKER] = "DELETE FROM workers WHERE id = ?",
+    [PUT_SESSION] = "INSERT OR REPLACE INTO sessions (user, worker, created) VALUES (?, ?, ?)",
+    [REMOVE_SESSION] = "DELETE FROM sessions WHERE user = ?",
+};
+
+/* Removing a worker clears its session's reference: a session without one is a user to be told. */
+static const char layout_sql[] =
+    "CREATE TABLE IF NOT EXISTS workers ("
+    " id TEXT PRIMARY KEY, routing_id TEXT NOT NULL, key TEXT NOT NULL, slot INTEGER NOT NULL,"
+    " pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, kernel TEXT NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS sessions ("
+    " user TEXT PRIMARY KEY, worker TEXT UNIQUE REFERENCES workers (id) ON DELETE SET NULL,"
+    " created INTEGER NOT NULL) STRICT;";
+
+static const char each_sql[] =
+    "SELECT s.user, s.created, w.id, w.routing_id, w.key, w.slot, w.pid, w.start_ticks, w.kernel"
+    " FROM workers w FULL JOIN sessions s ON s.worker = w.id ORDER BY s.created";
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[N_STATEMENTS];
+};
+
+static int
+fail(struct store *store, const char *what, struct err *err)
+{
+    return err_set(err, ERR_SYSTEM, "store: %s: %s", what, sqlite3_errmsg(store->db));
+}
+
+static int
+set_up(struct store *store, struct err *err)
+{
+    char pragma[64];
+
+    snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", LAYOUT_VERSION);
+    if (sqlite3_exec(store->db,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
+                     "PRAGMA wal_autocheckpoint = 200",
+                     NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(store->db, layout_sql, NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(store->db, pragma, NULL, NULL, NULL) != SQLITE_OK)
+        return fail(store, "cannot set up", err);
+    for (int i = 0; i < N_STATEMENTS; i++)
+        if (sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &store->statements[i], NULL) != SQLITE_OK)
+            return fail(store, "cannot prepare", err);
+    return 0;
+}
+
+static int
+check_version(struct store *store, struct err *err)
+{
+    sqlite3_stmt *st;
+    int version = -1;
+
+    if (sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &st, NULL) != SQLITE_OK)
+        return fail(store, "cannot read", err);
+    if (sqlite3_step(st) == SQLITE_ROW)
+        version = sqlite3_column_int(st, 0);
+    sqlite3_finalize(st);
+    if (version != 0 && version != LAYOUT_VERSION)
+        return err_set(err, ERR_SYSTEM, "store: layout version %d, this program knows %d", version,
+                       LAYOUT_VERSION);
+    return 0;
+}
+
+struct store *
+store_open(const char *path, struct err *err)
+{
+    struct store *store = xcalloc(1, sizeof(*store));
+    mode_t mask = umask(0077); /* the file holds secrets, and so do its journals */
+    int rc = sqlite3_open(path, &store->db);
+
+    if (rc != SQLITE_OK)
+        fail(store, path, err);
+    else if ((rc = check_version(store, err)) == 0)
+        rc = set_up(store, err);
+    umask(mask);
+    if (rc != 0) {
+        store_close(store);
+        return NULL;
+    }
+    return store;
+}
+
+void
+store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    for (int i = 0; i < N_STATEMENTS; i++)
+        sqlite3_finalize(store->statements[i]);
+    sqlite3_close(store->db);
+    free(store);
+}
+
+static sqlite3_stmt *
+bind_text(struct store *store, enum statement which, int column, const char *text)
+{
+    sqlite3_stmt *st = store->statements[which];
+
+    sqlite3_bind_text(st, column, text, -1, SQLITE_TRANSIENT);
+    return st;
+}
+
+static void
+run(struct store *store, enum statement which)
+{
+    sqlite3_stmt *st = store->statements[which];
+
+    if (sqlite3_step(st) != SQLITE_DONE)
+        log_error("store: %s", sqlite3_errmsg(store->db));
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+}
+
+void
+store_put_worker(struct store *store, const struct worker_identity *who, const char *kernel)
+{
+    sqlite3_stmt *st = bind_text(store, PUT_WORKER, 1, who->id);
+
+    bind_text(store, PUT_WORKER, 2, who->routing_id);
+    bind_text(store, PUT_WORKER, 3, who->key);
+    sqlite3_bind_int64(st, 4, who->slot);
+    sqlite3_bind_int64(st, 5, who->pid);
+    sqlite3_bind_int64(st, 6, (sqlite3_int64)who->start_ticks);
+    bind_text(store, PUT_WORKER, 7, kernel);
+    run(store, PUT_WORKER);
+}
+
+void
+store_remove_worker(struct store *store, const char *worker_id)
+{
+    bind_text(store, REMOVE_WORKER, 1, worker_id);
+    run(store, REMOVE_WORKER);
+}
+
+void
+store_put_session(struct store *store, const char *user, const char *worker_id, time_t created)
+{
+    sqlite3_stmt *st = bind_text(store, PUT_SESSION, 1, user);
+
+    bind_text(store, PUT_SESSION, 2, worker_id);
+    sqlite3_bind_int64(st, 3, created);
+    run(store, PUT_SESSION);
+}
+
+void
+store_remove_session(struct store *store, const char *user)
+{
+    bind_text(store, REMOVE_SESSION, 1, user);
+    run(store, REMOVE_SESSION);
+}
+
+static const char *
+text_at(sqlite3_stmt *st, int column)
+{
+    return (const char *)sqlite3_column_text(st, column);
+}
+
+static void
+report_row(sqlite3_stmt *st, store_row_fn *fn, void *owner)
+{
+    struct worker_identity who = {.slot = (unsigned)sqlite3_column_int64(st, 5),
+                                  .pid = (pid_t)sqlite3_column_int64(st, 6),
+                                  .start_ticks = (unsigned long long)sqlite3_column_int64(st, 7)};
+    struct store_row row = {.user = text_at(st, 0), .created = sqlite3_column_int64(st, 1)};
+
+    if (text_at(st, 2)) {
+        snprintf(who.id, sizeof(who.id), "%s", text_at(st, 2));
+        snprintf(who.routing_id, sizeof(who.routing_id), "%s", text_at(st, 3));
+        snprintf(who.key, sizeof(who.key), "%s", text_at(st, 4));
+        row.identity = &who;
+        row.kernel = text_at(st, 8);
+    }
+    fn(owner, &row);
+    sodium_memzero(&who, sizeof(who));
+}
+
+int
+store_each(struct store *store, store_row_fn *fn, void *owner, struct err *err)
+{
+    sqlite3_stmt *st;
+    int rc;
+
+    if (sqlite3_prepare_v2(store->db, each_sql, -1, &st, NULL) != SQLITE_OK)
+        return fail(store, "cannot read", err);
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+        report_row(st, fn, owner);
+    sqlite3_finalize(st);
+    return rc == SQLITE_DONE ? 0 : fail(store, "cannot read", err);
+}

@@ -1,0 +1,40 @@
+/*
+ * store.h - what must outlive the gateway: which containers there are, and whose they are.  SQLite.
+ *
+ * Writes happen when a worker or a session comes or goes, never for an execution.  They are not flushed to disk: what
+ * they must survive is the end of this process, and after a power cut there is no container left to take back.
+ */
+#ifndef GATEWAY_STORE_H
+#define GATEWAY_STORE_H
+
+#include <stdbool.h>
+#include <time.h>
+
+#include "err.h"
+#include "mem.h"
+#include "worker.h"
+
+struct store;
+
+/* Opens or makes path, 0600.  A file of another layout is an error. */
+struct store *store_open(const char *path, struct err *) must_check;
+void store_close(struct store *); /* accepts NULL */
+
+/* The verbs log their failures: a store that fails costs recovery, not service. */
+void store_put_worker(struct store *, const struct worker_identity *, const char *kernel);
+void store_remove_worker(struct store *, const char *worker_id); /* its session, if any, loses it */
+void store_put_session(struct store *, const char *user, const char *worker_id, time_t created);
+void store_remove_session(struct store *, const char *user);
+
+/* One row at start-up; pointers are borrowed for the call.  Must not call the store. */
+struct store_row {
+    const char *user;                       /* NULL: a worker of nobody */
+    const struct worker_identity *identity; /* NULL: a user whose environment was lost */
+    const char *kernel;                     /* kernelspec it was started with; NULL without identity */
+    time_t created;                         /* of the session */
+};
+typedef void store_row_fn(void *owner, const struct store_row *);
+
+int store_each(struct store *, store_row_fn *, void *owner, struct err *) must_check;
+
+#endif

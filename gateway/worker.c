@@ -1,0 +1,581 @@
+/*
+ * worker.c - see worker.h.  The phases in order, and what ends each:
+ *
+ *   BOOTING      the container starts and its worker dials home          HELLO "new"
+ *   RECALLED     (adopted) the worker of an earlier gateway dials home    HELLO "running"
+ *   CONFIGURED   it knows what to run                                     STARTED
+ *   PROBING      the kernel is asked for kernel_info                      reply and idle
+ *   WARMING      the kernelspec's warm-up code runs                       the last string's end
+ *   READY        in use
+ *   EXPIRED      the container ended; its last words may be on the way    EXITED, or a short timer
+ *   DYING        the container is being removed                           on_removed
+ *
+ * One timer serves all phases that wait.  The race to know: a container's exit (pidfd) and the worker's
+ * EXITED (link) come in either order, and only the latter knows how the kernel ended.
+ */
+#include "worker.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <event2/event.h>
+#include <sodium.h>
+
+#include "config.h"
+#include "execution.h"
+#include "kernel.h"
+#include "kernelspec.h"
+#include "link.h"
+#include "log.h"
+#include "metrics.h"
+#include "runtime.h"
+#include "worker/protocol.h"
+
+enum {
+    START_LIMIT_MS = 60000, /* container start to READY */
+    RECALL_LIMIT_MS = 5000, /* adoption to HELLO */
+    LAST_WORDS_MS = 200,    /* container exit to EXITED */
+    PROBE_EXTRA_MS = 5000,  /* on top of the execution time limit, for an adopted kernel that is busy */
+    SANDBOX_ID = 1000,      /* uid and gid of the kernel in the container */
+};
+
+enum phase { BOOTING, RECALLED, CONFIGURED, PROBING, WARMING, READY, EXPIRED, DYING };
+
+static const char *const phase_name[] = {"BOOTING", "RECALLED", "CONFIGURED", "PROBING",
+                                         "WARMING", "READY",      "EXPIRED",  "DYING"};
+
+struct worker {
+    const struct worker_env *env;
+    const struct worker_ops *ops;
+    void *owner;
+    struct worker_identity who;
+    enum phase phase;
+    bool adopted;
+    struct container *container;
+    struct link_peer *peer;       /* NULL once DYING */
+    struct kernel *kernel;        /* from CONFIGURED or RECALLED on */
+    struct execution *warmup;     /* while WARMING */
+    size_t n_warmed;              /* warm-up strings done */
+    struct container_exit exit;   /* from EXPIRED on */
+    struct event *timer;
+    struct timespec started;
+};
+
+static void on_link(void *owner, char verb, const struct wire_frame *, size_t n);
+static void on_kernel_ready(void *owner);
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+static void lose(struct worker *, const struct err *);
+
+static void
+set_phase(struct worker *w, enum phase next)
+{
+    log_debug("worker %s: %s -> %s", w->who.id, phase_name[w->phase], phase_name[next]);
+    assert(w->phase <= next); /* a worker only ever moves forward */
+    w->phase = next;
+}
+
+static void
+arm(struct worker *w, unsigned ms)
+{
+    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+    event_add(w->timer, &tv);
+}
+
+static double
+seconds_since(const struct timespec *then)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+}
+
+static void
+draw_hex(char *out, size_t size)
+{
+    uint8_t random[32];
+
+    assert(size / 2 <= sizeof(random));
+    randombytes_buf(random, size / 2);
+    sodium_bin2hex(out, size, random, size / 2);
+    sodium_memzero(random, sizeof(random));
+}
+
+static struct worker *
+worker_new(const struct worker_env *env, const struct worker_ops *ops, void *owner)
+{
+    struct worker *w = xcalloc(1, sizeof(*w));
+
+    w->env = env;
+    w->ops = ops;
+    w->owner = owner;
+    w->timer = xnotnull(evtimer_new(env->base, on_timer, w));
+    clock_gettime(CLOCK_MONOTONIC, &w->started);
+    return w;
+}
+
+static void
+worker_free(struct worker *w)
+{
+    event_free(w->timer);
+    kernel_free(w->kernel);
+    execution_free(w->warmup);
+    link_peer_free(w->peer);
+    sodium_memzero(&w->who, sizeof(w->who));
+    free(w);
+}
+
+/* Stops hearing the worker and removes its container. */
+static void
+doom(struct worker *w)
+{
+    if (w->phase == DYING)
+        return;
+    set_phase(w, DYING);
+    event_del(w->timer);
+    link_peer_free(w->peer);
+    w->peer = NULL;
+    container_destroy(w->container);
+}
+
+static void
+lose(struct worker *w, const struct err *why)
+{
+    doom(w);
+    w->ops->on_lost(w->owner, why);
+}
+
+static void
+lose_because(struct worker *w, const char *reason)
+{
+    struct err why = ERR_INIT;
+
+    err_set(&why, ERR_WORKER_DIED, "%s", reason);
+    lose(w, &why);
+}
+
+/* --- the container ------------------------------------------------------------------------ */
+
+static void
+on_container_started(void *owner, pid_t init)
+{
+    struct worker *w = owner;
+
+    metrics_add(METRIC_CONTAINER_STARTS, 1);
+    w->who.pid = init;
+    w->who.start_ticks = runtime_start_ticks(init);
+    if (w->phase != DYING)
+        w->ops->on_started(w->owner);
+}
+
+static void
+on_container_start_failed(void *owner, const struct err *err)
+{
+    struct worker *w = owner;
+
+    metrics_add(METRIC_CONTAINER_FAILURES, 1);
+    if (w->phase != DYING)
+        lose(w, err);
+}
+
+static void
+on_container_exited(void *owner, const struct container_exit *exit)
+{
+    struct worker *w = owner;
+
+    if (w->phase == DYING)
+        return;
+    metrics_add(METRIC_CONTAINER_EXITS, 1);
+    w->exit = *exit;
+    set_phase(w, EXPIRED);
+    arm(w, LAST_WORDS_MS);
+}
+
+static void
+on_container_removed(void *owner)
+{
+    struct worker *w = owner;
+
+    w->container = NULL;
+    log_debug("worker %s: gone", w->who.id);
+    w->ops->on_gone(w->owner);
+    worker_free(w);
+}
+
+static const struct container_ops container_ops = {
+    on_container_started,
+    on_container_start_failed,
+    on_container_exited,
+    on_container_removed,
+};
+
+static char *
+boot_record(const struct worker *w)
+{
+    json_auto_t *boot = xnotnull(json_pack(
+        "{s:s,s:s,s:f}", "endpoint", "ipc://" TCI_PATH_LINK_DIR "/" TCI_PATH_LINK_SOCKET,
+        "routing_id", w->who.routing_id, "orphan_timeout", w->env->config->orphan_timeout));
+
+    return xnotnull(json_dumps(boot, JSON_COMPACT));
+}
+
+static struct container *
+start_container(struct worker *w, struct err *err)
+{
+    const struct config *config = w->env->config;
+    char *boot = boot_record(w);
+    struct container_spec spec = {
+        .id = w->who.id,
+        .slot = w->who.slot,
+        .boot = boot,
+        .boot_len = strlen(boot),
+        .cpu = config->worker_cpu,
+        .memory_mb = config->worker_memory_mb,
+        .disk_mb = config->worker_disk_mb,
+        .pids = config->worker_pids,
+        .kernelspec_dir = w->env->kernelspec->dir,
+        .skel_dir = w->env->skel_dir,
+    };
+    struct container *container = container_start(w->env->runtime, &spec, &container_ops, w, err);
+
+    sodium_memzero(boot, spec.boot_len);
+    free(boot);
+    return container;
+}
+
+struct worker *
+worker_start(const struct worker_env *env, unsigned slot, const struct worker_ops *ops, void *owner,
+             struct err *err)
+{
+    struct worker *w = worker_new(env, ops, owner);
+
+    draw_hex(w->who.id, sizeof(w->who.id));
+    draw_hex(w->who.routing_id, sizeof(w->who.routing_id));
+    draw_hex(w->who.key, sizeof(w->who.key));
+    w->who.slot = slot;
+    w->phase = BOOTING;
+    w->container = start_container(w, err);
+    if (w->container == NULL) {
+        worker_free(w);
+        return NULL;
+    }
+    w->peer = link_peer_new(env->link, w->who.routing_id, on_link, w);
+    arm(w, START_LIMIT_MS);
+    return w;
+}
+
+struct worker *
+worker_adopt(const struct worker_env *env, const struct worker_identity *who,
+             const struct worker_ops *ops, void *owner, struct err *err)
+{
+    struct worker *w = worker_new(env, ops, owner);
+
+    w->who = *who;
+    w->phase = RECALLED;
+    w->adopted = true;
+    w->container = container_adopt(env->runtime, who->id, who->pid, who->start_ticks,
+                                   &container_ops, w, err);
+    if (w->container == NULL) {
+        worker_free(w);
+        return NULL;
+    }
+    w->peer = link_peer_new(env->link, w->who.routing_id, on_link, w);
+    arm(w, RECALL_LIMIT_MS);
+    return w;
+}
+
+void
+worker_destroy(struct worker *w)
+{
+    doom(w);
+}
+
+void
+worker_abandon(struct worker *w)
+{
+    worker_free(w);
+}
+
+/* --- the way to READY --------------------------------------------------------------------- */
+
+static json_t *
+config_message(const struct worker *w)
+{
+    const struct kernelspec *spec = w->env->kernelspec;
+
+    return xnotnull(json_pack("{s:O,s:O,s:s,s:i,s:i,s:s,s:s}", "argv", spec->argv, "env", spec->env,
+                              "cwd", TCI_PATH_WORKSPACE, "uid", SANDBOX_ID, "gid", SANDBOX_ID,
+                              "key", w->who.key, "kernel_name", spec->name));
+}
+
+static void
+send_config(struct worker *w)
+{
+    json_auto_t *message = config_message(w);
+    char *text = xnotnull(json_dumps(message, JSON_COMPACT));
+    const struct wire_frame frame = {text, strlen(text)};
+    struct err err = ERR_INIT;
+    int rc = link_send(w->peer, TCI_CONFIG, &frame, 1, &err);
+
+    sodium_memzero(text, frame.len);
+    free(text);
+    if (rc < 0)
+        lose(w, &err);
+    else
+        set_phase(w, CONFIGURED);
+}
+
+static void
+probe(struct worker *w)
+{
+    assert(w->kernel == NULL);
+    w->kernel = kernel_new(w->env->base, w->peer, w->who.key, w->env->kernelspec->interrupt_message,
+                           on_kernel_ready, w);
+    if (w->adopted)
+        arm(w, (unsigned)(w->env->config->exec_timeout * 1000) + PROBE_EXTRA_MS);
+    set_phase(w, PROBING);
+    kernel_probe(w->kernel);
+}
+
+static void
+become_ready(struct worker *w)
+{
+    double seconds = seconds_since(&w->started);
+
+    event_del(w->timer);
+    set_phase(w, READY);
+    if (!w->adopted)
+        metrics_observe(METRIC_WORKER_START_SECONDS, seconds);
+    log_debug("worker %s: ready after %.0f ms", w->who.id, seconds * 1000);
+    w->ops->on_ready(w->owner);
+}
+
+static void warm_next(struct worker *w);
+
+static void
+on_warmed(void *owner, struct execution *x, enum execution_result result)
+{
+    struct worker *w = owner;
+
+    kernel_forget(w->kernel);
+    if (result != EXECUTION_OK)
+        log_warn("kernelspec %s: warm-up string %zu raised an exception", w->env->kernelspec->name,
+                 w->n_warmed);
+    w->warmup = NULL;
+    execution_free(x);
+    w->n_warmed++;
+    warm_next(w);
+}
+
+static void
+warm_next(struct worker *w)
+{
+    const json_t *code = json_array_get(w->env->kernelspec->warmup, w->n_warmed);
+    struct execution_spec spec = {.silent = true, .max_output = 1 << 16};
+    struct err err = ERR_INIT;
+
+    if (code == NULL) {
+        become_ready(w);
+        return;
+    }
+    spec.code = json_string_value(code);
+    spec.code_len = json_string_length(code);
+    w->warmup = execution_new(&spec, on_warmed, w);
+    if (kernel_execute(w->kernel, w->warmup, &err) < 0)
+        lose(w, &err);
+}
+
+static void
+on_kernel_ready(void *owner)
+{
+    struct worker *w = owner;
+
+    if (w->phase != PROBING)
+        return;
+    if (w->adopted) {
+        become_ready(w);
+        return;
+    }
+    set_phase(w, WARMING);
+    warm_next(w);
+}
+
+/* --- the end ------------------------------------------------------------------------------ */
+
+static bool
+was_oom_killed(const struct worker *w, int signal)
+{
+    return signal == SIGKILL && (w->exit.oom || container_was_oom(w->container));
+}
+
+/* What the worker said about the kernel's end, as a sentence.  Foreign bytes: anything may be missing. */
+static void
+explain_kernel_end(const struct worker *w, const json_t *end, struct err *why)
+{
+    const json_t *status = json_object_get(end, "exit");
+    const json_t *sig = json_object_get(end, "signal");
+    const char *reason = json_string_value(json_object_get(end, "reason"));
+    int n = (int)json_integer_value(sig);
+
+    if (json_is_integer(sig) && was_oom_killed(w, n))
+        err_set(why, ERR_WORKER_DIED, "The worker ran out of memory (limit: %u MB)",
+                w->env->config->worker_memory_mb);
+    else if (json_is_integer(sig) && n > 0 && n < NSIG)
+        err_set(why, ERR_WORKER_DIED, "The worker was killed by signal %d (%s)", n, strsignal(n));
+    else if (json_is_integer(status))
+        err_set(why, ERR_WORKER_DIED, "The worker exited with status %d",
+                (int)json_integer_value(status));
+    else if (reason)
+        err_set(why, ERR_WORKER_DIED, "The worker gave up: %s", reason);
+    else
+        err_set(why, ERR_WORKER_DIED, "The worker died");
+}
+
+/* The container is gone and said nothing. */
+static void
+explain_container_end(const struct worker *w, struct err *why)
+{
+    if (w->exit.oom)
+        err_set(why, ERR_WORKER_DIED, "The worker ran out of memory (limit: %u MB)",
+                w->env->config->worker_memory_mb);
+    else if (w->exit.known && w->exit.signal)
+        err_set(why, ERR_WORKER_DIED, "The worker's container was killed by signal %d (%s)",
+                w->exit.signal, strsignal(w->exit.signal));
+    else if (w->exit.known)
+        err_set(why, ERR_WORKER_DIED, "The worker's container exited with status %d", w->exit.code);
+    else
+        err_set(why, ERR_WORKER_DIED, "The worker's container ended");
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    struct err why = ERR_INIT;
+
+    (void)fd, (void)what;
+    if (w->phase == EXPIRED)
+        explain_container_end(w, &why);
+    else
+        err_set(&why, ERR_WORKER_DIED, "The worker was not ready in time (it was %s)",
+                phase_name[w->phase]);
+    lose(w, &why);
+}
+
+/* --- the link ----------------------------------------------------------------------------- */
+
+static void
+on_hello(struct worker *w, const json_t *hello)
+{
+    const char *state = json_string_value(json_object_get(hello, "state"));
+    bool fresh = state && strcmp(state, "new") == 0;
+
+    if (json_integer_value(json_object_get(hello, "protocol")) != TCI_PROTOCOL_VERSION)
+        lose_because(w, "The worker speaks another version of the link protocol");
+    else if (fresh && w->phase == BOOTING)
+        send_config(w);
+    else if (!fresh && w->phase == RECALLED)
+        probe(w);
+    else if (w->phase != EXPIRED)
+        /* The link broke and messages may be lost with it: nothing after this could be trusted. */
+        lose_because(w, "The worker lost its link to the gateway");
+}
+
+static void
+on_exited(struct worker *w, const json_t *end)
+{
+    struct err why = ERR_INIT;
+
+    explain_kernel_end(w, end, &why);
+    lose(w, &why);
+}
+
+static void
+on_json(struct worker *w, char verb, const struct wire_frame *frame)
+{
+    json_auto_t *object = json_loadb(frame->data, frame->len, 0, NULL);
+
+    if (!json_is_object(object))
+        metrics_add(METRIC_LINK_DROPPED, 1);
+    else if (verb == TCI_HELLO)
+        on_hello(w, object);
+    else
+        on_exited(w, object);
+}
+
+static void
+on_kernel_message(struct worker *w, char verb, const struct wire_frame *f, size_t n)
+{
+    if (w->kernel == NULL)
+        return; /* the old gateway's business */
+    if (verb == TCI_RELAY && n >= 1 && f[0].len == 1)
+        kernel_on_relay(w->kernel, *(const char *)f[0].data, f + 1, n - 1);
+    else if (verb == TCI_OUTPUT && n == 2 && f[0].len == 1)
+        kernel_on_output(w->kernel, *(const char *)f[0].data - '0', f[1].data, f[1].len);
+    else if (verb == TCI_TRUNCATED && n == 0)
+        kernel_on_truncated(w->kernel);
+    else
+        metrics_add(METRIC_LINK_DROPPED, 1);
+}
+
+static void
+on_link(void *owner, char verb, const struct wire_frame *f, size_t n)
+{
+    struct worker *w = owner;
+
+    if ((verb == TCI_HELLO || verb == TCI_EXITED) && n == 1)
+        on_json(w, verb, f);
+    else if (verb == TCI_STARTED && n == 0 && w->phase == CONFIGURED)
+        probe(w);
+    else
+        on_kernel_message(w, verb, f, n);
+}
+
+/* --- in use ------------------------------------------------------------------------------- */
+
+enum worker_state
+worker_state(const struct worker *w)
+{
+    if (w->phase == READY)
+        return WORKER_READY;
+    return w->phase < READY ? WORKER_STARTING : WORKER_DYING;
+}
+
+const struct worker_identity *
+worker_identity(const struct worker *w)
+{
+    return &w->who;
+}
+
+bool
+worker_is_adopted(const struct worker *w)
+{
+    return w->adopted;
+}
+
+int
+worker_execute(struct worker *w, struct execution *x, struct err *err)
+{
+    if (w->phase != READY)
+        return err_set(err, ERR_WORKER_DIED, "The worker died");
+    return kernel_execute(w->kernel, x, err);
+}
+
+void
+worker_forget(struct worker *w)
+{
+    if (w->kernel)
+        kernel_forget(w->kernel);
+}
+
+void
+worker_interrupt(struct worker *w)
+{
+    struct err err = ERR_INIT;
+
+    if (w->phase == READY && kernel_interrupt(w->kernel, &err) < 0)
+        log_debug("worker %s: not interrupted: %s", w->who.id, err.msg);
+}

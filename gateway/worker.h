@@ -1,0 +1,92 @@
+/*
+ * worker.h - one container and its kernel as one thing.
+ *
+ *   STARTING ──▶ READY ──▶ DYING ──▶ (gone)
+ *       └──────────────────────┘
+ *
+ * A worker that times out, dies or breaks the protocol is never repaired: it is destroyed and replaced.
+ */
+#ifndef GATEWAY_WORKER_H
+#define GATEWAY_WORKER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "mem.h"
+
+struct config;
+struct event_base;
+struct execution;
+struct kernelspec;
+struct link;
+struct runtime;
+struct worker;
+
+enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DYING };
+
+/* What makes a worker this one, and what a later gateway needs to take it back. */
+struct worker_identity {
+    char id[17];         /* name of its container: 16 hex digits */
+    char routing_id[65]; /* secret: the name under which it may speak on the link, 64 hex digits */
+    char key[65];        /* secret: HMAC key of its kernel, 64 hex digits */
+    unsigned slot;       /* index of its host uid range */
+    pid_t pid;           /* host pid of its init; 0 = not known yet */
+    unsigned long long start_ticks; /* of that pid (runtime_start_ticks) */
+};
+
+/* What all workers share; borrowed, must outlive them. */
+struct worker_env {
+    struct event_base *base;
+    const struct config *config;
+    const struct kernelspec *kernelspec;
+    struct link *link;
+    struct runtime *runtime;
+    const char *skel_dir; /* host directory copied into each home */
+};
+
+/*
+ * Calls to the owner, each the last thing the worker does in its turn.  The owner may call any verb in
+ * any of them; worker_destroy frees only after on_gone.
+ */
+struct worker_ops {
+    void (*on_started)(void *owner); /* the container runs: worker_identity is complete */
+    void (*on_ready)(void *owner);   /* the kernel answers and is warmed up */
+    /* It ended without being told to, or never became ready: it is DYING now. */
+    void (*on_lost)(void *owner, const struct err *why);
+    void (*on_gone)(void *owner); /* nothing of it is left; the worker is freed after this call */
+};
+
+/* Draws an identity and starts a container for it. */
+struct worker *worker_start(const struct worker_env *, unsigned slot, const struct worker_ops *,
+                            void *owner, struct err *) must_check;
+
+/*
+ * Takes back one that an earlier gateway left: READY once it has dialled home and its kernel answers, which may be
+ * as late as the end of what it was running.  Fails when its container does not run any more.
+ */
+struct worker *worker_adopt(const struct worker_env *, const struct worker_identity *,
+                            const struct worker_ops *, void *owner, struct err *) must_check;
+
+/* In any state, any number of times; on_lost will not come any more, on_gone will. */
+void worker_destroy(struct worker *);
+
+/* Frees the memory and leaves the container running, for the next gateway to adopt.  No calls any more. */
+void worker_abandon(struct worker *);
+
+enum worker_state worker_state(const struct worker *);
+const struct worker_identity *worker_identity(const struct worker *);
+bool worker_is_adopted(const struct worker *);
+
+/*
+ * Runs it on the READY worker's kernel; ERR_WORKER_DIED when the worker cannot be reached.  The execution is borrowed
+ * until worker_forget, which its owner calls once it is over or about to be freed.
+ */
+int worker_execute(struct worker *, struct execution *, struct err *) must_check;
+void worker_forget(struct worker *);
+
+/* KeyboardInterrupt in what runs.  Best effort: code may ignore it. */
+void worker_interrupt(struct worker *);
+
+#endif
