@@ -1,0 +1,316 @@
+/* kernelspec.c - see kernelspec.h.  The file is the operator's, but it is read as if it were
+ * anybody's. */
+#include "kernelspec.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "worker/protocol.h"
+
+#define MAX_FILE 65536 /* bytes of a kernel.json; bounds everything that is in it */
+#define MAX_NAME 64
+#define MAX_ARGS 64
+#define MAX_VARIABLES 128
+
+static const char *const system_dirs[] = {"/usr/local/share/jupyter/kernels",
+                                          "/usr/share/jupyter/kernels"};
+
+struct file { /* what the messages need to know about where something is wrong */
+    const char *path;
+    struct err *err;
+};
+
+static bool
+is_name(const char *s)
+{
+    size_t len = strlen(s);
+
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)s[i]) && strchr("._-", s[i]) == NULL)
+            return false;
+    return len >= 1 && len <= MAX_NAME && s[0] != '.';
+}
+
+static int
+bad_key(const struct file *f, const char *key, const char *wanted)
+{
+    return err_field(f->err, ERR_CONFIG, "kernel", "%.250s: %s: %s", f->path, key, wanted);
+}
+
+/* ---- reading ---- */
+
+/* The whole file as a string.  *missing: there is none. */
+static char *
+read_file(const struct file *f, bool *missing)
+{
+    cleanup_close int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    cleanup_free char *text = NULL;
+    struct stat st;
+    ssize_t n = 1;
+    size_t len = 0;
+
+    *missing = fd < 0 && (errno == ENOENT || errno == ENOTDIR);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        err_sys(f->err, "open %.250s", f->path);
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        err_field(f->err, ERR_CONFIG, "kernel", "%.250s is not a regular file", f->path);
+        return NULL;
+    }
+    text = xcalloc(1, MAX_FILE + 1);
+    while (n > 0 && len < MAX_FILE) {
+        n = read(fd, text + len, MAX_FILE - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    if (n < 0) {
+        err_sys(f->err, "read %.250s", f->path);
+        return NULL;
+    }
+    if (len == MAX_FILE) {
+        err_field(f->err, ERR_CONFIG, "kernel", "%.250s has more than %d bytes", f->path,
+                  MAX_FILE - 1);
+        return NULL;
+    }
+    return mem_steal(&text);
+}
+
+static json_t *
+parse(const struct file *f, const char *text)
+{
+    json_error_t error;
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+
+    if (root == NULL)
+        err_field(f->err, ERR_CONFIG, "kernel", "%.250s:%d: %.100s", f->path, error.line,
+                  error.text);
+    else if (!json_is_object(root))
+        err_field(f->err, ERR_CONFIG, "kernel", "%.250s: must be a JSON object", f->path);
+    if (json_is_object(root))
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+/* ---- taking it apart ---- */
+
+/* A new string in which each `what` of s has become `with`. */
+static char *
+replace(const char *s, const char *what, const char *with)
+{
+    char *out = xcalloc(1, 1), *next;
+
+    for (const char *hit; (hit = strstr(s, what)) != NULL; s = hit + strlen(what)) {
+        next = xasprintf("%s%.*s%s", out, (int)(hit - s), s, with);
+        free(out);
+        out = next;
+    }
+    next = xasprintf("%s%s", out, s);
+    free(out);
+    return next;
+}
+
+static bool
+is_string_array(const json_t *array)
+{
+    const json_t *item;
+    size_t i;
+
+    if (!json_is_array(array) || json_array_size(array) == 0 || json_array_size(array) > MAX_ARGS)
+        return false;
+    json_array_foreach(array, i, item) if (!json_is_string(item)) return false;
+    return true;
+}
+
+/* A copy of an array of strings with {resource_dir} replaced. */
+static json_t *
+with_resource_dir(const json_t *array, const char *dir)
+{
+    json_t *out = xnotnull(json_array()), *item;
+    size_t i;
+
+    json_array_foreach(array, i, item)
+    {
+        cleanup_free char *s = replace(json_string_value(item), "{resource_dir}", dir);
+
+        if (json_array_append_new(out, json_string(s)) < 0)
+            abort();
+    }
+    return out;
+}
+
+static bool
+mentions(const json_t *array, const char *what)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(array, i,
+                       item) if (strstr(json_string_value(item), what) != NULL) return true;
+    return false;
+}
+
+static int
+take_argv(const struct file *f, const json_t *root, struct kernelspec *ks)
+{
+    const json_t *argv = json_object_get(root, "argv");
+
+    if (!is_string_array(argv) || json_string_length(json_array_get(argv, 0)) == 0)
+        return bad_key(f, "argv", "must be an array of 1 to 64 strings, the program first");
+    if (!mentions(argv, "{connection_file}"))
+        return bad_key(f, "argv", "must have {connection_file} in one of its strings");
+    ks->argv = with_resource_dir(argv, TCI_PATH_KERNELSPEC);
+    return 0;
+}
+
+static int
+take_env(const struct file *f, const json_t *root, struct kernelspec *ks)
+{
+    json_t *env = json_object_get(root, "env");
+    const json_t *value;
+    const char *name;
+
+    if (env == NULL) {
+        ks->env = xnotnull(json_object());
+        return 0;
+    }
+    if (!json_is_object(env) || json_object_size(env) > MAX_VARIABLES)
+        return bad_key(f, "env", "must be an object of at most 128 strings");
+    json_object_foreach(env, name, value) if (
+        !json_is_string(value) || name[0] == '\0' ||
+        strchr(name, '=') !=
+            NULL) return bad_key(f, "env",
+                                 "must have variable names as keys and strings as values");
+    ks->env = json_incref(env);
+    return 0;
+}
+
+static int
+take_string(const struct file *f, const json_t *root, const char *key, const char *standard,
+            char **out)
+{
+    const json_t *value = json_object_get(root, key);
+
+    if (value != NULL && !json_is_string(value))
+        return bad_key(f, key, "must be a string");
+    *out = xstrdup(value == NULL ? standard : json_string_value(value));
+    return 0;
+}
+
+static int
+take_interrupt_mode(const struct file *f, const json_t *root, struct kernelspec *ks)
+{
+    cleanup_free char *mode = NULL;
+
+    if (take_string(f, root, "interrupt_mode", "signal", &mode) < 0)
+        return -1;
+    ks->interrupt_message = strcmp(mode, "message") == 0;
+    if (!ks->interrupt_message && strcmp(mode, "signal") != 0)
+        return bad_key(f, "interrupt_mode", "must be \"signal\" or \"message\"");
+    return 0;
+}
+
+/* Our own part of metadata; whatever else is in there belongs to others. */
+static int
+take_extensions(const struct file *f, const json_t *root, struct kernelspec *ks)
+{
+    const json_t *tci = json_object_get(json_object_get(root, "metadata"), "tci");
+    const json_t *prepare = json_object_get(tci, "prepare");
+    json_t *warmup = json_object_get(tci, "warmup");
+
+    if (tci != NULL && !json_is_object(tci))
+        return bad_key(f, "metadata.tci", "must be an object");
+    if (prepare != NULL && !is_string_array(prepare))
+        return bad_key(f, "metadata.tci.prepare", "must be an array of 1 to 64 strings");
+    if (warmup != NULL && !is_string_array(warmup))
+        return bad_key(f, "metadata.tci.warmup", "must be an array of 1 to 64 strings");
+    ks->prepare = prepare == NULL ? NULL : with_resource_dir(prepare, ks->dir);
+    ks->warmup = json_incref(warmup);
+    return 0;
+}
+
+static int
+take_all(const struct file *f, const json_t *root, struct kernelspec *ks)
+{
+    if (take_argv(f, root, ks) < 0 || take_env(f, root, ks) < 0)
+        return -1;
+    if (take_string(f, root, "display_name", ks->name, &ks->display_name) < 0 ||
+        take_string(f, root, "language", "", &ks->language) < 0)
+        return -1;
+    return take_interrupt_mode(f, root, ks) < 0 ? -1 : take_extensions(f, root, ks);
+}
+
+/* ---- finding it ---- */
+
+enum found { FOUND, MISSING, UNUSABLE };
+
+static enum found
+try_dir(const char *parent, const char *name, struct kernelspec *ks, struct err *err)
+{
+    cleanup_free char *path = xasprintf("%s/%s/kernel.json", parent, name);
+    cleanup_free char *dir = xasprintf("%s/%s", parent, name);
+    const struct file f = {path, err};
+    bool missing;
+    cleanup_free char *text = read_file(&f, &missing);
+    json_auto_t *root = NULL;
+
+    if (text == NULL)
+        return missing ? MISSING : UNUSABLE;
+    ks->name = xstrdup(name);
+    ks->dir = realpath(dir, NULL);
+    if (ks->dir == NULL) {
+        err_sys(err, "resolve %.250s", dir);
+        return UNUSABLE;
+    }
+    root = parse(&f, text);
+    return root != NULL && take_all(&f, root, ks) == 0 ? FOUND : UNUSABLE;
+}
+
+static int
+find(const char *own_dir, const char *name, struct kernelspec *ks, struct err *err)
+{
+    const char *const dirs[] = {own_dir, system_dirs[0], system_dirs[1]};
+
+    for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+        enum found found = dirs[i] == NULL ? MISSING : try_dir(dirs[i], name, ks, err);
+
+        if (found != MISSING)
+            return found == FOUND ? 0 : -1;
+    }
+    return err_field(err, ERR_CONFIG, "kernel",
+                     "kernel = \"%s\": there is no %s/kernel.json in %.120s%s%s or %s", name, name,
+                     own_dir == NULL ? "" : own_dir, own_dir == NULL ? "" : ", ", system_dirs[0],
+                     system_dirs[1]);
+}
+
+int
+kernelspec_find(const char *own_dir, const char *name, struct kernelspec *ks, struct err *err)
+{
+    memset(ks, 0, sizeof(*ks));
+    if (!is_name(name))
+        return err_field(err, ERR_CONFIG, "kernel",
+                         "kernel = \"%.80s\" is not usable; allowed: 1 to 64 of A-Z a-z 0-9 . _ -, "
+                         "not starting with a dot",
+                         name);
+    if (find(own_dir, name, ks, err) < 0) {
+        kernelspec_clear(ks);
+        return -1;
+    }
+    return 0;
+}
+
+void
+kernelspec_clear(struct kernelspec *ks)
+{
+    free(ks->name);
+    free(ks->dir);
+    free(ks->display_name);
+    free(ks->language);
+    json_decref(ks->argv);
+    json_decref(ks->env);
+    json_decref(ks->prepare);
+    json_decref(ks->warmup);
+    memset(ks, 0, sizeof(*ks));
+}
