@@ -1,0 +1,211 @@
+#!/bin/sh
+# check.sh - sets everything up and runs every test; what continuous integration runs as well.
+#
+#   sh check.sh             all of it
+#   sh check.sh SUITE...    some of it: lint unit unit-asan blackbox blackbox-asan worker-asan fuzz bench
+#
+# Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
+# build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
+# errors, with the fuzz targets).  Two lanes run side by side.  Logs are in build-logs/.  The last line is
+# `N passed, N failed`.
+set -eu
+# shellcheck source=common.sh
+. "$(dirname "$0")/common.sh"
+
+LOGS=$TOP/build-logs
+RESULTS=$LOGS/results
+FUZZ_SECONDS=20
+
+# build TREE TITLE CONFIGURE-ARGUMENTS...
+build() {
+    tree=$1
+    title=$2
+    shift 2
+    step "$LOGS/$tree.log" "$title" build_tree "$TOP/$tree" --enable-werror "$@" || give_up
+}
+
+build_all() {
+    build build-gcc "Building with gcc"
+    build build-asan "Building with the sanitizers" --enable-sanitizers
+    build build-check "Building with clang, with fuzz targets" CC=clang --enable-sanitizers --enable-fuzzers
+}
+
+# Without programs there is nothing to test, and the last line still says how it stands.
+give_up() {
+    printf '\n0 passed, 1 failed\n'
+    exit 1
+}
+
+# --- the suites: each one command, and what counts its results ---
+
+suite_lint() {
+    suite lint count_last_line env TCI_BUILD_DIR="$TOP/build-gcc" sh tests/lint.sh
+}
+
+suite_unit() {
+    suite unit count_make make -C "$TOP/build-gcc" -j"$(nproc)" check
+}
+
+suite_unit_asan() {
+    suite unit-asan count_make make -C "$TOP/build-asan" -j"$(nproc)" check
+}
+
+suite_worker_asan() {
+    suite_pytest worker-asan build-asan tests/worker
+}
+
+suite_blackbox_asan() {
+    suite_pytest blackbox-asan build-asan tests/blackbox
+}
+
+# The sanitizers slow a program down and line its memory up: what holds there is tried once more in the
+# programs as they are used, but for the slow ones.
+suite_blackbox() {
+    suite_pytest blackbox build-gcc -m "not slow" tests/blackbox
+}
+
+suite_fuzz() {
+    suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
+}
+
+suite_bench() {
+    suite bench count_last_line env TCI_BUILD_DIR="$TOP/build-gcc" sh tests/bench-smoke.sh
+}
+
+# Lane one keeps a core busy; lane two mostly waits for containers.
+lane_one() {
+    suite_lint
+    suite_unit
+    suite_unit_asan
+    suite_worker_asan
+    suite_fuzz
+}
+
+lane_two() {
+    suite_blackbox_asan
+    suite_blackbox
+    suite_bench
+}
+
+# --- running a suite ---
+
+# suite_pytest NAME TREE ARGUMENTS... - with Debian's Python, which has the packages, whatever PATH says.
+suite_pytest() {
+    name=$1
+    tree=$2
+    shift 2
+    suite "$name" count_pytest env TCI_BUILD_DIR="$TOP/$tree" \
+        /usr/bin/python3 -B -m pytest -p no:cacheprovider --color=no -q "$@"
+}
+
+# suite NAME COUNTER COMMAND... - runs it into its log, says in one line how it went, and notes the counts.
+# A shell in the background ignores SIGINT and its children would, too: among them kernels, which
+# are interrupted by just that.
+suite() {
+    name=$1
+    counter=$2
+    shift 2
+    log=$LOGS/$name.log
+    begun=$(date +%s)
+    status=0
+    env --default-signal=INT --default-signal=QUIT "$@" >"$log" 2>&1 </dev/null || status=$?
+    seconds=$(($(date +%s) - begun))
+    counts=$("$counter" "$log") || counts="0 0"
+    passed=${counts% *}
+    failed=${counts#* }
+    # A suite that stopped half-way, or ran nothing, has not passed, whatever it counted.
+    [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+    [ $((passed + failed)) -gt 0 ] || failed=1
+    printf '%s %d %d\n' "$name" "$passed" "$failed" >>"$RESULTS"
+    word=ok
+    [ "$failed" -eq 0 ] || word=FAILED
+    printf '%-7s %-14s %4d passed, %d failed (%d s)\n' "$word" "$name" "$passed" "$failed" "$seconds"
+}
+
+# `N passed, N failed` as the last line that looks like it.
+count_last_line() {
+    sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p' "$1" | tail -n 1 | grep .
+}
+
+# Automake's summary; a program that could not be run is an ERROR there.
+count_make() {
+    awk '/^# PASS:/ { pass += $3 } /^# (FAIL|ERROR|XPASS):/ { fail += $3 } END { print pass + 0, fail + 0 }' "$1"
+}
+
+# pytest's last line: 12 passed, 1 skipped in 3.45s
+count_pytest() {
+    tail -n 1 "$1" | awk '{
+        for (i = 2; i <= NF; i++) {
+            if ($i ~ /^passed/) pass = $(i - 1)
+            if ($i ~ /^(failed|errors?)/) fail += $(i - 1)
+        }
+        print pass + 0, fail + 0
+    }'
+}
+
+# Reports of programs whose exit status nobody looked at.
+look_for_reports() {
+    reports=$(find "$LOGS/sanitizer" -type f | wc -l)
+    [ "$reports" -gt 0 ] || return 0
+    cat "$LOGS"/sanitizer/* >"$LOGS/sanitizer.log"
+    printf 'sanitizer 0 %d\n' "$reports" >>"$RESULTS"
+    printf '%-7s %-14s %d reports\n' FAILED sanitizer "$reports"
+}
+
+show_failures() {
+    while read -r name _ failed; do
+        [ "$failed" -eq 0 ] || show_failure "$LOGS/$name.log"
+    done <"$RESULTS"
+}
+
+show_failure() {
+    printf '\n--- %s, its end\n' "$1"
+    tail -n 150 "$1"
+}
+
+run_lanes() {
+    lane_one &
+    one=$!
+    lane_two &
+    two=$!
+    # The suites get Ctrl-C themselves; the lanes must not go on to the next one.
+    trap 'kill $one $two 2>/dev/null; exit 130' INT TERM
+    wait "$one" "$two"
+    trap - INT TERM
+}
+
+run_some() {
+    for name; do
+        case $name in
+        lint | unit | unit-asan | blackbox | blackbox-asan | worker-asan | fuzz | bench) ;;
+        *) die "there is no suite named $name" ;;
+        esac
+    done
+    for name; do
+        "suite_$(printf '%s' "$name" | tr - _)"
+    done
+}
+
+prepare_logs() {
+    mkdir -p "$LOGS"
+    rm -rf "$LOGS/sanitizer" "$RESULTS"
+    mkdir "$LOGS/sanitizer"
+    : >"$RESULTS"
+    export ASAN_OPTIONS="log_path=$LOGS/sanitizer/report:detect_leaks=1:strict_string_checks=1"
+    export UBSAN_OPTIONS="log_path=$LOGS/sanitizer/report:print_stacktrace=1"
+}
+
+cd "$TOP"
+[ "$(id -u)" -eq 0 ] || die "the tests make containers: run this as root (sudo sh check.sh)"
+# shellcheck disable=SC2086 # lists of words
+(install_packages $PACKAGES_RUN $PACKAGES_BUILD $PACKAGES_CHECK) || give_up
+prepare_logs
+build_all
+if [ $# -gt 0 ]; then
+    run_some "$@"
+else
+    run_lanes
+fi
+look_for_reports
+show_failures
+awk '{ pass += $2; fail += $3 } END { printf "\n%d passed, %d failed\n", pass, fail; exit (fail > 0) }' "$RESULTS"

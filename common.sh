@@ -1,0 +1,206 @@
+# common.sh - what start.sh, stop.sh, check.sh and the scripts in tests/ share.  Sourced, not run.
+# shellcheck shell=sh disable=SC2034 # some names are for those who source this
+
+# What the programs need to run, and what it takes to build them.  One package for each reason.
+PACKAGES_RUN="crun curl python3-ipykernel python3-numpy python3-pandas python3-matplotlib
+    fonts-dejavu-core fonts-wqy-microhei"
+PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config libzmq3-dev libjansson-dev libevent-dev
+    libssl-dev libsodium-dev libsqlite3-dev libinih-dev uthash-dev"
+PACKAGES_CHECK="libcmocka-dev clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
+    python3-pytest python3-httpx python3-zmq python3-selenium chromium chromium-driver
+    procps iproute2 openssl git"
+
+TOP=$(cd "$(dirname "$0")" && while [ ! -e common.sh ]; do cd ..; done && pwd)
+APT_LOG=$TOP/build-logs/apt.log
+
+say() {
+    printf '%s\n' "$*"
+}
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# Containers, cgroups and mounts are root's; everything else runs as whoever called.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        # The settings travel in the environment, not in an argument list that everyone can read.
+        sudo --preserve-env="$(settings_in_environment)" "$@"
+    fi
+}
+
+settings_in_environment() {
+    env | sed -n 's/^\(TCI_[A-Z_]*\)=.*/\1/p' | paste -s -d, -
+}
+
+# Asks for the password once, at the start, rather than in the middle of a progress line.
+need_root() {
+    [ "$(id -u)" -eq 0 ] && return
+    command -v sudo >/dev/null || die "this makes containers, which takes root: run it as root, or install sudo"
+    sudo -n true 2>/dev/null || sudo -v || die "sudo refused; run this as root"
+}
+
+# step LOG TITLE COMMAND... - a progress line; the command's output goes to LOG, whose end is shown on failure.
+step() {
+    step_log=$1
+    step_title=$2
+    shift 2
+    mkdir -p "$(dirname "$step_log")"
+    printf '%s ... ' "$step_title"
+    step_start=$(date +%s)
+    if "$@" >"$step_log" 2>&1 </dev/null; then
+        printf 'done (%d s)\n' $(($(date +%s) - step_start))
+        return 0
+    fi
+    printf 'failed\n\n'
+    show_end "$step_log"
+    return 1
+}
+
+show_end() {
+    printf -- '--- the last lines of %s\n' "$1" >&2
+    tail -n 40 "$1" >&2
+    printf -- '---\n' >&2
+}
+
+# Prints those of the named packages that are not installed.
+missing_packages() {
+    have=$(dpkg-query -W -f '${Package}=${db:Status-Status}\n' "$@" 2>/dev/null) || true
+    for package; do
+        printf '%s\n' "$have" | grep -qxF "$package=installed" || printf '%s\n' "$package"
+    done
+}
+
+# Installs what is missing and nothing else, so that a complete machine needs no network here.
+install_packages() {
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+        explain_without_apt "$@"
+        return
+    fi
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || return 0
+    need_root
+    # shellcheck disable=SC2086 # a list of words
+    set -- $missing
+    step "$APT_LOG" "Installing $# packages" apt_install "$@" ||
+        die "these packages could not be installed: $*"
+}
+
+# The package lists are fetched only when the ones at hand are missing or too old to install from.
+apt_install() {
+    apt_get install "$@" || { apt_get update && apt_get install "$@"; }
+}
+
+apt_get() {
+    # Installing a service must not start it, and nothing may stop to ask.
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
+}
+
+explain_without_apt() {
+    for program in gcc make autoreconf pkg-config crun curl python3; do
+        command -v "$program" >/dev/null && continue
+        say "This is not a Debian system (there is no apt-get), so nothing can be installed from here."
+        say "What is needed, by its Debian names:"
+        printf '    %s\n' "$@"
+        die "$program is missing"
+    done
+}
+
+# build_tree DIR CONFIGURE-ARGUMENTS... - brings a tree up to date; with nothing to do it takes a moment.
+build_tree() {
+    tree=$1
+    shift
+    make_configure && configure_tree "$tree" "$@" && make -C "$tree" -j"$(nproc)" all
+}
+
+# Once it is there, make itself keeps it up to date.
+make_configure() {
+    if [ ! -e "$TOP/configure" ] || [ ! -e "$TOP/Makefile.in" ]; then
+        (cd "$TOP" && autoreconf -fi)
+    fi
+}
+
+# Objects do not depend on the flags they were compiled with, so other arguments mean starting afresh.
+configure_tree() {
+    tree=$1
+    shift
+    if [ -e "$tree/Makefile" ] && [ "$(cat "$tree/.arguments" 2>/dev/null)" = "$*" ]; then
+        return
+    fi
+    rm -rf "$tree" && mkdir -p "$tree" && (cd "$tree" && "$TOP/configure" "$@") &&
+        printf '%s\n' "$*" >"$tree/.arguments"
+}
+
+# option_value NAME ARGUMENTS... - the value of --NAME among them, the last one given; empty if none.
+option_value() {
+    wanted=--$1
+    found=
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+        "$wanted") found=${2-} ;;
+        "$wanted"=*) found=${1#*=} ;;
+        esac
+        shift
+    done
+    printf '%s\n' "$found"
+}
+
+# setting NAME DEFAULT ARGUMENTS... - a setting as the gateway sees it: command line, environment, file, default.
+setting() {
+    key=$1
+    default=$2
+    shift 2
+    value=$(option_value "$(printf '%s' "$key" | tr _ -)" "$@")
+    [ -n "$value" ] || value=$(printenv "TCI_$(printf '%s' "$key" | tr '[:lower:]' '[:upper:]')") || true
+    file=$(option_value config "$@")
+    if [ -z "$value" ] && [ -n "$file" ]; then
+        value=$(as_root sed -n "s/^[[:space:]]*${key}[[:space:]]*[=:][[:space:]]*\([^[:space:]]*\).*/\1/p" "$file" |
+            tail -n 1)
+    fi
+    printf '%s\n' "${value:-$default}"
+}
+
+# state_file DIR NAME - the content of a file in the state directory, which only root may read.
+state_file() {
+    as_root cat "$1/$2" 2>/dev/null
+}
+
+is_alive() {
+    # A zombie has ended, even where nobody collects it.
+    [ -r "/proc/$1/stat" ] && ! grep -q ') Z ' "/proc/$1/stat" 2>/dev/null
+}
+
+# The pid of the gateway that runs on a state directory; fails if there is none.  A pid in a file says
+# little after a crash, so the process must be a gateway and must hold a file of that directory open.
+running_gateway() {
+    pid=$(state_file "$1" gateway.pid) || return 1
+    case $pid in
+    '' | *[!0-9]*) return 1 ;;
+    esac
+    is_alive "$pid" || return 1
+    case $(as_root readlink "/proc/$pid/exe") in
+    */tci-gateway | */tci-gateway' (deleted)') ;;
+    *) return 1 ;;
+    esac
+    as_root find "/proc/$pid/fd" -lname "$1/*" | grep -q . || return 1
+    printf '%s\n' "$pid"
+}
+
+# stop_gateway PID SECONDS - asks it to drain and end, and insists when the time is up.
+stop_gateway() {
+    as_root kill -TERM "$1" || return 0
+    for _ in $(seq $(($2 * 5))); do
+        is_alive "$1" || return 0
+        sleep 0.2
+    done
+    say "It did not end within $2 s; killing it."
+    as_root kill -KILL "$1"
+    while is_alive "$1"; do
+        sleep 0.2
+    done
+}

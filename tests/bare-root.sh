@@ -1,0 +1,153 @@
+#!/bin/sh
+# bare-root.sh - proves that two commands are enough on a machine with nothing on it: makes a bare Debian 12
+# root, copies the committed tree into it, runs `sh start.sh`, pastes the curl line it prints, runs
+# `sh stop.sh`, and looks for anything that was left behind.
+#
+#   sudo sh tests/bare-root.sh [--check] [--user] [--keep]
+#
+#   --check  runs `sh check.sh` in it as well
+#   --user   runs start.sh and stop.sh as a user with sudo, not as root
+#   --keep   leaves the root where it is
+#
+# Needs mmdebstrap and packages from Debian.  TCI_... settings in the environment reach the gateway.
+set -eu
+cd "$(dirname "$0")/.."
+
+CHECK=no
+AS_USER=no
+KEEP=no
+INSIDE=no
+for option; do
+    case $option in
+    --check) CHECK=yes ;;
+    --user) AS_USER=yes ;;
+    --keep) KEEP=yes ;;
+    --inside) INSIDE=yes ;;
+    *) echo "usage: sudo sh tests/bare-root.sh [--check] [--user] [--keep]" >&2 && exit 2 ;;
+    esac
+done
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# --- outside: the root, and a way into it ---
+
+make_root() {
+    packages=
+    [ "$AS_USER" = no ] || packages=sudo
+    mmdebstrap --variant=minbase --include="$packages" bookworm "$ROOT" >"$WORK/mmdebstrap.log" 2>&1 ||
+        { tail -n 20 "$WORK/mmdebstrap.log"; fail "no root could be made"; }
+    cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
+    mkdir "$ROOT/tci" "$ROOT/old"
+    # A clone, because what was committed counts, and because the checks may ask git.
+    git clone -q . "$ROOT/tci/src"
+    git -C "$ROOT/tci/src" remote remove origin
+    cp tests/bare-root.sh "$ROOT/tci/bare-root.sh"
+}
+
+# In a mount namespace of its own a root can be entered by pivot_root, which is what the container runtime
+# inside needs to be able to do once more; and in a pid namespace nothing survives the end of this script.
+enter_root() {
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    unshare --mount --pid --ipc --uts --fork --kill-child sh -euc '
+        root=$1
+        shift
+        mount --make-rprivate /
+        mount --bind "$root" "$root"
+        mount -t proc proc "$root/proc"
+        mount --rbind /sys "$root/sys"
+        mount --rbind /dev "$root/dev"
+        mount -t tmpfs tmpfs "$root/run"
+        mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+        cd "$root"
+        pivot_root . old
+        umount -l /old
+        cd /
+        hostname bare
+        exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+    ' sh "$ROOT" "$@"
+}
+
+clean() {
+    [ -z "${WORK:-}" ] || [ "$KEEP" = yes ] || rm -rf --one-file-system "$WORK"
+}
+
+outside() {
+    [ "$(id -u)" -eq 0 ] || fail "making a root takes root: sudo sh tests/bare-root.sh"
+    command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: apt-get install mmdebstrap"
+    WORK=$(mktemp -d "${TMPDIR:-/tmp}/tci-bare.XXXXXX")
+    ROOT=$WORK/root
+    trap clean EXIT
+    trap 'exit 130' INT TERM
+    echo "Making a bare Debian 12 in $ROOT"
+    make_root
+    settings=$(env | grep '^TCI_' || true)
+    # shellcheck disable=SC2086 # a list of words
+    enter_root $settings sh /tci/bare-root.sh --inside "$@"
+}
+
+# --- inside ---
+
+# run COMMAND... - in the tree, as the one who tries it out.
+run() {
+    if [ "$AS_USER" = yes ]; then
+        runuser -u visitor -- "$@"
+    else
+        "$@"
+    fi
+}
+
+make_visitor() {
+    useradd --create-home visitor
+    echo 'visitor ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/visitor
+    chown -R visitor: /tci/src
+}
+
+# The line as a person would copy it, given to a shell as a person would paste it.
+paste_curl() {
+    line=$(grep '^curl ' /tci/start.out) || fail "start.sh printed no curl line"
+    printf '\n$ %s\n' "$line"
+    answer=$(run sh -c "$line")
+    printf '%s\n\n' "$answer"
+    case $answer in
+    '{"result_text":'*'42\n'*) ;;
+    *) fail "the answer is not what was asked for" ;;
+    esac
+}
+
+nothing_left() {
+    ! grep -E '^(tci-|crun|python)' /proc/[0-9]*/comm || fail "processes are left"
+    ! grep /var/lib/tci /proc/self/mounts || fail "mounts are left"
+    left=$(find /sys/fs/cgroup -type d -name '*tci*' | head)
+    [ -z "$left" ] || fail "cgroups are left: $left"
+    left=$(find /var/lib/tci /run -name config.json)
+    [ -z "$left" ] || fail "bundles are left: $left"
+}
+
+start_and_stop() {
+    run sh start.sh | tee /tci/start.out
+    paste_curl
+    echo '$ sh start.sh    # once more'
+    run sh start.sh >/tci/again.out
+    grep 'running already' /tci/again.out || fail "start.sh does not see the gateway that runs"
+    run sh stop.sh
+    nothing_left
+}
+
+inside() {
+    cd /tci/src
+    if [ "$AS_USER" = yes ]; then
+        make_visitor
+    fi
+    start_and_stop
+    [ "$CHECK" = no ] || sh check.sh
+    echo "The bare root: everything worked."
+}
+
+if [ "$INSIDE" = yes ]; then
+    inside
+else
+    outside "$@"
+fi

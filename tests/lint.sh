@@ -1,0 +1,99 @@
+#!/bin/sh
+# lint.sh - looks at the sources without running them: format, clang-tidy, cppcheck, shellcheck, the
+# project's own checks (tests/check-*.sh).  Prints every finding, then `N passed, N failed`.
+#
+#   sh tests/lint.sh            all of it
+#   sh tests/lint.sh format     one of: format tidy cppcheck shell own
+set -eu
+cd "$(dirname "$0")/.."
+
+PASSED=0
+FAILED=0
+PARTS="libzmq jansson libevent_core libevent_extra libevent_openssl openssl libsodium sqlite3 inih cmocka"
+[ $# -gt 0 ] || set -- format tidy cppcheck shell own
+
+c_files() {
+    find gateway worker bench tests -name '*.[ch]' | sort
+}
+
+c_sources() {
+    find gateway worker bench tests -name '*.c' | sort
+}
+
+scripts() {
+    find . -maxdepth 1 -name '*.sh'
+    find tests bench docker systemd -name '*.sh' 2>/dev/null
+    grep -rlI '^#!.*sh$' .ci bench tests --include=run --include='[a-z]*' --exclude='*.*' 2>/dev/null
+}
+
+# each COMMAND... - runs COMMAND for every file named on standard input, which FILE in it stands for; on
+# all cores, with one output at a time and that only of those that fail.
+each() {
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    xargs -P "$(nproc)" -I FILE sh -c 'out=$("$@" 2>&1) || { printf "%s\n" "$out" | grep -v "warnings* generated"; exit 1; }' sh "$@"
+}
+
+# One line for a file: the formatter itself says what it would like to see, clang-format -i.
+check_format() {
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    c_files | each sh -c 'clang-format --dry-run -Werror "$1" 2>/dev/null || {
+        printf "%s is not formatted: clang-format -i %s\n" "$1" "$1"; exit 1; }' sh FILE
+}
+
+# The build's flags, by hand: a compilation database would need one more tool.
+check_tidy() {
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    c_sources | each clang-tidy --quiet FILE -- -std=gnu17 -Wall -Wextra -I. -Igateway \
+        '-DTCI_LIBEXECDIR="/usr/libexec"' '-DTCI_DATADIR="/usr/share/tci"' \
+        $(pkg-config --cflags $PARTS)
+}
+
+# It reads no system header, so it is given the one whose macros are control flow.  uninitvar cannot
+# follow those macros; clang's analyzer and the sanitizers look for the same.
+check_cppcheck() {
+    # The tests include some sources whole, which says everything twice; they are seen by clang-tidy.
+    set -- gateway worker
+    [ -z "$(find bench -name '*.c')" ] || set -- "$@" bench
+    cppcheck --quiet --error-exitcode=1 -j "$(nproc)" --std=c11 --inline-suppr \
+        --enable=warning,performance,portability --suppress=uninitvar \
+        --include=/usr/include/utlist.h -I. -Igateway "$@"
+}
+
+check_shell() {
+    # shellcheck disable=SC2046 # a list of words
+    shellcheck -x $(scripts)
+}
+
+own_checks() {
+    find tests -maxdepth 1 -name 'check-*.sh' | sort
+}
+
+lint() {
+    name=$1
+    shift
+    if "$@"; then
+        PASSED=$((PASSED + 1))
+        printf 'ok      %s\n' "$name"
+    else
+        FAILED=$((FAILED + 1))
+        printf 'FAILED  %s\n' "$name"
+    fi
+}
+
+for part; do
+    case $part in
+    format | tidy | cppcheck | shell) lint "$part" "check_$part" ;;
+    own)
+        for check in $(own_checks); do
+            lint "$check" sh "$check"
+        done
+        ;;
+    *)
+        printf 'there is no check named %s\n' "$part" >&2
+        exit 2
+        ;;
+    esac
+done
+
+printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+[ "$FAILED" -eq 0 ]
