@@ -1,0 +1,57 @@
+"""launch.py CONNECTION_FILE - starts ipykernel as a worker of TCI wants it.
+
+The same kernel as `python3 -m ipykernel_launcher`, but started sooner and quietly: nothing of this file is
+left in the user's namespace, and nothing is written to descriptors 1 and 2, which belong to the user's code.
+"""
+
+import sys
+
+
+def import_app():
+    """ipykernel without what a worker never uses: the debug adapter and static completion.
+
+    Both are optional for their importers, and a quarter of the start.  User code can import them as ever.
+    """
+    absent = ("debugpy", "jedi")
+    for name in absent:
+        sys.modules[name] = None
+    from ipykernel.kernelapp import IPKernelApp
+    import ipykernel.ipkernel  # what the app would import later, while the two are hidden
+
+    for name in absent:
+        del sys.modules[name]
+    return IPKernelApp
+
+
+def unbuffer_descriptors():
+    """Lines written below sys.stdout, by Python or by C, leave the process when they are complete."""
+    import ctypes
+
+    line_buffered = 1  # _IOLBF
+    sys.__stdout__.reconfigure(line_buffering=True)
+    libc = ctypes.CDLL(None)
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, line_buffered, 0)
+
+
+def settings():
+    from traitlets.config import Config
+
+    config = Config()
+    config.IPKernelApp.capture_fd_output = False  # the worker reads the descriptors
+    config.IPKernelApp.log_level = 50  # silence on standard error
+    config.HistoryManager.enabled = False  # no database, no thread that writes it
+    return config
+
+
+def main():
+    connection_file = sys.argv[1]
+    del sys.path[0]  # this file's directory; IPython puts '' there, the current directory
+    sys.argv = [""]  # user code that parses arguments finds none
+    app_class = import_app()
+    unbuffer_descriptors()
+    app = app_class.instance(config=settings(), connection_file=connection_file)
+    app.initialize([])
+    app.start()
+
+
+main()
