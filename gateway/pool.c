@@ -10,7 +10,6 @@
 #include "pool.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -77,7 +76,8 @@ struct pool {
     bool started, filled;
     unsigned n_failures; /* starts in a row that failed */
     char last_start_error[400];
-    void (*drained)(void *owner); /* set: draining */
+    bool draining;
+    void (*drained)(void *owner); /* once the last job has been answered */
     void *drain_owner;
 };
 
@@ -291,16 +291,12 @@ part(struct user *u, const struct err *why)
 static void
 check_drained(struct pool *pool)
 {
-    struct user *u;
-    void (*drained)(void *) = pool->drained;
-
-    if (drained == NULL)
+    if (!pool->draining)
         return;
-    for (u = pool->users; u; u = u->hh.next)
+    for (struct user *u = pool->users; u; u = u->hh.next)
         if (u->session && session_jobs(u->session) > 0)
             return;
-    pool->drained = NULL;
-    drained(pool->drain_owner);
+    pool->drained(pool->drain_owner);
 }
 
 static void
@@ -483,7 +479,7 @@ on_refill(evutil_socket_t fd, short what, void *arg)
     struct err err = ERR_INIT;
 
     (void)fd, (void)what;
-    while (pool->drained == NULL && is_short(pool)) {
+    while (!pool->draining && is_short(pool)) {
         if (start_one(pool, &err) < 0) {
             note_failed_start(pool, err.msg);
             return;
@@ -550,6 +546,7 @@ pool_new(const struct worker_env *env, struct store *store)
     pool->max_starting = cores > 1 ? (unsigned)cores : 1;
     pool->refill_event = xnotnull(evtimer_new(env->base, on_refill, pool));
     pool->sweep_event = xnotnull(event_new(env->base, -1, EV_PERSIST, on_sweep, pool));
+    schedule(pool->sweep_event, SWEEP_MS);
     return pool;
 }
 
@@ -645,7 +642,6 @@ pool_start(struct pool *pool, struct err *err)
     remove_strangers(pool);
     pool->started = true;
     pool->filled = pool->env->config->min_idle_workers == 0;
-    schedule(pool->sweep_event, SWEEP_MS);
     want_refill(pool, 0);
     return 0;
 }
@@ -665,8 +661,10 @@ admit(const struct pool *pool, const struct user *u, struct err *err)
 {
     unsigned n = pool->n_users[WAITING] + pool->n_users[ACTIVE];
 
-    if (pool->drained)
+    if (pool->draining)
         return err_set(err, ERR_NO_WORKER, "The server is shutting down");
+    if (pool->n_failures >= FAILURES_TO_TELL && count_alive(pool) == 0)
+        return err_set(err, ERR_NO_WORKER, "No worker can be started: %s", pool->last_start_error);
     if ((u == NULL || u->session == NULL) && n >= pool->env->config->max_total_workers)
         return err_set(err, ERR_NO_WORKER,
                        "All %u workers are in use; release a session or try again later", n);
@@ -730,6 +728,7 @@ pool_release(struct pool *pool, const char *name)
 void
 pool_drain(struct pool *pool, void (*idle)(void *owner), void *owner)
 {
+    pool->draining = true;
     pool->drained = idle;
     pool->drain_owner = owner;
 }
@@ -739,7 +738,7 @@ pool_drain(struct pool *pool, void (*idle)(void *owner), void *owner)
 bool
 pool_is_ready(const struct pool *pool)
 {
-    return pool->filled && pool->drained == NULL;
+    return pool->filled && !pool->draining;
 }
 
 static json_t *

@@ -1,0 +1,250 @@
+#include "api.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <event2/buffer.h>
+#include <sodium.h>
+
+#include "body.h"
+#include "config.h"
+#include "http.h"
+#include "metrics.h"
+#include "pool.h"
+
+enum { PAGE_MAX = 4 << 20 };
+
+/* Nothing but the page itself and calls to where it came from. */
+static const char page_policy[] =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+struct api {
+    const struct config *config;
+    struct pool *pool;
+    uint8_t token_hash[crypto_generichash_BYTES];
+    char *page;
+    size_t page_len;
+    struct timespec started;
+};
+
+/* A POST /execute under way. */
+struct call {
+    struct http_request *request;
+    struct job *job;
+    struct timespec received;
+};
+
+static double
+seconds_since(const struct timespec *then)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+}
+
+static void
+hash_token(const char *token, uint8_t out[crypto_generichash_BYTES])
+{
+    crypto_generichash(out, crypto_generichash_BYTES, (const uint8_t *)token, strlen(token), NULL, 0);
+}
+
+static int
+read_page(struct api *api, const char *path, struct err *err)
+{
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL)
+        return err_sys(err, "cannot open %s", path);
+    api->page = xnotnull(malloc(PAGE_MAX));
+    api->page_len = fread(api->page, 1, PAGE_MAX, file);
+    fclose(file);
+    if (api->page_len == 0 || api->page_len == PAGE_MAX)
+        return err_set(err, ERR_SYSTEM, "%s: empty, unreadable or too large", path);
+    api->page = xrealloc(api->page, api->page_len);
+    return 0;
+}
+
+struct api *
+api_new(const struct config *config, struct pool *pool, const char *token, const char *page_path,
+        struct err *err)
+{
+    struct api *api = xcalloc(1, sizeof(*api));
+
+    api->config = config;
+    api->pool = pool;
+    hash_token(token, api->token_hash);
+    clock_gettime(CLOCK_MONOTONIC, &api->started);
+    if (read_page(api, page_path, err) < 0) {
+        api_free(api);
+        return NULL;
+    }
+    return api;
+}
+
+void
+api_free(struct api *api)
+{
+    if (api == NULL)
+        return;
+    sodium_memzero(api->token_hash, sizeof(api->token_hash));
+    free(api->page);
+    free(api);
+}
+
+/* Hashes have one length, so that neither content nor length of the token shows in the time it takes. */
+bool
+api_is_authorized(const struct api *api, const struct http_request *r)
+{
+    const char *token = http_header(r, "X-Auth-Token");
+    uint8_t hash[crypto_generichash_BYTES];
+
+    hash_token(token ? token : "", hash);
+    return sodium_memcmp(hash, api->token_hash, sizeof(hash)) == 0 && token != NULL;
+}
+
+void
+api_page(struct api *api, struct http_request *r)
+{
+    http_add_header(r, "Content-Security-Policy", page_policy);
+    http_add_header(r, "Referrer-Policy", "no-referrer");
+    http_add_header(r, "Cache-Control", "no-cache");
+    http_reply(r, 200, "text/html; charset=utf-8", api->page, api->page_len);
+}
+
+void
+api_healthz(struct api *api, struct http_request *r)
+{
+    (void)api;
+    http_reply_json(r, 200, xnotnull(json_pack("{s:s}", "status", "ok")));
+}
+
+void
+api_readyz(struct api *api, struct http_request *r)
+{
+    if (pool_is_ready(api->pool))
+        http_reply_json(r, 200, xnotnull(json_pack("{s:s}", "status", "ready")));
+    else
+        http_reply_status(r, 503, "The pool is not warm yet");
+}
+
+void
+api_status(struct api *api, struct http_request *r)
+{
+    json_t *status = pool_status(api->pool);
+
+    json_object_set_new(status, "uptime_seconds", json_real(seconds_since(&api->started)));
+    json_object_set_new(status, "version", json_string(PACKAGE_VERSION));
+    http_reply_json(r, 200, status);
+}
+
+void
+api_metrics(struct api *api, struct http_request *r)
+{
+    struct evbuffer *text = xnotnull(evbuffer_new());
+
+    pool_gauge(api->pool);
+    metrics_set(METRIC_UPTIME, seconds_since(&api->started));
+    metrics_render(text);
+    http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8",
+               xnotnull(evbuffer_pullup(text, -1)), evbuffer_get_length(text));
+    evbuffer_free(text);
+}
+
+void
+api_release(struct api *api, struct http_request *r)
+{
+    struct body body;
+    struct err err = ERR_INIT;
+    char detail[BODY_USER_MAX + 64];
+    size_t len;
+    const char *text = http_body(r, &len);
+
+    if (body_parse_release(text, len, &body, &err) < 0) {
+        http_reply_error(r, &err);
+        return;
+    }
+    pool_release(api->pool, body.user);
+    snprintf(detail, sizeof(detail), "Worker for user %s has been released.", body.user);
+    body_clear(&body);
+    http_reply_json(r, 200, xnotnull(json_pack("{s:s,s:s}", "status", "ok", "detail", detail)));
+}
+
+/* --- POST /execute ------------------------------------------------------------------------ */
+
+static json_t *
+answer(const struct job_result *result)
+{
+    json_t *body = json_incref(result->output);
+
+    json_object_set_new(body, "execution_count",
+                        result->execution_count < 0 ? json_null()
+                                                    : json_integer(result->execution_count));
+    json_object_set_new(body, "duration_ms", json_real(result->duration_ms));
+    json_object_set_new(body, "restarted", json_boolean(result->restarted));
+    return body;
+}
+
+static void
+on_job_done(void *owner, const struct job_result *result)
+{
+    struct call *call = owner;
+
+    metrics_observe(METRIC_EXECUTION_SECONDS, seconds_since(&call->received));
+    if (result->err)
+        http_reply_error(call->request, result->err);
+    else
+        http_reply_json(call->request, 200, answer(result));
+    free(call);
+}
+
+static void
+on_client_gone(void *owner)
+{
+    struct call *call = owner;
+
+    job_cancel(call->job);
+    free(call);
+}
+
+static struct job *
+submit(struct api *api, const struct body *body, struct call *call, struct err *err)
+{
+    const struct job_spec spec = {
+        .code = body->code,
+        .code_len = body->code_len,
+        .timeout_ms = body->timeout < 0.001 ? 1 : (unsigned)(body->timeout * 1000),
+        .max_output = api->config->max_output_bytes,
+    };
+
+    return pool_submit(api->pool, body->user, &spec, on_job_done, call, err);
+}
+
+void
+api_execute(struct api *api, struct http_request *r)
+{
+    const struct body_limits limits = {api->config->max_code_bytes, api->config->exec_timeout};
+    struct body body;
+    struct err err = ERR_INIT;
+    struct call *call;
+    size_t len;
+    const char *text = http_body(r, &len);
+
+    if (body_parse_execute(text, len, &limits, &body, &err) < 0) {
+        http_reply_error(r, &err);
+        return;
+    }
+    call = xcalloc(1, sizeof(*call));
+    call->request = r;
+    clock_gettime(CLOCK_MONOTONIC, &call->received);
+    call->job = submit(api, &body, call, &err);
+    body_clear(&body);
+    if (call->job) {
+        http_on_gone(r, on_client_gone, call);
+        return;
+    }
+    free(call);
+    http_reply_error(r, &err);
+}

@@ -1,0 +1,136 @@
+#include "body.h"
+
+#include <string.h>
+
+enum field { USER_UUID, CODE, TIMEOUT, N_FIELDS };
+
+static const char *const field_name[N_FIELDS] = {"user_uuid", "code", "timeout"};
+
+static const char user_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                    "abcdefghijklmnopqrstuvwxyz"
+                                    "0123456789._:@-";
+
+static int
+bad(struct err *err, enum field field, const char *what)
+{
+    return err_field(err, ERR_BAD_REQUEST, field_name[field], "%s: %s", field_name[field], what);
+}
+
+static int
+load(const char *text, size_t len, struct body *out, struct err *err)
+{
+    json_error_t where;
+
+    memset(out, 0, sizeof(*out));
+    /* NUL is for the kernel to judge: it is legal in a JSON string. */
+    out->json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
+    if (out->json == NULL && json_error_code(&where) == json_error_duplicate_key)
+        return err_set(err, ERR_BAD_REQUEST, "The body has a field twice (line %d, column %d)",
+                       where.line, where.column);
+    if (out->json == NULL)
+        return err_set(err, ERR_BAD_REQUEST, "The body is not valid JSON (line %d, column %d)",
+                       where.line, where.column);
+    if (!json_is_object(out->json))
+        return err_set(err, ERR_BAD_REQUEST, "The body is not a JSON object");
+    return 0;
+}
+
+/* A field's name comes from the client: only a harmless one is repeated. */
+static int
+check_fields(const struct body *body, unsigned n_allowed, struct err *err)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (body->json, key, value) {
+        unsigned i = 0;
+
+        while (i < n_allowed && strcmp(key, field_name[i]) != 0)
+            i++;
+        if (i < n_allowed)
+            continue;
+        if (key[strspn(key, user_alphabet)] != '\0' || strlen(key) > 40)
+            return err_set(err, ERR_BAD_REQUEST, "The body has an unknown field");
+        return err_field(err, ERR_BAD_REQUEST, key, "%s: unknown field", key);
+    }
+    return 0;
+}
+
+static int
+take_user(struct body *body, struct err *err)
+{
+    const json_t *user = json_object_get(body->json, "user_uuid");
+    size_t len = json_string_length(user);
+
+    if (user == NULL)
+        return bad(err, USER_UUID, "missing");
+    if (!json_is_string(user))
+        return bad(err, USER_UUID, "must be a string");
+    body->user = json_string_value(user);
+    if (len < 1 || len > BODY_USER_MAX || strspn(body->user, user_alphabet) != len)
+        return bad(err, USER_UUID, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ -");
+    return 0;
+}
+
+static int
+take_code(struct body *body, size_t max, struct err *err)
+{
+    const json_t *code = json_object_get(body->json, "code");
+
+    if (code == NULL)
+        return bad(err, CODE, "missing");
+    if (!json_is_string(code))
+        return bad(err, CODE, "must be a string");
+    body->code = json_string_value(code);
+    body->code_len = json_string_length(code);
+    if (body->code_len > max)
+        return err_field(err, ERR_TOO_LARGE, "code", "code: %zu bytes, at most %zu are allowed",
+                         body->code_len, max);
+    return 0;
+}
+
+static int
+take_timeout(struct body *body, double max, struct err *err)
+{
+    const json_t *timeout = json_object_get(body->json, "timeout");
+
+    body->timeout = max;
+    if (timeout == NULL || json_is_null(timeout))
+        return 0;
+    if (!json_is_number(timeout))
+        return bad(err, TIMEOUT, "must be a number of seconds");
+    body->timeout = json_number_value(timeout);
+    if (body->timeout <= 0 || body->timeout > max)
+        return err_field(err, ERR_BAD_REQUEST, "timeout",
+                         "timeout: must be more than 0 and at most %.10g seconds", max);
+    return 0;
+}
+
+int
+body_parse_execute(const char *text, size_t len, const struct body_limits *limits, struct body *out,
+                   struct err *err)
+{
+    if (load(text, len, out, err) == 0 && check_fields(out, N_FIELDS, err) == 0 &&
+        take_user(out, err) == 0 && take_code(out, limits->max_code, err) == 0 &&
+        take_timeout(out, limits->max_timeout, err) == 0)
+        return 0;
+    body_clear(out);
+    return -1;
+}
+
+int
+body_parse_release(const char *text, size_t len, struct body *out, struct err *err)
+{
+    if (load(text, len, out, err) == 0 && check_fields(out, USER_UUID + 1, err) == 0 &&
+        take_user(out, err) == 0)
+        return 0;
+    body_clear(out);
+    return -1;
+}
+
+void
+body_clear(struct body *body)
+{
+    json_decref(body->json);
+    memset(body, 0, sizeof(*body));
+}

@@ -1,0 +1,37 @@
+/* body.h - the JSON bodies of requests: parsed, checked field by field, and nothing else.  Pure. */
+#ifndef GATEWAY_BODY_H
+#define GATEWAY_BODY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "mem.h"
+
+#define BODY_USER_MAX 128 /* characters of a user_uuid */
+
+struct body_limits {
+    size_t max_code;     /* bytes of UTF-8 */
+    double max_timeout;  /* seconds */
+};
+
+/* A checked request; its strings belong to json. */
+struct body {
+    json_t *json;
+    const char *user;  /* 1-128 of A-Z a-z 0-9 . _ : @ - */
+    const char *code;  /* may contain NUL */
+    size_t code_len;
+    double timeout;    /* seconds; the limit if the body has none */
+};
+
+/*
+ * On failure -1 with ERR_BAD_REQUEST or ERR_TOO_LARGE, err->field naming the field if it is one's fault, and
+ * *out cleared.
+ */
+int body_parse_execute(const char *text, size_t len, const struct body_limits *, struct body *out,
+                       struct err *) must_check;
+int body_parse_release(const char *text, size_t len, struct body *out, struct err *) must_check;
+void body_clear(struct body *); /* idempotent */
+
+#endif

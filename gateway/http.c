@@ -1,0 +1,551 @@
+/*
+ * http.c - see http.h.
+ *
+ * evhttp stops reading a connection while its request is being handled, so it cannot see a client hang up.
+ * Each request therefore watches its descriptor for EV_CLOSED (the peer's FIN, also behind unread bytes).
+ */
+#include "http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "config.h"
+#include "log.h"
+#include "metrics.h"
+
+enum {
+    IO_TIMEOUT_S = 60,           /* an idle or stalled connection is closed */
+    MAX_HEADERS = 16 << 10,      /* bytes of a request's line and headers */
+    ACCEPT_PAUSE_MS = 200,       /* when descriptors have run out */
+    BODY_SLACK = 64 << 10,       /* over max_body a body is still read, to answer 413 in order */
+};
+
+static const enum evhttp_cmd_type every_method =
+    EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+    EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH;
+
+struct http {
+    struct event_base *base;
+    struct evhttp *server;
+    struct evconnlistener *listener;
+    struct event *resume; /* accepting again after descriptors ran out */
+    SSL_CTX *tls;
+    char *cors_origin;
+    char *url;
+    size_t max_body;
+    bool draining;
+    unsigned n_pending;            /* requests unanswered, and answers not sent in full */
+    struct http_request *requests; /* unanswered */
+    http_handler_fn *handler;
+    void *owner;
+};
+
+struct http_request {
+    struct http *http;
+    struct evhttp_request *ev;
+    struct event *closed;
+    http_gone_fn *gone;
+    void *gone_owner;
+    struct http_request *prev, *next;
+};
+
+/* --- requests ----------------------------------------------------------------------------- */
+
+static void
+request_free(struct http_request *r)
+{
+    struct http *http = r->http;
+
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        http->requests = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    if (r->closed)
+        event_free(r->closed);
+    free(r);
+}
+
+/* The connection ended under an unanswered request, seen by us or by evhttp. */
+static void
+request_lost(struct http_request *r)
+{
+    http_gone_fn *gone = r->gone;
+    void *owner = r->gone_owner;
+
+    r->http->n_pending--;
+    request_free(r);
+    if (gone)
+        gone(owner);
+}
+
+static void
+on_connection_closed(struct evhttp_connection *connection, void *arg)
+{
+    (void)connection;
+    request_lost(arg);
+}
+
+static void
+on_client_gone(evutil_socket_t fd, short what, void *arg)
+{
+    struct http_request *r = arg;
+    struct evhttp_connection *connection = evhttp_request_get_connection(r->ev);
+
+    (void)fd, (void)what;
+    evhttp_connection_set_closecb(connection, NULL, NULL);
+    request_lost(r);
+    evhttp_connection_free(connection); /* with its request */
+}
+
+static struct http_request *
+request_new(struct http *http, struct evhttp_request *ev)
+{
+    struct http_request *r = xcalloc(1, sizeof(*r));
+
+    r->http = http;
+    r->ev = ev;
+    r->next = http->requests;
+    if (r->next)
+        r->next->prev = r;
+    http->requests = r;
+    http->n_pending++;
+    return r;
+}
+
+static void
+watch(struct http_request *r)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(r->ev);
+    evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+    const int one = 1;
+
+    /* The end of a long answer must not wait for the client's delayed acknowledgement. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    evhttp_connection_set_closecb(connection, on_connection_closed, r);
+    r->closed = xnotnull(event_new(r->http->base, fd, EV_CLOSED, on_client_gone, r));
+    event_add(r->closed, NULL);
+}
+
+static void
+add_cors(struct http_request *r)
+{
+    const char *origin = r->http->cors_origin;
+    const char *asked = http_header(r, "Origin");
+
+    if (origin[0] == '\0' || asked == NULL)
+        return;
+    http_add_header(r, "Vary", "Origin");
+    if (strcmp(origin, "*") != 0 && strcmp(origin, asked) != 0)
+        return;
+    http_add_header(r, "Access-Control-Allow-Origin", origin);
+    http_add_header(r, "Access-Control-Expose-Headers", "Retry-After");
+    if (http_header(r, "Access-Control-Request-Method") == NULL)
+        return;
+    http_add_header(r, "Access-Control-Allow-Methods", "GET, POST");
+    http_add_header(r, "Access-Control-Allow-Headers", "Content-Type, X-Auth-Token");
+    http_add_header(r, "Access-Control-Max-Age", "86400");
+}
+
+static void
+on_request(struct evhttp_request *ev, void *arg)
+{
+    struct http *http = arg;
+    struct http_request *r = request_new(http, ev);
+
+    metrics_add(METRIC_HTTP_REQUESTS, 1);
+    watch(r);
+    add_cors(r);
+    if (evbuffer_get_length(evhttp_request_get_input_buffer(ev)) > http->max_body) {
+        http_reply_status(r, 413, "The request body is too large");
+        return;
+    }
+    http->handler(http->owner, r);
+}
+
+const char *
+http_method(const struct http_request *r)
+{
+    switch (evhttp_request_get_command(r->ev)) {
+    case EVHTTP_REQ_GET:
+    case EVHTTP_REQ_HEAD:
+        return "GET";
+    case EVHTTP_REQ_POST:
+        return "POST";
+    case EVHTTP_REQ_OPTIONS:
+        return "OPTIONS";
+    case EVHTTP_REQ_PUT:
+        return "PUT";
+    case EVHTTP_REQ_DELETE:
+        return "DELETE";
+    case EVHTTP_REQ_PATCH:
+        return "PATCH";
+    default:
+        return "";
+    }
+}
+
+const char *
+http_path(const struct http_request *r)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(r->ev);
+    const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+    return path ? path : "";
+}
+
+const char *
+http_header(const struct http_request *r, const char *name)
+{
+    return evhttp_find_header(evhttp_request_get_input_headers(r->ev), name);
+}
+
+const char *
+http_body(struct http_request *r, size_t *len)
+{
+    struct evbuffer *body = evhttp_request_get_input_buffer(r->ev);
+
+    *len = evbuffer_get_length(body);
+    return *len ? xnotnull(evbuffer_pullup(body, -1)) : "";
+}
+
+void
+http_on_gone(struct http_request *r, http_gone_fn *fn, void *owner)
+{
+    r->gone = fn;
+    r->gone_owner = owner;
+}
+
+void
+http_add_header(struct http_request *r, const char *name, const char *value)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(r->ev), name, value);
+}
+
+/* The answer's last byte went out, or its connection broke before. */
+static void
+answer_ended(struct http *http, struct evhttp_connection *connection)
+{
+    evhttp_connection_set_closecb(connection, NULL, NULL);
+    http->n_pending--;
+}
+
+static void
+on_answer_sent(struct evhttp_request *ev, void *arg)
+{
+    answer_ended(arg, evhttp_request_get_connection(ev));
+}
+
+static void
+on_answer_broken(struct evhttp_connection *connection, void *arg)
+{
+    answer_ended(arg, connection);
+}
+
+void
+http_reply(struct http_request *r, int status, const char *content_type, const void *body,
+           size_t len)
+{
+    struct evhttp_request *ev = r->ev;
+
+    if (status >= 500)
+        metrics_add(METRIC_HTTP_ERRORS_5XX, 1);
+    else if (status >= 400)
+        metrics_add(METRIC_HTTP_ERRORS_4XX, 1);
+    if (content_type)
+        http_add_header(r, "Content-Type", content_type);
+    http_add_header(r, "X-Content-Type-Options", "nosniff");
+    if (r->http->draining)
+        http_add_header(r, "Connection", "close");
+    evbuffer_add(evhttp_request_get_output_buffer(ev), body, len);
+    evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_answer_broken, r->http);
+    evhttp_request_set_on_complete_cb(ev, on_answer_sent, r->http);
+    request_free(r);
+    evhttp_send_reply(ev, status, NULL, NULL);
+}
+
+void
+http_reply_json(struct http_request *r, int status, json_t *body)
+{
+    char *text = xnotnull(json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)));
+
+    http_reply(r, status, "application/json", text, strlen(text));
+    free(text);
+    json_decref(body);
+}
+
+void
+http_reply_status(struct http_request *r, int status, const char *detail)
+{
+    http_reply_json(r, status, xnotnull(json_pack("{s:s}", "detail", detail)));
+}
+
+static int
+status_of(enum err_code code)
+{
+    switch (code) {
+    case ERR_BAD_REQUEST:
+        return 400;
+    case ERR_TOO_LARGE:
+        return 413;
+    case ERR_BUSY:
+        return 429;
+    case ERR_NO_WORKER:
+    case ERR_PEER:
+    case ERR_WORKER_DIED:
+        return 503;
+    case ERR_TIMEOUT:
+        return 504;
+    case ERR_NONE:
+    case ERR_CONFIG:
+    case ERR_SYSTEM:
+        break;
+    }
+    return 500;
+}
+
+void
+http_reply_error(struct http_request *r, const struct err *err)
+{
+    json_t *body = json_pack("{s:s}", "detail", err->msg);
+
+    if (body == NULL) /* a message is ASCII or cut from UTF-8: the cut may fall into a character */
+        body = xnotnull(json_pack("{s:s}", "detail", "error"));
+    if (err->field[0])
+        json_object_set_new(body, "field", json_string(err->field));
+    if (err->code == ERR_BUSY || err->code == ERR_NO_WORKER)
+        http_add_header(r, "Retry-After", err->code == ERR_BUSY ? "1" : "5");
+    http_reply_json(r, status_of(err->code), body);
+}
+
+/* --- the server --------------------------------------------------------------------------- */
+
+static int
+tls_fail(struct err *err, const char *field, const char *file)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+    err_field(err, ERR_CONFIG, field, "%s: %s: %s", field, file, reason ? reason : "cannot be used");
+    ERR_clear_error();
+    return -1;
+}
+
+static SSL_CTX *
+tls_new(const struct http_options *o, struct err *err)
+{
+    SSL_CTX *tls = xnotnull(SSL_CTX_new(TLS_server_method()));
+
+    SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
+    /* Clients close without close_notify all the time; HTTP has lengths of its own. */
+    SSL_CTX_set_options(tls, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
+    if (SSL_CTX_use_certificate_chain_file(tls, o->tls_cert) != 1)
+        tls_fail(err, "TCI_TLS_CERT", o->tls_cert);
+    else if (SSL_CTX_use_PrivateKey_file(tls, o->tls_key, SSL_FILETYPE_PEM) != 1 ||
+             SSL_CTX_check_private_key(tls) != 1)
+        tls_fail(err, "TCI_TLS_KEY", o->tls_key);
+    else
+        return tls;
+    SSL_CTX_free(tls);
+    return NULL;
+}
+
+static struct bufferevent *
+new_tls_bufferevent(struct event_base *base, void *arg)
+{
+    struct http *http = arg;
+    struct bufferevent *bev =
+        bufferevent_openssl_socket_new(base, -1, xnotnull(SSL_new(http->tls)),
+                                       BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+
+    bufferevent_openssl_set_allow_dirty_shutdown(xnotnull(bev), 1);
+    return bev;
+}
+
+static void
+on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    struct http *http = arg;
+
+    (void)fd, (void)what;
+    evconnlistener_enable(http->listener);
+}
+
+/* Out of descriptors: the waiting connection would wake the loop again and again, so look away for a while. */
+static void
+on_accept_error(struct evconnlistener *listener, void *arg)
+{
+    struct http *http = arg;
+    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+
+    log_error("http: cannot accept a connection: %s", strerror(errno));
+    evconnlistener_disable(listener);
+    event_add(http->resume, &pause);
+}
+
+/* May ask the resolver: for start-up only. */
+static int
+bind_to(struct http *http, const char *address, struct err *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found;
+    char host[256], service[8];
+    uint16_t port;
+    int rc;
+
+    if (config_listen_split(address, host, sizeof(host), &port) < 0)
+        return err_field(err, ERR_CONFIG, "TCI_LISTEN", "TCI_LISTEN: \"%s\" is not host:port",
+                         address);
+    snprintf(service, sizeof(service), "%u", port);
+    rc = getaddrinfo(host, service, &hints, &found);
+    if (rc != 0)
+        return err_field(err, ERR_CONFIG, "TCI_LISTEN", "TCI_LISTEN: %s: %s", host,
+                         gai_strerror(rc));
+    http->listener = evconnlistener_new_bind(
+        http->base, NULL, NULL,
+        LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, 512, found->ai_addr,
+        (int)found->ai_addrlen);
+    freeaddrinfo(found);
+    if (http->listener == NULL)
+        return err_sys(err, "TCI_LISTEN: cannot listen on %s", address);
+    evconnlistener_set_error_cb(http->listener, on_accept_error);
+    xnotnull(evhttp_bind_listener(http->server, http->listener));
+    return 0;
+}
+
+static char *
+make_url(const struct http *http)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof(ss);
+    char host[INET6_ADDRSTRLEN] = "";
+    const char *scheme = http->tls ? "https" : "http";
+
+    memset(&ss, 0, sizeof(ss));
+    getsockname(evconnlistener_get_fd(http->listener), (struct sockaddr *)&ss, &len);
+    if (ss.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&ss;
+
+        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+        return xasprintf("%s://[%s]:%u", scheme, host, ntohs(v6->sin6_port));
+    }
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&ss;
+
+    inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+    return xasprintf("%s://%s:%u", scheme, host, ntohs(v4->sin_port));
+}
+
+static void
+set_max_body(struct http *http, size_t max_body)
+{
+    http->max_body = max_body;
+    evhttp_set_max_body_size(http->server, (ssize_t)max_body + BODY_SLACK);
+}
+
+static void
+set_up_server(struct http *http)
+{
+    evhttp_set_allowed_methods(http->server, every_method);
+    evhttp_set_max_headers_size(http->server, MAX_HEADERS);
+    evhttp_set_flags(http->server, EVHTTP_SERVER_LINGERING_CLOSE);
+    evhttp_set_timeout(http->server, IO_TIMEOUT_S);
+    evhttp_set_default_content_type(http->server, NULL);
+    evhttp_set_gencb(http->server, on_request, http);
+    if (http->tls)
+        evhttp_set_bevcb(http->server, new_tls_bufferevent, http);
+}
+
+struct http *
+http_new(struct event_base *base, const struct http_options *o, http_handler_fn *handler,
+         void *owner, struct err *err)
+{
+    struct http *http = xcalloc(1, sizeof(*http));
+
+    http->base = base;
+    http->cors_origin = xstrdup(o->cors_origin);
+    http->handler = handler;
+    http->owner = owner;
+    http->server = xnotnull(evhttp_new(base));
+    http->resume = xnotnull(evtimer_new(base, on_resume, http));
+    if (o->tls_cert[0] && (http->tls = tls_new(o, err)) == NULL) {
+        http_free(http);
+        return NULL;
+    }
+    set_up_server(http);
+    set_max_body(http, o->max_body);
+    if (bind_to(http, o->listen, err) < 0) {
+        http_free(http);
+        return NULL;
+    }
+    http->url = make_url(http);
+    return http;
+}
+
+int
+http_reconfigure(struct http *http, const struct http_options *o, struct err *err)
+{
+    SSL_CTX *tls = NULL;
+
+    if (http->tls) {
+        tls = tls_new(o, err);
+        if (tls == NULL)
+            return -1;
+        SSL_CTX_free(http->tls);
+        http->tls = tls;
+    }
+    set_max_body(http, o->max_body);
+    free(http->cors_origin);
+    http->cors_origin = xstrdup(o->cors_origin);
+    return 0;
+}
+
+void
+http_free(struct http *http)
+{
+    if (http == NULL)
+        return;
+    for (struct http_request *r = http->requests, *next; r; r = next) {
+        next = r->next;
+        evhttp_connection_set_closecb(evhttp_request_get_connection(r->ev), NULL, NULL);
+        request_free(r);
+    }
+    evhttp_free(http->server); /* with connections and listener */
+    event_free(http->resume);
+    SSL_CTX_free(http->tls);
+    free(http->cors_origin);
+    free(http->url);
+    free(http);
+}
+
+const char *
+http_url(const struct http *http)
+{
+    return http->url;
+}
+
+void
+http_drain(struct http *http)
+{
+    http->draining = true;
+}
+
+unsigned
+http_pending(const struct http *http)
+{
+    return http->n_pending;
+}

@@ -1,0 +1,71 @@
+/*
+ * http.h - the HTTP/1.1 server: connections, limits, TLS, CORS, and one answer for each request.  The only module that
+ * knows libevent's evhttp.
+ */
+#ifndef GATEWAY_HTTP_H
+#define GATEWAY_HTTP_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "mem.h"
+
+struct event_base;
+struct http;
+struct http_request;
+
+struct http_options { /* copied */
+    const char *listen;      /* host:port or [v6]:port; port 0 = any free one */
+    const char *cors_origin; /* "" = no CORS, "*" or one origin */
+    const char *tls_cert, *tls_key; /* PEM files; "" = plain HTTP */
+    size_t max_body;         /* bytes; a longer body is answered 413 */
+};
+
+/*
+ * Called with every request.  It answers with one of the http_reply verbs, at once or later; until then the request
+ * is the handler's, who is told through http_on_gone when the client hangs up first.
+ */
+typedef void http_handler_fn(void *owner, struct http_request *);
+typedef void http_gone_fn(void *owner);
+
+struct http *http_new(struct event_base *, const struct http_options *, http_handler_fn *,
+                      void *owner, struct err *) must_check;
+void http_free(struct http *); /* accepts NULL; open requests are dropped and their owners not told */
+
+/* SIGHUP: takes over max_body and cors_origin, and reads the certificate and key files again. */
+int http_reconfigure(struct http *, const struct http_options *, struct err *) must_check;
+
+/* http://127.0.0.1:3874, with the port that is really bound.  Borrowed. */
+const char *http_url(const struct http *);
+
+/* Answers from now on close their connection. */
+void http_drain(struct http *);
+unsigned http_pending(const struct http *); /* requests unanswered, and answers not sent in full */
+
+/* --- a request ---------------------------------------------------------------------------- */
+
+const char *http_method(const struct http_request *); /* "GET"; HEAD counts as GET */
+const char *http_path(const struct http_request *);   /* as sent, without the query */
+const char *http_header(const struct http_request *, const char *name); /* NULL = absent */
+const char *http_body(struct http_request *, size_t *len); /* contiguous, borrowed; "" if none */
+
+/* Calls gone once if the client hangs up before the answer; the request is no more then.  fn NULL: not any more. */
+void http_on_gone(struct http_request *, http_gone_fn *, void *owner);
+
+/* Goes with the answer. */
+void http_add_header(struct http_request *, const char *name, const char *value);
+
+/* The answer; the request is gone afterwards. */
+void http_reply(struct http_request *, int status, const char *content_type, const void *body,
+                size_t len);
+void http_reply_json(struct http_request *, int status, json_t *body); /* takes body */
+
+/* {"detail", "field"?}, with the status that belongs to err->code and Retry-After where waiting helps. */
+void http_reply_error(struct http_request *, const struct err *);
+
+/* {"detail": ...} with a status of the caller's choice. */
+void http_reply_status(struct http_request *, int status, const char *detail);
+
+#endif

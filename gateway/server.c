@@ -1,0 +1,503 @@
+/*
+ * server.c - see server.h.
+ *
+ * The order of setting up matters twice: the runtime may have to enter a mount namespace, which must be
+ * before ZeroMQ starts its threads; and the token and the lock come before anything that others could see.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <event2/event.h>
+#include <sodium.h>
+
+#include "api.h"
+#include "child.h"
+#include "files.h"
+#include "http.h"
+#include "kernelspec.h"
+#include "link.h"
+#include "log.h"
+#include "metrics.h"
+#include "pool.h"
+#include "route.h"
+#include "runtime.h"
+#include "store.h"
+
+enum {
+    LAG_PERIOD_MS = 250,
+    DRAIN_POLL_MS = 20,
+    DRAIN_EXTRA_S = 5,          /* over the execution time limit */
+    PREPARE_LIMIT_MS = 300000,  /* fonts are indexed by then, also on a slow disk */
+    LINK_SLACK = 4 << 20,       /* of a frame over the output limit: JSON around it */
+    BODY_SLACK = 64 << 10,      /* of a body over its code */
+    BODY_PER_CODE_BYTE = 6,     /* \u001b is one byte of code */
+};
+
+enum signal_event { ON_TERM, ON_INT, ON_HUP, N_SIGNALS };
+
+struct server {
+    struct config *config;
+    int argc;
+    char *const *argv;
+    int lock_fd;
+    char *token, *skel_dir;
+    struct files files;
+    struct event_base *base;
+    struct kernelspec kernelspec;
+    struct worker_env env; /* what the pool's workers share */
+    struct store *store;
+    struct pool *pool;
+    struct api *api;
+    struct http *http;
+    struct child *prepare; /* while it runs */
+    struct event *signals[N_SIGNALS], *lag_timer, *drain_timer;
+    struct timespec lag_due, drain_deadline;
+    bool drained;
+};
+
+/* --- state directory ---------------------------------------------------------------------- */
+
+static char *
+state_path(const struct config *config, const char *name)
+{
+    return xasprintf("%s/%s", config->state_dir, name);
+}
+
+/* 0711: containers' users must be able to walk through to the link, and no further. */
+static int
+open_state_dir(const struct config *config, struct err *err)
+{
+    cleanup_free char *path = state_path(config, "lock");
+    int fd;
+
+    if (files_make_dir(config->state_dir, 0711, err) < 0)
+        return -1;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_sys(err, "cannot open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    close(fd);
+    return err_set(err, ERR_CONFIG, "TCI_STATE_DIR: another gateway is running on %s",
+                   config->state_dir);
+}
+
+static int
+read_token(struct server *s, const char *path, struct err *err)
+{
+    char text[256] = "";
+    FILE *file = fopen(path, "re");
+    bool ok;
+
+    if (file == NULL)
+        return errno == ENOENT ? 0 : err_sys(err, "cannot open %s", path);
+    ok = fgets(text, sizeof(text), file) != NULL;
+    fclose(file);
+    text[strcspn(text, "\r\n")] = '\0';
+    if (!ok || strlen(text) < 16)
+        return err_set(err, ERR_CONFIG, "%s holds no token of at least 16 characters", path);
+    s->token = xstrdup(text);
+    sodium_memzero(text, sizeof(text));
+    return 0;
+}
+
+static int
+make_token(struct server *s, const char *path, struct err *err)
+{
+    uint8_t random[24];
+    char text[2 * sizeof(random) + 2];
+    int rc;
+
+    randombytes_buf(random, sizeof(random));
+    sodium_bin2hex(text, sizeof(text), random, sizeof(random));
+    s->token = xstrdup(text);
+    strcat(text, "\n");
+    rc = files_write(path, 0600, text, err);
+    sodium_memzero(text, sizeof(text));
+    sodium_memzero(random, sizeof(random));
+    return rc;
+}
+
+static int
+find_token(struct server *s, struct err *err)
+{
+    cleanup_free char *path = state_path(s->config, "auth_token");
+
+    if (s->config->auth_token[0]) {
+        s->token = xstrdup(s->config->auth_token);
+        return 0;
+    }
+    if (read_token(s, path, err) < 0)
+        return -1;
+    return s->token ? 0 : make_token(s, path, err);
+}
+
+static int
+publish(const struct server *s, struct err *err)
+{
+    cleanup_free char *address_path = state_path(s->config, "address");
+    cleanup_free char *pid_path = state_path(s->config, "gateway.pid");
+    cleanup_free char *address = xasprintf("%s\n", http_url(s->http));
+    cleanup_free char *pid = xasprintf("%d\n", (int)getpid());
+
+    if (files_write(pid_path, 0644, pid, err) < 0)
+        return -1;
+    return files_write(address_path, 0644, address, err);
+}
+
+static void
+unpublish(const struct server *s)
+{
+    cleanup_free char *address_path = state_path(s->config, "address");
+    cleanup_free char *pid_path = state_path(s->config, "gateway.pid");
+
+    unlink(address_path);
+    unlink(pid_path);
+}
+
+/* --- signals and timers ------------------------------------------------------------------- */
+
+static struct http_options
+http_options(const struct server *s)
+{
+    const struct config *c = s->config;
+
+    return (struct http_options){
+        .listen = c->listen,
+        .cors_origin = c->cors_origin,
+        .tls_cert = c->tls_cert,
+        .tls_key = c->tls_key,
+        .max_body = BODY_PER_CODE_BYTE * c->max_code_bytes + BODY_SLACK,
+    };
+}
+
+static void
+on_drain_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *s = arg;
+    struct timespec now;
+
+    (void)fd, (void)what;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if ((s->drained && http_pending(s->http) == 0) || now.tv_sec > s->drain_deadline.tv_sec)
+        event_base_loopbreak(s->base);
+}
+
+static void
+on_drained(void *owner)
+{
+    struct server *s = owner;
+
+    s->drained = true;
+}
+
+/* The second signal does not wait. */
+static void
+on_terminate(evutil_socket_t signal, short what, void *arg)
+{
+    const struct timeval poll = {0, DRAIN_POLL_MS * 1000};
+    struct server *s = arg;
+
+    (void)what;
+    if (evtimer_pending(s->drain_timer, NULL)) {
+        event_base_loopbreak(s->base);
+        return;
+    }
+    log_info("%s: finishing what runs, then stopping", strsignal((int)signal));
+    clock_gettime(CLOCK_MONOTONIC, &s->drain_deadline);
+    s->drain_deadline.tv_sec += (time_t)s->config->exec_timeout + DRAIN_EXTRA_S;
+    http_drain(s->http);
+    pool_drain(s->pool, on_drained, s);
+    event_add(s->drain_timer, &poll);
+}
+
+static void
+on_reload(evutil_socket_t signal, short what, void *arg)
+{
+    struct server *s = arg;
+    struct http_options options;
+    struct err err = ERR_INIT;
+    unsigned changed = 0;
+
+    (void)signal, (void)what;
+    if (config_reload(s->config, s->argc, s->argv, &changed, &err) < 0) {
+        log_error("configuration not reloaded: %s", err.msg);
+        return;
+    }
+    log_setup(s->config->log_level, s->config->log_format);
+    options = http_options(s);
+    if (http_reconfigure(s->http, &options, &err) < 0)
+        log_error("certificate not reloaded: %s", err.msg);
+    pool_reconfigure(s->pool);
+    log_info("configuration reloaded: %u settings changed", changed);
+}
+
+static void
+aim_lag_timer(struct server *s)
+{
+    const struct timeval period = {0, LAG_PERIOD_MS * 1000};
+
+    clock_gettime(CLOCK_MONOTONIC, &s->lag_due);
+    s->lag_due.tv_nsec += LAG_PERIOD_MS * 1000000L;
+    event_add(s->lag_timer, &period);
+}
+
+static void
+on_lag_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *s = arg;
+    struct timespec now;
+    double lag;
+
+    (void)fd, (void)what;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    lag = (double)(now.tv_sec - s->lag_due.tv_sec) + (double)(now.tv_nsec - s->lag_due.tv_nsec) / 1e9;
+    metrics_observe(METRIC_LOOP_LAG_SECONDS, lag > 0 ? lag : 0);
+    aim_lag_timer(s);
+}
+
+static void
+add_events(struct server *s)
+{
+    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+    for (int i = 0; i < N_SIGNALS; i++) {
+        s->signals[i] = xnotnull(
+            evsignal_new(s->base, numbers[i], i == ON_HUP ? on_reload : on_terminate, s));
+        event_add(s->signals[i], NULL);
+    }
+    s->lag_timer = xnotnull(evtimer_new(s->base, on_lag_timer, s));
+    s->drain_timer = xnotnull(event_new(s->base, -1, EV_PERSIST, on_drain_timer, s));
+    aim_lag_timer(s);
+}
+
+/* --- the kernelspec's preparation --------------------------------------------------------- */
+
+static void
+fill_pool(struct server *s)
+{
+    struct err err = ERR_INIT;
+
+    if (pool_start(s->pool, &err) < 0)
+        log_error("sessions of an earlier gateway are lost: %s", err.msg);
+}
+
+static void
+on_prepared(void *owner, bool ok, const char *why)
+{
+    struct server *s = owner;
+
+    s->prepare = NULL;
+    if (!ok)
+        log_error("kernelspec %s: preparation failed, first plots will be slow: %s",
+                  s->kernelspec.name, why);
+    fill_pool(s);
+}
+
+static struct child *
+spawn_prepare(struct server *s, struct err *err)
+{
+    size_t n = json_array_size(s->kernelspec.prepare);
+    const char **argv = xcalloc(n + 1, sizeof(*argv));
+    struct child_spec spec = {
+        .argv = argv, .stdin_fd = -1, .output_fd = -1, .timeout_ms = PREPARE_LIMIT_MS};
+    struct child *child;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *arg = json_string_value(json_array_get(s->kernelspec.prepare, i));
+
+        argv[i] = strcmp(arg, "{skel_dir}") == 0 ? s->skel_dir : arg;
+    }
+    child = child_spawn(s->base, &spec, on_prepared, s, err);
+    free(argv);
+    return child;
+}
+
+static void
+prepare(struct server *s)
+{
+    struct err err = ERR_INIT;
+
+    if (s->kernelspec.prepare) {
+        s->prepare = spawn_prepare(s, &err);
+        if (s->prepare)
+            return;
+        log_error("kernelspec %s: %s", s->kernelspec.name, err.msg);
+    }
+    fill_pool(s);
+}
+
+/* --- up and down -------------------------------------------------------------------------- */
+
+static void
+raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int
+open_backends(struct server *s, struct err *err)
+{
+    const struct config *config = s->config;
+    cleanup_free char *link_dir = state_path(config, "link");
+    cleanup_free char *store_path = state_path(config, "tci.db");
+
+    s->skel_dir = xasprintf("%s/skel/%s", config->state_dir, config->kernel);
+    if (files_find(&s->files, err) < 0 || files_make_dir(s->skel_dir, 0755, err) < 0 ||
+        kernelspec_find(s->files.kernelspecs, config->kernel, &s->kernelspec, err) < 0)
+        return -1;
+    s->env.runtime = runtime_new(s->base, config, s->files.worker, link_dir, err);
+    if (s->env.runtime == NULL)
+        return -1;
+    s->env.link = link_new(s->base, link_dir, config->max_output_bytes + LINK_SLACK, err);
+    if (s->env.link == NULL)
+        return -1;
+    s->store = store_open(store_path, err);
+    return s->store ? 0 : -1;
+}
+
+static int
+open_front(struct server *s, struct err *err)
+{
+    const struct http_options options = http_options(s);
+
+    s->env.base = s->base;
+    s->env.config = s->config;
+    s->env.kernelspec = &s->kernelspec;
+    s->env.skel_dir = s->skel_dir;
+    s->pool = pool_new(&s->env, s->store);
+    s->api = api_new(s->config, s->pool, s->token, s->files.page, err);
+    if (s->api == NULL)
+        return -1;
+    s->http = http_new(s->base, &options, route_dispatch, s->api, err);
+    return s->http ? 0 : -1;
+}
+
+static int
+server_open(struct server *s, struct err *err)
+{
+    raise_descriptor_limit();
+    signal(SIGPIPE, SIG_IGN);
+    s->lock_fd = open_state_dir(s->config, err);
+    if (s->lock_fd < 0 || find_token(s, err) < 0)
+        return -1;
+    s->base = xnotnull(event_base_new());
+    if (open_backends(s, err) < 0 || open_front(s, err) < 0)
+        return -1;
+    add_events(s);
+    return publish(s, err);
+}
+
+static void
+server_close(struct server *s)
+{
+    if (s->prepare)
+        child_cancel(s->prepare);
+    for (int i = 0; i < N_SIGNALS; i++)
+        if (s->signals[i])
+            event_free(s->signals[i]);
+    if (s->lag_timer)
+        event_free(s->lag_timer);
+    if (s->drain_timer)
+        event_free(s->drain_timer);
+    http_free(s->http);
+    api_free(s->api);
+    pool_free(s->pool);
+    store_close(s->store);
+    link_free(s->env.link);
+    runtime_free(s->env.runtime);
+    kernelspec_clear(&s->kernelspec);
+    files_clear(&s->files);
+    if (s->base)
+        event_base_free(s->base);
+    if (s->token)
+        sodium_memzero(s->token, strlen(s->token));
+    free(s->token);
+    free(s->skel_dir);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+}
+
+int
+server_run(struct config *config, int argc, char *const argv[], struct err *err)
+{
+    struct server s = {.config = config, .argc = argc, .argv = argv, .lock_fd = -1};
+    int rc = server_open(&s, err);
+
+    if (rc == 0) {
+        log_info("listening on %s", http_url(s.http));
+        prepare(&s);
+        event_base_dispatch(s.base);
+        log_info("stopped; containers stay for the next start");
+        unpublish(&s);
+    }
+    server_close(&s);
+    return rc;
+}
+
+static int
+remove_all(struct runtime *runtime, unsigned *n, struct err *err)
+{
+    char **ids = runtime_list(runtime);
+    int rc = 0;
+
+    for (char **id = ids; *id; id++) {
+        if (runtime_remove(runtime, *id, err) < 0)
+            rc = -1;
+        else
+            ++*n;
+        free(*id);
+    }
+    free(ids);
+    return rc;
+}
+
+static void
+remove_store(const struct config *config)
+{
+    static const char *const names[] = {"tci.db", "tci.db-wal", "tci.db-shm"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        cleanup_free char *path = state_path(config, names[i]);
+
+        unlink(path);
+    }
+}
+
+int
+server_remove_containers(const struct config *config, unsigned *n, struct err *err)
+{
+    cleanup_free char *link_dir = state_path(config, "link");
+    struct files files = {NULL, NULL, NULL};
+    cleanup_close int lock_fd = open_state_dir(config, err);
+    struct event_base *base;
+    struct runtime *runtime;
+    int rc = -1;
+
+    *n = 0;
+    if (lock_fd < 0 || files_find(&files, err) < 0)
+        return -1;
+    base = xnotnull(event_base_new());
+    runtime = runtime_new(base, config, files.worker, link_dir, err);
+    if (runtime)
+        rc = remove_all(runtime, n, err);
+    if (rc == 0)
+        remove_store(config);
+    runtime_free(runtime);
+    event_base_free(base);
+    files_clear(&files);
+    return rc;
+}
