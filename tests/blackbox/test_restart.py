@@ -1,0 +1,344 @@
+"""test_restart.py - a gateway that dies and comes back finds its sessions again, and leaves nothing behind."""
+import concurrent.futures
+import os
+import signal
+import subprocess
+import time
+
+import httpx
+import pytest
+
+import harness
+from harness import eventually
+
+
+def answered(gateway, user, code, deadline=60):
+    """The first 200 of repeated attempts."""
+    def attempt():
+        answer = gateway.execute(user, code)
+        return answer.json() if answer.status_code == 200 else None
+
+    return eventually(attempt, deadline, "an answer with 200")
+
+
+def test_ten_sessions_survive_a_kill(make_gateway, users):
+    """Within two seconds (times three: other work may share the machine; times the slack) of the new start."""
+    gateway = make_gateway(min_idle_workers=2, max_total_workers=14)
+    names = [users() for _ in range(10)]
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda n: gateway.ok(names[n], f"mine = 'session {n}'\ndef f(): return mine.upper()"), range(10)))
+    gateway.quiet()
+    before = set(gateway.inits())
+    gateway.kill9()
+    assert set(gateway.inits()) == before, "containers live on without the gateway"
+    start = time.monotonic()
+    gateway.start(ready=False)
+    with concurrent.futures.ThreadPoolExecutor(10) as threads:
+        answers = list(threads.map(lambda n: answered(gateway, names[n], "print(mine, f())"), range(10)))
+    took = time.monotonic() - start
+    print(f"ten sessions back {took:.3f} s after the start")
+    assert [a["result_text"] for a in answers] == [f"session {n} SESSION {n}\n" for n in range(10)]
+    assert all(a["restarted"] is False and a["error"] is None for a in answers)
+    assert took < 2 * 3 * harness.slack()
+    assert gateway.metrics()["tci_sessions_recovered_total"] == 10
+    gateway.wait_ready()
+    gateway.quiet()
+    status = gateway.status()
+    assert status["busy_workers"] == 10 and status["total_workers"] <= 14
+    eventually(lambda: len(gateway.inits()) == gateway.status()["total_workers"], 60, "no container too many")
+
+
+def test_sessions_survive_an_orderly_restart(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "kept = {'a': [1, 2]}\nopen('/workspace/f', 'w').write('file');")
+    created = gateway.session(user)["created"]
+    token = gateway.token
+    gateway.restart()
+    assert gateway.token == token
+    answer = answered(gateway, user, "kept, open('/workspace/f').read()")
+    assert answer["result_text"] == "({'a': [1, 2]}, 'file')" and answer["restarted"] is False
+    assert gateway.session(user)["created"] == created
+
+
+def test_again_and_again(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "n = 0")
+    for i in range(1, 6):
+        gateway.kill9()
+        gateway.start(ready=False)
+        assert answered(gateway, user, "n += 1\nprint(n)")["result_text"] == f"{i}\n"
+    gateway.wait_ready()
+    gateway.quiet()
+    eventually(lambda: len(gateway.inits()) == gateway.status()["total_workers"], 60, "no container too many")
+
+
+def test_warm_workers_are_taken_back_or_removed(make_gateway):
+    gateway = make_gateway(min_idle_workers=3, max_total_workers=6)
+    for _ in range(3):
+        gateway.kill9()
+        gateway.start()
+        gateway.quiet()
+    eventually(lambda: len(gateway.inits()) == gateway.status()["total_workers"] <= 6, 60, "no container too many")
+
+
+def test_kill_while_containers_start(make_gateway):
+    """Killed at any moment of the first seconds, the next start ends up with a full pool and nothing else."""
+    gateway = make_gateway(ready=False, min_idle_workers=3, max_total_workers=6)
+    for count in (1, 1, 2, 3):
+        eventually(lambda: len(gateway.container_processes()) >= count or gateway.is_ready(), 60)
+        gateway.kill9()
+        gateway.start(ready=False)
+    gateway.wait_ready()
+    gateway.quiet()
+    eventually(lambda: len(gateway.inits()) == gateway.status()["total_workers"] <= 6, 60, "no container too many")
+
+
+def test_kill_while_code_runs(make_gateway, users):
+    """The session is taken back once the code has ended; its output belonged to a client that has lost its
+    connection."""
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    with gateway.hold(user) as hold:
+        gateway.kill9()
+        with pytest.raises(httpx.TransportError):
+            hold.future.result(60)
+        gateway.start(ready=False)
+        hold.free()
+        answer = answered(gateway, user, "print('kept' in globals())", 120)
+    assert answer["result_text"] == ("False\n" if answer["restarted"] else "True\n")
+    assert gateway.text(user, "print('clean')") == "clean\n"
+
+
+def test_kill_while_endless_code_runs(make_gateway, users):
+    """Code that never ends does not keep the session for ever: in the end the user has a working one."""
+    gateway = make_gateway(min_idle_workers=1, exec_timeout=3)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    future = gateway.spawn(user, "while True: pass")
+    eventually(lambda: gateway.session(user)["state"] == "busy", 30)
+    gateway.kill9()
+    with pytest.raises(httpx.TransportError):
+        future.result(60)
+    gateway.start(ready=False)
+    answer = answered(gateway, user, "print('kept' in globals())", 120)
+    assert answer["result_text"] == "False\n" and answer["restarted"] is True
+
+
+def test_output_of_the_old_call_does_not_show_in_a_new_one(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "import time")
+    future = gateway.spawn(user, "for i in range(40):\n    print('old', i, flush=True); time.sleep(0.05)")
+    eventually(lambda: gateway.session(user)["state"] == "busy", 30)
+    gateway.kill9()
+    with pytest.raises(httpx.TransportError):
+        future.result(60)
+    gateway.start(ready=False)
+    assert answered(gateway, user, "print('new')")["result_text"] == "new\n"
+
+
+def test_worker_that_dies_while_the_gateway_is_down(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    dead, alive = users(), users()
+    gateway.ok(dead, "kept = 1")
+    gateway.ok(alive, "kept = 2")
+    init = gateway.init_of(dead)
+    gateway.kill9()
+    os.kill(init, signal.SIGKILL)
+    eventually(lambda: not harness.process_exists(init), 30)
+    gateway.start(ready=False)
+    answer = answered(gateway, dead, "'kept' in globals()")
+    assert answer["result_text"] == "False" and answer["restarted"] is True
+    answer = answered(gateway, alive, "kept")
+    assert answer["result_text"] == "2" and answer["restarted"] is False
+
+
+def test_kernel_that_dies_while_the_gateway_is_down(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    kernel = gateway.kernel_of(user)
+    gateway.kill9()
+    os.kill(kernel, signal.SIGKILL)
+    eventually(lambda: not harness.process_exists(kernel), 30)
+    gateway.start(ready=False)
+    answer = answered(gateway, user, "'kept' in globals()")
+    assert answer["result_text"] == "False" and answer["restarted"] is True
+
+
+def test_loss_is_remembered_over_a_restart(make_gateway, users):
+    """A user whose environment was lost just before the gateway died is told all the same."""
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    assert gateway.execute(user, "import os; os._exit(1)").status_code == 503
+    gateway.kill9()
+    gateway.start(ready=False)
+    assert answered(gateway, user, "1")["restarted"] is True
+
+
+def test_release_is_remembered_over_a_restart(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    init = gateway.init_of(user)
+    gateway.release(user)
+    gateway.kill9()
+    gateway.start(ready=False)
+    eventually(lambda: not harness.process_exists(init), 30)
+    answer = answered(gateway, user, "'kept' in globals()")
+    assert answer["result_text"] == "False" and answer["restarted"] is False
+
+
+def test_orphans_end_by_themselves(make_gateway, users):
+    """Without a gateway for orphan_timeout seconds, every container ends; the next start cleans up."""
+    gateway = make_gateway(min_idle_workers=2, orphan_timeout=2)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    gateway.note_cgroups()
+    gateway.kill9()
+    eventually(lambda: not gateway.container_processes(), 90, "no container lives without a gateway")
+    gateway.start()
+    answer = answered(gateway, user, "'kept' in globals()")
+    assert answer["result_text"] == "False" and answer["restarted"] is True
+
+
+def test_smaller_limits_at_the_next_start(make_gateway, users):
+    """More sessions than the new limit allows are kept; no new ones come."""
+    gateway = make_gateway(min_idle_workers=1, max_total_workers=5)
+    names = [users() for _ in range(3)]
+    for i, name in enumerate(names):
+        gateway.ok(name, f"kept = {i}")
+    gateway.stop()
+    gateway.settings.update(max_total_workers=2, min_idle_workers=0)
+    gateway.start(ready=False)
+    for i, name in enumerate(names):
+        assert answered(gateway, name, "kept")["result_text"] == str(i)
+    assert gateway.execute(users(), "1").status_code == 503
+
+
+def test_second_gateway_on_the_same_directory(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    before = set(gateway.inits())
+    second = gateway.run_again()
+    assert second.returncode != 0
+    assert gateway.state_dir in second.stderr
+    for path in ("address", "gateway.pid"):
+        assert os.path.exists(os.path.join(gateway.state_dir, path))
+    assert harness.read_text(os.path.join(gateway.state_dir, "gateway.pid")).strip() == str(gateway.pid)
+    assert before <= set(gateway.inits())
+    assert gateway.ok(user, "kept")["result_text"] == "1"
+
+
+def test_remove_containers_while_a_gateway_runs(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    removal = gateway.run_again("--remove-containers")
+    assert removal.returncode != 0 and removal.stderr
+    assert gateway.ok(user, "kept")["result_text"] == "1"
+
+
+def test_remove_containers(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=2)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    gateway.ok(user, "import subprocess\n_ = subprocess.Popen(['setsid', '-f', 'sleep', '9999'])")
+    assert len(gateway.inits()) >= 2
+    gateway.stop()
+    removal = gateway.run_again("--remove-containers")
+    assert removal.returncode == 0, removal.stderr
+    assert gateway.leftovers() == []
+    assert gateway.run_again("--remove-containers").returncode == 0  # nothing to do is no error
+    gateway.start()
+    answer = gateway.ok(user, "'kept' in globals()")
+    assert answer["result_text"] == "False" and answer["restarted"] is True
+
+
+def test_remove_containers_after_a_kill(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=2)
+    gateway.ok(users(), "1")
+    gateway.note_cgroups()
+    gateway.kill9()
+    assert gateway.run_again("--remove-containers").returncode == 0
+    assert gateway.leftovers() == []
+
+
+def test_remove_containers_without_any(tmp_path):
+    done = harness.run_gateway("--state-dir", str(tmp_path / "s"), "--remove-containers")
+    assert done.returncode == 0, done.stderr
+
+
+def test_damaged_state_is_told_or_survived(make_gateway, users):
+    """A store that is no database: the start fails and says which file, or goes on without it; nothing leaks."""
+    gateway = make_gateway(min_idle_workers=1)
+    gateway.ok(users(), "1")
+    gateway.kill9()
+    stores = [name for name in os.listdir(gateway.state_dir) if name.endswith((".db", ".sqlite"))]
+    assert stores
+    for name in stores:
+        with open(os.path.join(gateway.state_dir, name), "r+b") as f:
+            f.write(os.urandom(4096))
+        for extra in ("-wal", "-shm", "-journal"):
+            path = os.path.join(gateway.state_dir, name + extra)
+            if os.path.exists(path):
+                os.unlink(path)
+    try:
+        gateway.start()
+        gateway.ok(users(), "1")
+    except AssertionError:
+        assert gateway.process.wait(30) != 0
+        gateway._ended(gateway.process.returncode)
+        assert any(name in gateway.log() for name in stores)
+
+
+def test_start_on_stale_files(make_gateway):
+    """address and gateway.pid of a gateway that was killed do not mislead anybody after the next start."""
+    gateway = make_gateway(ready=False, min_idle_workers=0)
+    old = gateway.url
+    gateway.kill9()
+    paths = {name: os.path.join(gateway.state_dir, name) for name in ("address", "gateway.pid")}
+    process = subprocess.Popen(gateway.command(), env=gateway.environment(), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=open(gateway.log_path, "ab"))
+    gateway.process, gateway.client = process, None
+    eventually(lambda: harness.read_text(paths["gateway.pid"], "").strip() == str(process.pid), 60)
+    url = eventually(lambda: (lambda u: u if u != old else None)(harness.read_text(paths["address"], "").strip()), 60)
+    assert httpx.get(url + "/healthz", trust_env=False).status_code == 200
+
+
+def test_sighup_changes_settings(make_gateway, users, tmp_path):
+    config = tmp_path / "tci.conf"
+    config.write_text("exec_timeout = 5\nqueue_limit = 3\n")
+    gateway = make_gateway(config=config, exec_timeout=None)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    assert gateway.execute(user, "1", timeout=20).status_code == 400
+    config.write_text("exec_timeout = 25\nqueue_limit = 3\nmin_idle_workers = 2\nlisten = 127.0.0.1:1\n")
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually(lambda: gateway.execute(user, "1", timeout=20).status_code == 200, 30, "the new limit holds")
+    answer = gateway.ok(user, "kept")
+    assert answer["result_text"] == "1" and answer["restarted"] is False
+
+    config.write_text("exec_timeout = nonsense\n")
+    size = len(gateway.log())
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "nonsense" in gateway.log()[size:], 30, "the mistake is logged")
+    assert gateway.execute(user, "1", timeout=20).status_code == 200  # and changes nothing
+
+
+def test_sighup_changes_the_size_of_the_pool(make_gateway, tmp_path):
+    config = tmp_path / "tci.conf"
+    config.write_text("min_idle_workers = 1\n")
+    gateway = make_gateway(config=config, min_idle_workers=None)
+    assert gateway.status()["min_idle_workers"] == 1
+    config.write_text("min_idle_workers = 3\n")
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually(lambda: gateway.status()["idle_workers_in_pool"] == 3, 90, "the pool grows")
+    config.write_text("min_idle_workers = 1\n")
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually(lambda: gateway.status()["min_idle_workers"] == 1, 30)
