@@ -17,7 +17,8 @@ enum { PAGE_MAX = 4 << 20 };
 
 /* Nothing but the page itself and calls to where it came from. */
 static const char page_policy[] =
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:;"
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: "
+    "blob:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 struct api {
@@ -48,7 +49,8 @@ seconds_since(const struct timespec *then)
 static void
 hash_token(const char *token, uint8_t out[crypto_generichash_BYTES])
 {
-    crypto_generichash(out, crypto_generichash_BYTES, (const uint8_t *)token, strlen(token), NULL, 0);
+    crypto_generichash(out, crypto_generichash_BYTES, (const uint8_t *)token, strlen(token), NULL,
+                       0);
 }
 
 static int

@@ -12,17 +12,17 @@
 #define BODY_USER_MAX 128 /* characters of a user_uuid */
 
 struct body_limits {
-    size_t max_code;     /* bytes of UTF-8 */
-    double max_timeout;  /* seconds */
+    size_t max_code;    /* bytes of UTF-8 */
+    double max_timeout; /* seconds */
 };
 
 /* A checked request; its strings belong to json. */
 struct body {
     json_t *json;
-    const char *user;  /* 1-128 of A-Z a-z 0-9 . _ : @ - */
-    const char *code;  /* may contain NUL */
+    const char *user; /* 1-128 of A-Z a-z 0-9 . _ : @ - */
+    const char *code; /* may contain NUL */
     size_t code_len;
-    double timeout;    /* seconds; the limit if the body has none */
+    double timeout; /* seconds; the limit if the body has none */
 };
 
 /*

@@ -44,8 +44,8 @@ json_t *execution_request(const struct execution *);
 const char *execution_msg_id(const struct execution *); /* "" before execution_begin */
 unsigned execution_timeout_ms(const struct execution *);
 size_t execution_max_output(const struct execution *);
-struct output *execution_output(struct execution *);    /* borrowed */
-int execution_count(const struct execution *);          /* the kernel's In[] number; -1 = not told */
+struct output *execution_output(struct execution *); /* borrowed */
+int execution_count(const struct execution *);       /* the kernel's In[] number; -1 = not told */
 
 /* Feed it what came with its msg_id as parent; contents are borrowed.  After the end all of it is ignored. */
 void execution_reply(struct execution *, const json_t *content);

@@ -39,8 +39,10 @@ files_find(struct files *out, struct err *err)
     if (own_directory(dir, err) < 0)
         return -1;
     in_tree = strcmp(dir, TCI_BUILD_TREE "/gateway") == 0;
-    out->worker = xstrdup(in_tree ? TCI_BUILD_TREE "/worker/tci-worker" : TCI_LIBEXECDIR "/tci-worker");
-    out->kernelspecs = xstrdup(in_tree ? TCI_SOURCE_TREE "/kernelspecs" : TCI_DATADIR "/kernelspecs");
+    out->worker =
+        xstrdup(in_tree ? TCI_BUILD_TREE "/worker/tci-worker" : TCI_LIBEXECDIR "/tci-worker");
+    out->kernelspecs =
+        xstrdup(in_tree ? TCI_SOURCE_TREE "/kernelspecs" : TCI_DATADIR "/kernelspecs");
     out->page = xstrdup(in_tree ? TCI_SOURCE_TREE "/web/test.html" : TCI_DATADIR "/web/test.html");
     if (check(out->worker, "the worker program", err) == 0 &&
         check(out->kernelspecs, "the directory of kernelspecs", err) == 0 &&

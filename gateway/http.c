@@ -29,10 +29,10 @@
 #include "metrics.h"
 
 enum {
-    IO_TIMEOUT_S = 60,           /* an idle or stalled connection is closed */
-    MAX_HEADERS = 16 << 10,      /* bytes of a request's line and headers */
-    ACCEPT_PAUSE_MS = 200,       /* when descriptors have run out */
-    BODY_SLACK = 64 << 10,       /* over max_body a body is still read, to answer 413 in order */
+    IO_TIMEOUT_S = 60,      /* an idle or stalled connection is closed */
+    MAX_HEADERS = 16 << 10, /* bytes of a request's line and headers */
+    ACCEPT_PAUSE_MS = 200,  /* when descriptors have run out */
+    BODY_SLACK = 64 << 10,  /* over max_body a body is still read, to answer 413 in order */
 };
 
 static const enum evhttp_cmd_type every_method =
@@ -341,7 +341,8 @@ tls_fail(struct err *err, const char *field, const char *file)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
-    err_field(err, ERR_CONFIG, field, "%s: %s: %s", field, file, reason ? reason : "cannot be used");
+    err_field(err, ERR_CONFIG, field, "%s: %s: %s", field, file,
+              reason ? reason : "cannot be used");
     ERR_clear_error();
     return -1;
 }
@@ -369,9 +370,8 @@ static struct bufferevent *
 new_tls_bufferevent(struct event_base *base, void *arg)
 {
     struct http *http = arg;
-    struct bufferevent *bev =
-        bufferevent_openssl_socket_new(base, -1, xnotnull(SSL_new(http->tls)),
-                                       BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *bev = bufferevent_openssl_socket_new(
+        base, -1, xnotnull(SSL_new(http->tls)), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
 
     bufferevent_openssl_set_allow_dirty_shutdown(xnotnull(bev), 1);
     return bev;
@@ -417,9 +417,8 @@ bind_to(struct http *http, const char *address, struct err *err)
         return err_field(err, ERR_CONFIG, "TCI_LISTEN", "TCI_LISTEN: %s: %s", host,
                          gai_strerror(rc));
     http->listener = evconnlistener_new_bind(
-        http->base, NULL, NULL,
-        LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, 512, found->ai_addr,
-        (int)found->ai_addrlen);
+        http->base, NULL, NULL, LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE,
+        512, found->ai_addr, (int)found->ai_addrlen);
     freeaddrinfo(found);
     if (http->listener == NULL)
         return err_sys(err, "TCI_LISTEN: cannot listen on %s", address);

@@ -16,11 +16,11 @@ struct event_base;
 struct http;
 struct http_request;
 
-struct http_options { /* copied */
-    const char *listen;      /* host:port or [v6]:port; port 0 = any free one */
-    const char *cors_origin; /* "" = no CORS, "*" or one origin */
+struct http_options {               /* copied */
+    const char *listen;             /* host:port or [v6]:port; port 0 = any free one */
+    const char *cors_origin;        /* "" = no CORS, "*" or one origin */
     const char *tls_cert, *tls_key; /* PEM files; "" = plain HTTP */
-    size_t max_body;         /* bytes; a longer body is answered 413 */
+    size_t max_body;                /* bytes; a longer body is answered 413 */
 };
 
 /*
@@ -32,7 +32,8 @@ typedef void http_gone_fn(void *owner);
 
 struct http *http_new(struct event_base *, const struct http_options *, http_handler_fn *,
                       void *owner, struct err *) must_check;
-void http_free(struct http *); /* accepts NULL; open requests are dropped and their owners not told */
+/* Accepts NULL.  Open requests are dropped and their owners not told. */
+void http_free(struct http *);
 
 /* SIGHUP: takes over max_body and cors_origin, and reads the certificate and key files again. */
 int http_reconfigure(struct http *, const struct http_options *, struct err *) must_check;

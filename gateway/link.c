@@ -20,8 +20,8 @@
 #include "worker/protocol.h"
 
 enum {
-    DRAIN_BUDGET = 256,    /* messages of one turn of the loop */
-    PEER_QUEUE = 1000,     /* messages under way to one peer */
+    DRAIN_BUDGET = 256, /* messages of one turn of the loop */
+    PEER_QUEUE = 1000,  /* messages under way to one peer */
     ROUTING_ID_MAX = 64,
 };
 

@@ -32,7 +32,8 @@ struct link *link_new(struct event_base *, const char *dir, size_t max_frame,
 void link_free(struct link *); /* accepts NULL; all peers must be gone */
 
 /* Hears the peer with that routing id from now on.  Copies the id; owner must outlive the peer. */
-struct link_peer *link_peer_new(struct link *, const char *routing_id, link_message_fn *, void *owner);
+struct link_peer *link_peer_new(struct link *, const char *routing_id, link_message_fn *,
+                                void *owner);
 void link_peer_free(struct link_peer *); /* accepts NULL */
 
 /*

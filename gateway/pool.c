@@ -26,13 +26,13 @@
 
 enum {
     SWEEP_MS = 250,
-    WAIT_LIMIT_S = 60,         /* of a user for a worker */
-    REFILL_DELAY_MS = 30,      /* after an assignment: the user's first answer goes first */
+    WAIT_LIMIT_S = 60,    /* of a user for a worker */
+    REFILL_DELAY_MS = 30, /* after an assignment: the user's first answer goes first */
     BACKOFF_MIN_MS = 250,
     BACKOFF_MAX_MS = 30000,
-    FAILURES_TO_TELL = 3,      /* failed starts in a row before waiting users are told */
-    YOUNG_S = 5,               /* a warm worker that ends before this age counts as a failed start */
-    MAX_LOST = 10000,          /* users remembered without a session */
+    FAILURES_TO_TELL = 3, /* failed starts in a row before waiting users are told */
+    YOUNG_S = 5,          /* a warm worker that ends before this age counts as a failed start */
+    MAX_LOST = 10000,     /* users remembered without a session */
 };
 
 enum member_list { STARTING, WARM, ASSIGNED, DYING, N_MEMBER_LISTS };
@@ -54,7 +54,7 @@ struct user {
     char *name;
     enum user_list list;
     struct session *session; /* NULL: LOST */
-    struct member *member;   /* NULL: WAITING for any, or LOST; a WAITING user's own one is being recalled */
+    struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
     unsigned long executions;
     time_t created, last_used;
     double idle_since; /* monotonic; when a job last came or ended */
@@ -783,14 +783,14 @@ pool_status(const struct pool *pool)
     const struct config *config = pool->env->config;
     const char *error = pool->last_start_error;
 
-    return xnotnull(json_pack(
-        "{s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:o,s:s,s:s,s:s?}", "total_workers", count_alive(pool),
-        "busy_workers", pool->n_members[ASSIGNED], "idle_workers_in_pool", pool->n_members[WARM],
-        "starting_workers", pool->n_members[STARTING], "is_initializing", !pool->filled,
-        "min_idle_workers", config->min_idle_workers, "max_total_workers",
-        config->max_total_workers, "sessions", session_list(pool), "kernel",
-        pool->env->kernelspec->name, "runtime", config->runtime, "last_start_error",
-        error[0] ? error : NULL));
+    return xnotnull(json_pack("{s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:o,s:s,s:s,s:s?}", "total_workers",
+                              count_alive(pool), "busy_workers", pool->n_members[ASSIGNED],
+                              "idle_workers_in_pool", pool->n_members[WARM], "starting_workers",
+                              pool->n_members[STARTING], "is_initializing", !pool->filled,
+                              "min_idle_workers", config->min_idle_workers, "max_total_workers",
+                              config->max_total_workers, "sessions", session_list(pool), "kernel",
+                              pool->env->kernelspec->name, "runtime", config->runtime,
+                              "last_start_error", error[0] ? error : NULL));
 }
 
 static unsigned

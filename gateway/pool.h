@@ -48,7 +48,8 @@ void pool_release(struct pool *, const char *user);
 /* No job is accepted any more; idle tells when the last one has been answered. */
 void pool_drain(struct pool *, void (*idle)(void *owner), void *owner);
 
-bool pool_is_ready(const struct pool *); /* min_idle_workers have been warm at once since the start */
+/* min_idle_workers have been warm at once since the start. */
+bool pool_is_ready(const struct pool *);
 json_t *pool_status(const struct pool *); /* a new object: GET /status */
 void pool_gauge(const struct pool *);     /* sets the metrics' gauges */
 

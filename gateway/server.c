@@ -34,11 +34,11 @@
 enum {
     LAG_PERIOD_MS = 250,
     DRAIN_POLL_MS = 20,
-    DRAIN_EXTRA_S = 5,          /* over the execution time limit */
-    PREPARE_LIMIT_MS = 300000,  /* fonts are indexed by then, also on a slow disk */
-    LINK_SLACK = 4 << 20,       /* of a frame over the output limit: JSON around it */
-    BODY_SLACK = 64 << 10,      /* of a body over its code */
-    BODY_PER_CODE_BYTE = 6,     /* \u001b is one byte of code */
+    DRAIN_EXTRA_S = 5,         /* over the execution time limit */
+    PREPARE_LIMIT_MS = 300000, /* fonts are indexed by then, also on a slow disk */
+    LINK_SLACK = 4 << 20,      /* of a frame over the output limit: JSON around it */
+    BODY_SLACK = 64 << 10,     /* of a body over its code */
+    BODY_PER_CODE_BYTE = 6,    /* \u001b is one byte of code */
 };
 
 enum signal_event { ON_TERM, ON_INT, ON_HUP, N_SIGNALS };
@@ -259,7 +259,8 @@ on_lag_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    lag = (double)(now.tv_sec - s->lag_due.tv_sec) + (double)(now.tv_nsec - s->lag_due.tv_nsec) / 1e9;
+    lag =
+        (double)(now.tv_sec - s->lag_due.tv_sec) + (double)(now.tv_nsec - s->lag_due.tv_nsec) / 1e9;
     metrics_observe(METRIC_LOOP_LAG_SECONDS, lag > 0 ? lag : 0);
     aim_lag_timer(s);
 }
@@ -270,8 +271,8 @@ add_events(struct server *s)
     static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
     for (int i = 0; i < N_SIGNALS; i++) {
-        s->signals[i] = xnotnull(
-            evsignal_new(s->base, numbers[i], i == ON_HUP ? on_reload : on_terminate, s));
+        s->signals[i] =
+            xnotnull(evsignal_new(s->base, numbers[i], i == ON_HUP ? on_reload : on_terminate, s));
         event_add(s->signals[i], NULL);
     }
     s->lag_timer = xnotnull(evtimer_new(s->base, on_lag_timer, s));

@@ -33,7 +33,7 @@ struct session {
     struct job *jobs;
     unsigned n_jobs, queue_limit;
     unsigned long n_executions;
-    bool restarted; /* to be told with the next answer */
+    bool restarted;     /* to be told with the next answer */
     struct event *kick; /* runs the next job in a turn of its own */
     session_spent_fn *spent;
     void *owner;
@@ -212,7 +212,8 @@ session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done
     struct job *job;
 
     if (s->n_jobs >= s->queue_limit) {
-        err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already", s->n_jobs);
+        err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already",
+                s->n_jobs);
         return NULL;
     }
     job = xcalloc(1, sizeof(*job));

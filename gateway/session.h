@@ -33,11 +33,12 @@ struct job_spec {
 
 /* Borrowed for the call. */
 struct job_result {
-    const struct err *err; /* NULL: it ran to its end; else ERR_TIMEOUT, ERR_WORKER_DIED or ERR_NO_WORKER */
-    json_t *output;        /* of output_take; NULL with an error */
-    int execution_count;   /* the kernel's In[] number; -1 = not told */
-    double duration_ms;    /* running time */
-    bool restarted;        /* the user's earlier state was lost before this ran */
+    /* NULL: it ran to its end; else ERR_TIMEOUT, ERR_WORKER_DIED or ERR_NO_WORKER */
+    const struct err *err;
+    json_t *output;      /* of output_take; NULL with an error */
+    int execution_count; /* the kernel's In[] number; -1 = not told */
+    double duration_ms;  /* running time */
+    bool restarted;      /* the user's earlier state was lost before this ran */
 };
 
 /* At most once.  Must not call into the session or its pool. */
@@ -82,7 +83,7 @@ void session_detach(struct session *, const struct err *why);
 void session_fail_queue(struct session *, const struct err *why);
 
 enum session_state session_state(const struct session *);
-unsigned session_jobs(const struct session *);       /* waiting and running */
+unsigned session_jobs(const struct session *);            /* waiting and running */
 unsigned long session_executions(const struct session *); /* ended ones */
 
 #endif

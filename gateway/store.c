@@ -51,10 +51,11 @@ set_up(struct store *store, struct err *err)
     char pragma[64];
 
     snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", LAYOUT_VERSION);
-    if (sqlite3_exec(store->db,
-                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
-                     "PRAGMA wal_autocheckpoint = 200",
-                     NULL, NULL, NULL) != SQLITE_OK ||
+    if (sqlite3_exec(
+            store->db,
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
+            "PRAGMA wal_autocheckpoint = 200",
+            NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(store->db, layout_sql, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(store->db, pragma, NULL, NULL, NULL) != SQLITE_OK)
         return fail(store, "cannot set up", err);

@@ -30,8 +30,8 @@ void store_remove_session(struct store *, const char *user);
 struct store_row {
     const char *user;                       /* NULL: a worker of nobody */
     const struct worker_identity *identity; /* NULL: a user whose environment was lost */
-    const char *kernel;                     /* kernelspec it was started with; NULL without identity */
-    time_t created;                         /* of the session */
+    const char *kernel; /* kernelspec it was started with; NULL without identity */
+    time_t created;     /* of the session */
 };
 typedef void store_row_fn(void *owner, const struct store_row *);
 

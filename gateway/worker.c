@@ -37,14 +37,15 @@ enum {
     START_LIMIT_MS = 60000, /* container start to READY */
     RECALL_LIMIT_MS = 5000, /* adoption to HELLO */
     LAST_WORDS_MS = 200,    /* container exit to EXITED */
-    PROBE_EXTRA_MS = 5000,  /* on top of the execution time limit, for an adopted kernel that is busy */
-    SANDBOX_ID = 1000,      /* uid and gid of the kernel in the container */
+    PROBE_EXTRA_MS =
+        5000,          /* on top of the execution time limit, for an adopted kernel that is busy */
+    SANDBOX_ID = 1000, /* uid and gid of the kernel in the container */
 };
 
 enum phase { BOOTING, RECALLED, CONFIGURED, PROBING, WARMING, READY, EXPIRED, DYING };
 
 static const char *const phase_name[] = {"BOOTING", "RECALLED", "CONFIGURED", "PROBING",
-                                         "WARMING", "READY",      "EXPIRED",  "DYING"};
+                                         "WARMING", "READY",    "EXPIRED",    "DYING"};
 
 struct worker {
     const struct worker_env *env;
@@ -54,11 +55,11 @@ struct worker {
     enum phase phase;
     bool adopted;
     struct container *container;
-    struct link_peer *peer;       /* NULL once DYING */
-    struct kernel *kernel;        /* from CONFIGURED or RECALLED on */
-    struct execution *warmup;     /* while WARMING */
-    size_t n_warmed;              /* warm-up strings done */
-    struct container_exit exit;   /* from EXPIRED on */
+    struct link_peer *peer;     /* NULL once DYING */
+    struct kernel *kernel;      /* from CONFIGURED or RECALLED on */
+    struct execution *warmup;   /* while WARMING */
+    size_t n_warmed;            /* warm-up strings done */
+    struct container_exit exit; /* from EXPIRED on */
     struct event *timer;
     struct timespec started;
 };
@@ -276,8 +277,8 @@ worker_adopt(const struct worker_env *env, const struct worker_identity *who,
     w->who = *who;
     w->phase = RECALLED;
     w->adopted = true;
-    w->container = container_adopt(env->runtime, who->id, who->pid, who->start_ticks,
-                                   &container_ops, w, err);
+    w->container =
+        container_adopt(env->runtime, who->id, who->pid, who->start_ticks, &container_ops, w, err);
     if (w->container == NULL) {
         worker_free(w);
         return NULL;
