@@ -165,6 +165,16 @@ setting() {
     printf '%s\n' "${value:-$default}"
 }
 
+state_dir() {
+    dir=$(setting state_dir /var/lib/tci "$@")
+    printf '%s\n' "${dir%/}"
+}
+
+# How long a gateway may take to end: an execution that has begun gets its answer.
+drain_seconds() {
+    setting exec_timeout 30 "$@" | awk '{ printf "%d\n", $1 + 15 }'
+}
+
 # state_file DIR NAME - the content of a file in the state directory, which only root may read.
 state_file() {
     as_root cat "$1/$2" 2>/dev/null

@@ -80,7 +80,7 @@ wait_ready() {
 }
 
 start() {
-    as_root mkdir -p -m 0700 "$STATE_DIR"
+    as_root mkdir -p -m 0711 "$STATE_DIR" # the containers' users pass through it, to the socket of the link
     as_root rm -f "$STATE_DIR/address" # one that a killed gateway left would be believed
     pid=$(launch "$@")
     if ! step "$TOP/build-logs/start.log" "Starting the gateway and warming workers" wait_ready "$pid"; then
@@ -91,11 +91,12 @@ start() {
     fi
 }
 
-# Says what runs already; with --restart, ends it so that it is started anew.
+# meet_running PID GATEWAY-OPTIONS... - says what runs already; with --restart, ends it and fails, so that
+# it is started anew.
 meet_running() {
     if [ "$RESTART" = yes ]; then
         say "Restarting the gateway (pid $1); its sessions live on."
-        stop_gateway "$1" 60
+        stop_gateway "$1" "$(drain_seconds "$@")"
         return 1
     fi
     say "The gateway is running already (pid $1)."
@@ -174,7 +175,7 @@ one_at_a_time
 # shellcheck disable=SC2086 # lists of words
 install_packages $PACKAGES_RUN $PACKAGES_BUILD
 build
-STATE_DIR=$(setting state_dir /var/lib/tci "$@")
+STATE_DIR=$(state_dir "$@")
 
 if [ "$FOREGROUND" = yes ]; then
     exec 9>&-

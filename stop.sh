@@ -19,7 +19,7 @@ stop() {
     # Built elsewhere, or installed: its own program cleans up after it.
     [ -x "$GATEWAY" ] || GATEWAY=$(as_root readlink "/proc/$pid/exe")
     printf 'Stopping the gateway (pid %s) ... ' "$pid"
-    stop_gateway "$pid" 60
+    stop_gateway "$pid" "$(drain_seconds "$@")"
     printf 'done\n'
 }
 
@@ -31,10 +31,10 @@ remove_containers() {
 }
 
 need_root
-STATE_DIR=$(setting state_dir /var/lib/tci "$@")
+STATE_DIR=$(state_dir "$@")
 if ! as_root test -d "$STATE_DIR"; then
     say "There is no $STATE_DIR: nothing to stop."
     exit
 fi
-stop
+stop "$@"
 remove_containers "$@"

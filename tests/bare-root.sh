@@ -40,6 +40,7 @@ make_root() {
     mmdebstrap --variant=minbase --include="$packages" bookworm "$ROOT" >"$WORK/mmdebstrap.log" 2>&1 ||
         { tail -n 20 "$WORK/mmdebstrap.log"; fail "no root could be made"; }
     cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
+    printf "127.0.0.1 localhost bare\n" >"$ROOT/etc/hosts"
     mkdir "$ROOT/tci" "$ROOT/old"
     # A clone, because what was committed counts, and because the checks may ask git.
     git clone -q . "$ROOT/tci/src"
