@@ -1,0 +1,145 @@
+/* test_body.c - request bodies: what is taken, what is refused, and which field is named. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/body.h"
+
+static const struct body_limits limits = {.max_code = 10, .max_timeout = 30};
+
+static void
+check_refused(const char *text, size_t len, enum err_code code, const char *field)
+{
+    struct body body;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(body_parse_execute(text, len, &limits, &body, &err), -1);
+    assert_int_equal(err.code, code);
+    assert_string_equal(err.field, field);
+    assert_true(strlen(err.msg) > 0);
+    assert_null(body.json);
+    body_clear(&body);
+}
+
+static void
+refuses(void **state)
+{
+    static const struct {
+        const char *text, *field;
+        enum err_code code;
+    } cases[] = {
+        {"", "", ERR_BAD_REQUEST},
+        {"{", "", ERR_BAD_REQUEST},
+        {"[]", "", ERR_BAD_REQUEST},
+        {"{}", "user_uuid", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":1,\"code\":\"\"}", "user_uuid", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"\",\"code\":\"\"}", "user_uuid", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a b\",\"code\":\"\"}", "user_uuid", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a/b\",\"code\":\"\"}", "user_uuid", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\\u0000\",\"code\":\"\"}", "user_uuid", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"\xc3\xa9\",\"code\":\"\"}", "user_uuid", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\"}", "code", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":null}", "code", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"01234567890\"}", "code", ERR_TOO_LARGE},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"code\":\"\"}", "", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"x\":1}", "x", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"<b>\":1}", "", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"timeout\":\"1\"}", "timeout", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"timeout\":0}", "timeout", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"timeout\":-1}", "timeout", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"timeout\":30.1}", "timeout", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"timeout\":true}", "timeout", ERR_BAD_REQUEST},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_refused(cases[i].text, strlen(cases[i].text), cases[i].code, cases[i].field);
+}
+
+static void
+refuses_a_long_user(void **state)
+{
+    char name[BODY_USER_MAX + 2], text[BODY_USER_MAX + 64];
+    struct body body;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    memset(name, 'a', sizeof(name));
+    name[BODY_USER_MAX + 1] = '\0';
+    snprintf(text, sizeof(text), "{\"user_uuid\":\"%s\",\"code\":\"\"}", name);
+    check_refused(text, strlen(text), ERR_BAD_REQUEST, "user_uuid");
+    name[BODY_USER_MAX] = '\0';
+    snprintf(text, sizeof(text), "{\"user_uuid\":\"%s\",\"code\":\"\"}", name);
+    assert_int_equal(body_parse_execute(text, strlen(text), &limits, &body, &err), 0);
+    body_clear(&body);
+}
+
+static void
+takes_all_fields(void **state)
+{
+    static const char text[] =
+        "{\"user_uuid\":\"aZ0._:@-\",\"code\":\"a\\u0000b\",\"timeout\":2.5}";
+    struct body body;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(body_parse_execute(text, strlen(text), &limits, &body, &err), 0);
+    assert_string_equal(body.user, "aZ0._:@-");
+    assert_int_equal(body.code_len, 3);
+    assert_memory_equal(body.code, "a\0b", 3);
+    assert_true(body.timeout == 2.5);
+    body_clear(&body);
+    body_clear(&body);
+}
+
+static void
+takes_the_limit_without_timeout(void **state)
+{
+    static const char *const texts[] = {
+        "{\"user_uuid\":\"a\",\"code\":\"0123456789\"}",
+        "{\"user_uuid\":\"a\",\"code\":\"\",\"timeout\":null}",
+    };
+    struct body body;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(body_parse_execute(texts[i], strlen(texts[i]), &limits, &body, &err), 0);
+        assert_true(body.timeout == 30);
+        body_clear(&body);
+    }
+}
+
+static void
+release_takes_a_user_only(void **state)
+{
+    static const char good[] = "{\"user_uuid\":\"a\"}";
+    static const char more[] = "{\"user_uuid\":\"a\",\"code\":\"\"}";
+    struct body body;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(body_parse_release(good, strlen(good), &body, &err), 0);
+    assert_string_equal(body.user, "a");
+    body_clear(&body);
+    assert_int_equal(body_parse_release(more, strlen(more), &body, &err), -1);
+    assert_string_equal(err.field, "code");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(refuses_a_long_user),
+        cmocka_unit_test(takes_all_fields),
+        cmocka_unit_test(takes_the_limit_without_timeout),
+        cmocka_unit_test(release_takes_a_user_only),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,185 @@
+/* test_store.c - what one gateway writes, the next one reads. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sqlite3.h>
+
+#include "gateway/store.h"
+
+struct seen {
+    unsigned n;
+    char text[1024];
+};
+
+static char directory[64];
+static char path[128];
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    strcpy(directory, "/tmp/tci-test-store-XXXXXX");
+    if (mkdtemp(directory) == NULL)
+        return -1;
+    snprintf(path, sizeof(path), "%s/db", directory);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    char file[160];
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
+        unlink(file);
+    }
+    return rmdir(directory);
+}
+
+static void
+note(void *owner, const struct store_row *row)
+{
+    struct seen *seen = owner;
+    size_t used = strlen(seen->text);
+
+    seen->n++;
+    snprintf(seen->text + used, sizeof(seen->text) - used, "%s=%s;", row->user ? row->user : "-",
+             row->identity ? row->identity->id : "-");
+}
+
+static struct worker_identity
+identity(const char *id)
+{
+    struct worker_identity who = {.slot = 7, .pid = 42, .start_ticks = 1ULL << 60};
+
+    snprintf(who.id, sizeof(who.id), "%s", id);
+    snprintf(who.routing_id, sizeof(who.routing_id), "routing-%s", id);
+    snprintf(who.key, sizeof(who.key), "key-%s", id);
+    return who;
+}
+
+static struct store *
+open_store(void)
+{
+    struct err err = ERR_INIT;
+    struct store *store = store_open(path, &err);
+
+    assert_non_null(store);
+    return store;
+}
+
+static void
+check_rows(const char *expected)
+{
+    struct store *store = open_store();
+    struct seen seen = {0, ""};
+    struct err err = ERR_INIT;
+
+    assert_int_equal(store_each(store, note, &seen, &err), 0);
+    assert_string_equal(seen.text, expected);
+    store_close(store);
+}
+
+static void
+keeps_rows(void **state)
+{
+    struct worker_identity one = identity("one"), two = identity("two");
+    struct store *store = open_store();
+
+    (void)state;
+    store_put_worker(store, &one, "python3");
+    store_put_worker(store, &two, "python3");
+    store_put_session(store, "alice", "one", 100);
+    store_close(store);
+    check_rows("-=two;alice=one;");
+
+    store = open_store();
+    store_remove_worker(store, "one"); /* its user is remembered without it */
+    store_remove_session(store, "nobody");
+    store_close(store);
+    check_rows("-=two;alice=-;");
+
+    store = open_store();
+    store_remove_session(store, "alice");
+    store_remove_worker(store, "two");
+    store_close(store);
+    check_rows("");
+}
+
+static void
+check_identity(void *owner, const struct store_row *row)
+{
+    unsigned *n = owner;
+
+    ++*n;
+    assert_string_equal(row->identity->routing_id, "routing-one");
+    assert_string_equal(row->identity->key, "key-one");
+    assert_string_equal(row->kernel, "python3");
+    assert_int_equal(row->identity->slot, 7);
+    assert_int_equal(row->identity->pid, 42);
+    assert_true(row->identity->start_ticks == 1ULL << 60);
+    assert_int_equal(row->created, 100);
+}
+
+static void
+keeps_every_column(void **state)
+{
+    struct worker_identity one = identity("one");
+    struct store *store = open_store();
+    struct err err = ERR_INIT;
+    unsigned n = 0;
+
+    (void)state;
+    store_put_worker(store, &one, "python3");
+    store_put_session(store, "alice", "one", 100);
+    assert_int_equal(store_each(store, check_identity, &n, &err), 0);
+    assert_int_equal(n, 1);
+    store_close(store);
+}
+
+static void
+is_private(void **state)
+{
+    struct store *store = open_store();
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    store_close(store);
+}
+
+static void
+refuses_another_layout(void **state)
+{
+    struct err err = ERR_INIT;
+    sqlite3 *db;
+
+    (void)state;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_null(store_open(path, &err));
+    assert_non_null(strstr(err.msg, "99"));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(keeps_rows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keeps_every_column, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(is_private, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_another_layout, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
