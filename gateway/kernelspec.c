@@ -17,6 +17,13 @@
 static const char *const system_dirs[] = {"/usr/local/share/jupyter/kernels",
                                           "/usr/share/jupyter/kernels"};
 
+/* What every program expects; the spec's own variables go over these. */
+static const char *const base_env[][2] = {
+    {"HOME", TCI_PATH_HOME}, {"LANG", "C.UTF-8"},
+    {"LOGNAME", "sandbox"},  {"PATH", "/usr/local/bin:/usr/bin:/bin"},
+    {"SHELL", "/bin/sh"},    {"USER", "sandbox"},
+};
+
 struct file { /* what the messages need to know about where something is wrong */
     const char *path;
     struct err *err;
@@ -165,17 +172,26 @@ take_argv(const struct file *f, const json_t *root, struct kernelspec *ks)
     return 0;
 }
 
+static json_t *
+new_base_env(void)
+{
+    json_t *env = xnotnull(json_object());
+
+    for (size_t i = 0; i < sizeof(base_env) / sizeof(base_env[0]); i++)
+        if (json_object_set_new(env, base_env[i][0], json_string(base_env[i][1])) < 0)
+            abort();
+    return env;
+}
+
 static int
 take_env(const struct file *f, const json_t *root, struct kernelspec *ks)
 {
-    json_t *env = json_object_get(root, "env");
-    const json_t *value;
+    json_t *env = json_object_get(root, "env"), *value;
     const char *name;
 
-    if (env == NULL) {
-        ks->env = xnotnull(json_object());
+    ks->env = new_base_env();
+    if (env == NULL)
         return 0;
-    }
     if (!json_is_object(env) || json_object_size(env) > MAX_VARIABLES)
         return bad_key(f, "env", "must be an object of at most 128 strings");
     json_object_foreach(env, name, value) if (
@@ -183,7 +199,8 @@ take_env(const struct file *f, const json_t *root, struct kernelspec *ks)
         strchr(name, '=') !=
             NULL) return bad_key(f, "env",
                                  "must have variable names as keys and strings as values");
-    ks->env = json_incref(env);
+    if (json_object_update(ks->env, env) < 0)
+        abort();
     return 0;
 }
 

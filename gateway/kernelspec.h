@@ -16,7 +16,8 @@ struct kernelspec {
     char *dir;              /* the directory on the host, absolute, links resolved */
     json_t *argv;           /* array of strings; {resource_dir} is already the path inside the container
                                (TCI_PATH_KERNELSPEC), {connection_file} is left for the worker */
-    json_t *env;            /* object of strings, maybe empty; ${NAME} is not expanded */
+    json_t *env;            /* object of strings, the kernel's whole environment: what the file says over
+                               HOME, LANG, LOGNAME, PATH, SHELL, USER; ${NAME} is not expanded */
     char *display_name;     /* name, where the file has none */
     char *language;         /* "" where the file has none */
     bool interrupt_message; /* interrupt_mode is "message": interrupt_request on control, no signal */

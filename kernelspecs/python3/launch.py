@@ -4,6 +4,7 @@ The same kernel as `python3 -m ipykernel_launcher`, but started sooner and quiet
 left in the user's namespace, and nothing is written to descriptors 1 and 2, which belong to the user's code.
 """
 
+import gc
 import sys
 
 
@@ -43,7 +44,20 @@ def settings():
     return config
 
 
+def warm(shell):
+    """What the first value shown and the first traceback would load, loaded before there is a user.
+
+    A traceback reads the source of all its files; ev() has it pass through the shell's, as every one does.
+    """
+    shell.display_formatter.format(0)
+    try:
+        shell.ev("1 / 0")
+    except ZeroDivisionError:
+        shell.InteractiveTB.structured_traceback(*sys.exc_info(), tb_offset=0)
+
+
 def main():
+    gc.disable()
     connection_file = sys.argv[1]
     del sys.path[0]  # this file's directory; IPython puts '' there, the current directory
     sys.argv = [""]  # user code that parses arguments finds none
@@ -51,6 +65,9 @@ def main():
     unbuffer_descriptors()
     app = app_class.instance(config=settings(), connection_file=connection_file)
     app.initialize([])
+    warm(app.shell)
+    gc.freeze()  # all this stays: no collection need ever look at it, and the user's imports trigger many
+    gc.enable()
     app.start()
 
 
