@@ -1,0 +1,35 @@
+/* channels.h - our ends of the kernel's Jupyter channels: ipc sockets in TCI_PATH_KERNEL_DIR. */
+#ifndef WORKER_CHANNELS_H
+#define WORKER_CHANNELS_H
+
+#include "protocol.h"
+
+#define CHANNELS_IP                                                                                \
+    TCI_PATH_KERNEL_DIR "/kernel" /* the connection file's "ip"; "-<port>" comes behind it */
+
+/* The connection file's ports. */
+enum channels_port {
+    CHANNELS_PORT_SHELL = 1,
+    CHANNELS_PORT_IOPUB = 2,
+    CHANNELS_PORT_STDIN = 3,
+    CHANNELS_PORT_CONTROL = 4,
+    CHANNELS_PORT_HB = 5, /* unused: the kernel's end is seen as the end of its process */
+};
+
+enum { CHANNELS_COUNT = 4 };
+
+struct channel {
+    enum tci_channel name;
+    void *socket;
+};
+
+/*
+ * Connects all channels; the kernel may come later.  Dies when ZeroMQ refuses.  The order in the array is
+ * that in which they are served: what ends an execution first.
+ */
+void channels_open(void *context, struct channel[CHANNELS_COUNT]);
+
+/* Nothing that is still queued is sent.  Accepts what never was opened (all zero). */
+void channels_close(struct channel[CHANNELS_COUNT]);
+
+#endif

@@ -1,0 +1,13 @@
+/* frame.h - the bytes of one ZeroMQ frame, borrowed: what the pure parsers look at. */
+#ifndef WORKER_FRAME_H
+#define WORKER_FRAME_H
+
+#include <stddef.h>
+#include <string.h>
+
+struct frame {
+    const void *data;
+    size_t len;
+};
+
+#endif

@@ -1,0 +1,81 @@
+/* limits.c - see limits.h. */
+#include "limits.h"
+
+static void
+refill(struct allowance *a, double amount)
+{
+    a->left = a->left + amount < LIMITS_ALLOWANCE ? a->left + amount : LIMITS_ALLOWANCE;
+}
+
+static bool
+spend(struct allowance *a, int64_t now_ms)
+{
+    refill(a, (double)(now_ms - a->at_ms) * LIMITS_PER_SECOND / 1000);
+    a->at_ms = now_ms;
+    if (a->left < 1)
+        return false;
+    a->left -= 1;
+    return true;
+}
+
+void
+limits_execute(struct limits *l, uint64_t bytes, uint32_t messages, int64_t now_ms)
+{
+    const struct allowance full = {LIMITS_ALLOWANCE, now_ms};
+
+    l->bytes_left = bytes;
+    l->messages_left = messages;
+    l->truncated = false;
+    l->reply_bytes_left =
+        bytes < UINT64_MAX - LIMITS_REPLY_EXTRA ? bytes + LIMITS_REPLY_EXTRA : bytes;
+    l->status = full;
+    l->replies = full;
+}
+
+void
+limits_init(struct limits *l, int64_t now_ms)
+{
+    limits_execute(l, LIMITS_FIRST_BYTES, LIMITS_FIRST_MESSAGES, now_ms);
+}
+
+void
+limits_request(struct limits *l)
+{
+    refill(&l->status, LIMITS_PER_REQUEST);
+    refill(&l->replies, LIMITS_PER_REQUEST);
+}
+
+uint64_t
+limits_room(const struct limits *l)
+{
+    return l->truncated || l->messages_left == 0 ? 0 : l->bytes_left;
+}
+
+enum limits_verdict
+limits_output(struct limits *l, size_t bytes)
+{
+    if (l->truncated)
+        return LIMITS_DROP;
+    if (l->messages_left == 0 || bytes > l->bytes_left) {
+        l->truncated = true;
+        return LIMITS_TRUNCATE;
+    }
+    l->messages_left--;
+    l->bytes_left -= bytes;
+    return LIMITS_PASS;
+}
+
+enum limits_verdict
+limits_status(struct limits *l, int64_t now_ms)
+{
+    return spend(&l->status, now_ms) ? LIMITS_PASS : LIMITS_GIVE_UP;
+}
+
+enum limits_verdict
+limits_reply(struct limits *l, size_t bytes, int64_t now_ms)
+{
+    if (!spend(&l->replies, now_ms) || bytes > l->reply_bytes_left)
+        return LIMITS_GIVE_UP;
+    l->reply_bytes_left -= bytes;
+    return LIMITS_PASS;
+}

@@ -1,0 +1,358 @@
+/*
+ * loop.c - see loop.h.
+ *
+ *   WAITING ──CONFIG──▶ RUNNING ──kernel ended──▶ DRAINING ──▶ OVER
+ *      └────────────────────┴── QUIT, SIGTERM, no gateway, kernel given up ──▶ OVER
+ *
+ * The end of the kernel is seen before its last words may be: DRAINING reads on until there has been silence
+ * for a moment, but not for long, for a grandchild may hold the pipes.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <jansson.h>
+#include <zmq.h>
+
+#include "clock.h"
+#include "die.h"
+#include "launch.h"
+#include "protocol.h"
+#include "relay.h"
+#include "request.h"
+#include "spawn.h"
+#include "uplink.h"
+
+enum {
+    REQUEST_BUDGET = 64, /* messages of the gateway in one turn */
+    QUIET_MS = 10,       /* of silence after which an ended kernel has said all */
+    DRAIN_MS = 250,      /* but no longer than this */
+    LINGER_MS = 500,     /* for the last messages to reach the gateway */
+};
+
+enum phase { WAITING, RUNNING, DRAINING, OVER };
+
+struct loop {
+    const struct boot *boot;
+    void *context;
+    struct uplink *uplink;
+    struct relay relay;
+    int signals;
+    enum phase phase;
+    pid_t kernel;          /* its process group as well; 0 = no process */
+    char farewell[400];    /* EXITED's JSON; "" = nothing to say */
+    int64_t quiet_at_ms;   /* DRAINING: over if nothing comes until then */
+    int64_t drained_at_ms; /* DRAINING: over in any case */
+    int exit_code;
+};
+
+/* Places in the array that is polled.  While the link is blocked the kernel's are left out. */
+enum {
+    AT_SIGNALS,
+    AT_MONITOR,
+    AT_UPLINK,
+    AT_CHANNELS,
+    AT_PIPES = AT_CHANNELS + CHANNELS_COUNT,
+    N_ITEMS = AT_PIPES + SPAWN_PIPES,
+};
+
+static void
+finish(struct loop *l, int exit_code)
+{
+    l->phase = OVER;
+    l->exit_code = exit_code;
+}
+
+static void
+kill_kernel(struct loop *l)
+{
+    if (l->kernel > 0)
+        kill(-l->kernel, SIGKILL);
+    l->kernel = 0;
+}
+
+static void
+set_reason(struct loop *l, const char *reason)
+{
+    json_auto_t *json = json_pack("{s:s}", "reason", reason);
+    const size_t n = json ? json_dumpb(json, l->farewell, sizeof(l->farewell) - 1, 0) : 0;
+
+    l->farewell[n < sizeof(l->farewell) ? n : 0] = '\0';
+}
+
+static void
+give_up(struct loop *l, const char *reason)
+{
+    note("the kernel was given up: %s", reason);
+    kill_kernel(l);
+    set_reason(l, reason);
+    finish(l, TCI_EXIT_OK);
+}
+
+static void
+on_kernel_end(struct loop *l, int status)
+{
+    const int64_t now = clock_ms();
+
+    if (WIFEXITED(status))
+        snprintf(l->farewell, sizeof(l->farewell), "{\"exit\":%d}", WEXITSTATUS(status));
+    else
+        snprintf(l->farewell, sizeof(l->farewell), "{\"signal\":%d}", WTERMSIG(status));
+    l->kernel = 0;
+    l->phase = DRAINING;
+    l->quiet_at_ms = now + QUIET_MS;
+    l->drained_at_ms = now + DRAIN_MS;
+}
+
+/* As PID 1 the worker inherits every orphan of the sandbox. */
+static void
+reap(struct loop *l)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == l->kernel && l->phase == RUNNING)
+            on_kernel_end(l, status);
+}
+
+static void
+on_signals(struct loop *l)
+{
+    struct signalfd_siginfo info;
+
+    while (read(l->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD)
+            reap(l);
+        else
+            finish(l, TCI_EXIT_OK);
+    }
+}
+
+static void
+start_kernel(struct loop *l, const struct launch *launch)
+{
+    struct spawned spawned;
+    char why[sizeof(l->farewell) / 2];
+
+    if (spawn_kernel(launch, &spawned, why, sizeof(why)) < 0) {
+        note("%s", why);
+        set_reason(l, why);
+        finish(l, TCI_EXIT_OK);
+        return;
+    }
+    l->kernel = spawned.pid;
+    relay_open(&l->relay, l->context, l->uplink, &spawned);
+    l->phase = RUNNING;
+    uplink_set_running(l->uplink);
+    uplink_send(l->uplink, TCI_STARTED, NULL, 0);
+}
+
+static void
+on_config(struct loop *l, struct message *m)
+{
+    struct launch launch;
+    const char *why;
+
+    if (l->phase != WAITING)
+        die(TCI_EXIT_PROTOCOL, "the gateway sent CONFIG twice");
+    if (launch_parse(zmq_msg_data(&m->frames[1]), zmq_msg_size(&m->frames[1]), &launch, &why) < 0)
+        die(TCI_EXIT_BOOT, "the gateway sent an unusable CONFIG: %s", why);
+    start_kernel(l, &launch);
+    launch_clear(&launch);
+}
+
+/* The whole group, as a terminal's Ctrl-C would: os.system() waits for its child and ignores the signal itself. */
+static void
+interrupt(struct loop *l)
+{
+    if (l->kernel > 0 && kill(-l->kernel, SIGINT) < 0)
+        note("cannot interrupt the kernel: %s", strerror(errno));
+}
+
+static void
+on_request(struct loop *l, struct message *m)
+{
+    struct frame frames[TCI_MAX_FRAMES];
+    struct request request;
+    const char *why;
+
+    message_view(m, frames);
+    if (request_parse(frames, m->n, &request, &why) < 0)
+        die(TCI_EXIT_PROTOCOL, "the gateway sent %s", why);
+    switch (request.verb) {
+    case TCI_CONFIG:
+        on_config(l, m);
+        break;
+    case TCI_INTERRUPT:
+        interrupt(l);
+        break;
+    case TCI_QUIT:
+        finish(l, TCI_EXIT_OK);
+        break;
+    default:
+        if (l->phase == WAITING)
+            die(TCI_EXIT_PROTOCOL, "the gateway sent a message for a kernel before CONFIG");
+        if (l->phase == RUNNING)
+            relay_request(&l->relay, &request, m);
+    }
+}
+
+static void
+on_uplink(struct loop *l)
+{
+    for (int i = 0; i < REQUEST_BUDGET && l->phase != OVER && uplink_socket(l->uplink); i++) {
+        struct message m;
+        const int rc = message_recv(uplink_socket(l->uplink), &m);
+
+        if (rc == 0)
+            return;
+        if (rc < 0)
+            die(TCI_EXIT_PROTOCOL, "the gateway sent a message of too many frames");
+        on_request(l, &m);
+        message_clear(&m);
+    }
+}
+
+static void
+on_kernel(struct loop *l, const zmq_pollitem_t *items)
+{
+    bool any = false;
+
+    for (int i = 0; i < CHANNELS_COUNT; i++)
+        if (items[AT_CHANNELS + i].revents)
+            any |= relay_channel(&l->relay, &l->relay.channels[i]);
+    for (int i = 0; i < SPAWN_PIPES; i++)
+        if (items[AT_PIPES + i].revents)
+            any |= relay_pipe(&l->relay, i);
+    if (any)
+        l->quiet_at_ms = clock_ms() + QUIET_MS;
+    if (l->relay.give_up && l->phase == RUNNING)
+        give_up(l, l->relay.give_up);
+}
+
+static zmq_pollitem_t
+socket_item(void *socket, short events)
+{
+    return (zmq_pollitem_t){.socket = socket, .fd = -1, .events = events};
+}
+
+static int
+fill_items(const struct loop *l, zmq_pollitem_t items[N_ITEMS])
+{
+    const bool blocked = l->relay.blocked;
+
+    items[AT_SIGNALS] = (zmq_pollitem_t){.fd = l->signals, .events = ZMQ_POLLIN};
+    items[AT_MONITOR] = socket_item(uplink_monitor(l->uplink), ZMQ_POLLIN);
+    items[AT_UPLINK] =
+        socket_item(uplink_socket(l->uplink), blocked ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN);
+    if (l->phase == WAITING || blocked)
+        return AT_CHANNELS;
+    for (int i = 0; i < CHANNELS_COUNT; i++)
+        items[AT_CHANNELS + i] = socket_item(l->relay.channels[i].socket, ZMQ_POLLIN);
+    for (int i = 0; i < SPAWN_PIPES; i++)
+        items[AT_PIPES + i] = (zmq_pollitem_t){.fd = l->relay.pipes[i], .events = ZMQ_POLLIN};
+    return N_ITEMS;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t
+orphaned_at_ms(const struct loop *l)
+{
+    const int64_t since = uplink_down_since_ms(l->uplink);
+
+    return since == CLOCK_NEVER ? CLOCK_NEVER : since + l->boot->orphan_ms;
+}
+
+/* Milliseconds until something has to be done by the clock; -1 = nothing. */
+static long
+timeout_ms(const struct loop *l)
+{
+    int64_t at = earlier(uplink_deadline_ms(l->uplink), orphaned_at_ms(l)), left;
+
+    if (l->phase == DRAINING)
+        at = earlier(at, earlier(l->quiet_at_ms, l->drained_at_ms));
+    if (at == CLOCK_NEVER)
+        return -1;
+    left = at - clock_ms();
+    return left < 0 ? 0 : (long)earlier(left, INT_MAX);
+}
+
+static void
+on_clock(struct loop *l)
+{
+    const int64_t now = clock_ms();
+
+    uplink_tick(l->uplink);
+    if (now >= orphaned_at_ms(l)) {
+        note("no gateway for %lld s", (long long)(l->boot->orphan_ms / 1000));
+        finish(l, TCI_EXIT_ORPHANED);
+    }
+    if (l->phase == DRAINING && (now >= l->quiet_at_ms || now >= l->drained_at_ms))
+        finish(l, TCI_EXIT_OK);
+}
+
+static void
+turn(struct loop *l)
+{
+    zmq_pollitem_t items[N_ITEMS];
+    const int n = fill_items(l, items);
+
+    if (zmq_poll(items, n, timeout_ms(l)) < 0 && zmq_errno() != EINTR)
+        die(TCI_EXIT_SYSTEM, "cannot poll: %s", zmq_strerror(zmq_errno()));
+    if (items[AT_MONITOR].revents) {
+        uplink_on_monitor(l->uplink);
+        relay_unblock(&l->relay);
+    }
+    if (items[AT_UPLINK].revents & ZMQ_POLLOUT)
+        relay_unblock(&l->relay);
+    if (items[AT_UPLINK].revents & ZMQ_POLLIN)
+        on_uplink(l);
+    if (n == N_ITEMS && l->phase != OVER)
+        on_kernel(l, items);
+    if (items[AT_SIGNALS].revents)
+        on_signals(l);
+    if (l->phase != OVER)
+        on_clock(l);
+}
+
+/* The link may be full of output that the gateway has yet to read: what is said last waits a moment for room. */
+static void
+say_farewell(struct loop *l)
+{
+    const struct frame frame = {l->farewell, strlen(l->farewell)};
+    zmq_pollitem_t item = socket_item(uplink_socket(l->uplink), ZMQ_POLLOUT);
+
+    if (frame.len == 0 || !uplink_is_up(l->uplink) || zmq_poll(&item, 1, LINGER_MS) <= 0)
+        return;
+    uplink_send(l->uplink, TCI_EXITED, &frame, 1);
+}
+
+int
+loop_run(const struct boot *boot, int signals)
+{
+    struct loop l = {.boot = boot, .signals = signals, .relay.pipes = {-1, -1}};
+
+    l.context = zmq_ctx_new();
+    if (l.context == NULL)
+        die(TCI_EXIT_SYSTEM, "cannot set up ZeroMQ: %s", zmq_strerror(zmq_errno()));
+    l.uplink = uplink_new(l.context, boot);
+    while (l.phase != OVER)
+        turn(&l);
+    say_farewell(&l);
+    kill_kernel(&l);
+    relay_close(&l.relay);
+    uplink_free(l.uplink, LINGER_MS);
+    zmq_ctx_term(l.context);
+    return l.exit_code;
+}

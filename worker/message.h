@@ -1,0 +1,32 @@
+/* message.h - a multipart message between two sockets; its frames are moved, never copied. */
+#ifndef WORKER_MESSAGE_H
+#define WORKER_MESSAGE_H
+
+#include <stddef.h>
+#include <zmq.h>
+
+#include "frame.h"
+#include "protocol.h"
+
+struct message {
+    zmq_msg_t frames[TCI_MAX_FRAMES];
+    size_t n;
+};
+
+/*
+ * 1: one was there.  0: none now.  -1: one of more frames than fit was there, and is dropped.  After 0 and -1 there is
+ * nothing to clear.  Never waits.
+ */
+int message_recv(void *socket, struct message *) __attribute__((warn_unused_result));
+void message_clear(struct message *);
+
+/* What the frames hold, valid until the message is sent or cleared.  out has room for TCI_MAX_FRAMES. */
+void message_view(struct message *, struct frame *out);
+
+/*
+ * Sends the frames from `first` on.  0, or -1 when the socket does not take it now.  Never waits.  The message
+ * remains to be cleared either way.
+ */
+int message_send(void *socket, struct message *, size_t first) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,79 @@
+/* request.c - see request.h. */
+#include "request.h"
+
+#include "jupyter.h"
+
+static int
+fail(const char **why, const char *sentence)
+{
+    *why = sentence;
+    return -1;
+}
+
+static uint64_t
+big_endian(const uint8_t *p, size_t n)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < n; i++)
+        value = value << 8 | p[i];
+    return value;
+}
+
+static int
+check_message(const struct frame *frames, size_t n, struct request *r, const char **why)
+{
+    r->first = 2;
+    if (n < 2 || jupyter_begin(frames + 2, n - 2) != 0)
+        return fail(why, "a message for the kernel that is no Jupyter message");
+    return 0;
+}
+
+static int
+parse_execute(const struct frame *frames, size_t n, struct request *r, const char **why)
+{
+    if (check_message(frames, n, r, why) < 0)
+        return -1;
+    if (frames[1].len != TCI_LIMITS_SIZE)
+        return fail(why, "EXECUTE without limits");
+    r->max_bytes = big_endian(frames[1].data, 8);
+    r->max_messages = (uint32_t)big_endian((const uint8_t *)frames[1].data + 8, 4);
+    r->channel = TCI_SHELL;
+    return 0;
+}
+
+static int
+parse_relay(const struct frame *frames, size_t n, struct request *r, const char **why)
+{
+    if (check_message(frames, n, r, why) < 0)
+        return -1;
+    if (frames[1].len != 1)
+        return fail(why, "RELAY without a channel");
+    r->channel = *(const unsigned char *)frames[1].data;
+    if (r->channel != TCI_SHELL && r->channel != TCI_CONTROL && r->channel != TCI_STDIN)
+        return fail(why, "RELAY to a channel that takes nothing");
+    return 0;
+}
+
+int
+request_parse(const struct frame *frames, size_t n, struct request *r, const char **why)
+{
+    memset(r, 0, sizeof(*r));
+    if (n < 1 || frames[0].len != 1)
+        return fail(why, "a message without a verb");
+    r->verb = *(const unsigned char *)frames[0].data;
+    switch (r->verb) {
+    case TCI_CONFIG:
+        r->first = 1;
+        return n == 2 ? 0 : fail(why, "CONFIG of a wrong number of frames");
+    case TCI_EXECUTE:
+        return parse_execute(frames, n, r, why);
+    case TCI_RELAY:
+        return parse_relay(frames, n, r, why);
+    case TCI_INTERRUPT:
+    case TCI_QUIT:
+        return n == 1 ? 0 : fail(why, "INTERRUPT or QUIT with something behind it");
+    default:
+        return fail(why, "an unknown verb");
+    }
+}
