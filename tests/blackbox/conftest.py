@@ -25,6 +25,7 @@ def _interrupt(signum, frame):
 def pytest_sessionfinish(session):
     for left in list(harness.Gateway.registry):
         left.destroy()
+    harness.forget_prepared()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -163,6 +163,7 @@ class Gateway:
     """One gateway program on one state directory, which it may be started on several times."""
 
     registry = []  # every gateway of this test run, for the reports and the clean-up
+    prepared = None  # a copy of what the first one has prepared for the homes of its workers
 
     def __init__(self, env=None, binary=None, **settings):
         self.base = tempfile.mkdtemp(prefix=BASE_PREFIX, dir="/tmp")
@@ -207,6 +208,7 @@ class Gateway:
         for stale in ("address", "gateway.pid"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.state_dir, stale))
+        self._take_prepared()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
@@ -215,7 +217,24 @@ class Gateway:
         self.client = self.new_client()
         if ready:
             self.wait_ready()
+            self._give_prepared()
         return self
+
+    def _take_prepared(self):
+        """Saves every gateway but the first the seconds in which fonts are indexed."""
+        skel = os.path.join(self.state_dir, "skel")
+        if Gateway.prepared and not os.path.exists(skel):
+            os.makedirs(self.state_dir, mode=0o711, exist_ok=True)
+            shutil.copytree(Gateway.prepared, skel)
+
+    def _give_prepared(self):
+        skel = os.path.join(self.state_dir, "skel")
+        if Gateway.prepared is None and self.settings["min_idle_workers"] != 0 and os.path.isdir(skel):
+            base = tempfile.mkdtemp(prefix=BASE_PREFIX, dir="/tmp")
+            with open(os.path.join(base, OWNER_FILE), "w") as f:
+                f.write(str(os.getpid()))
+            Gateway.prepared = os.path.join(base, "skel")
+            shutil.copytree(skel, Gateway.prepared)
 
     def _listening(self):
         if self.process.poll() is not None:
@@ -514,6 +533,12 @@ def remove_base(base, cgroups=()):
         with contextlib.suppress(OSError):
             os.rmdir(path)
     shutil.rmtree(base, ignore_errors=True)
+
+
+def forget_prepared():
+    if Gateway.prepared:
+        shutil.rmtree(os.path.dirname(Gateway.prepared), ignore_errors=True)
+        Gateway.prepared = None
 
 
 def sweep_stale():
