@@ -286,6 +286,7 @@ test_reader_gone(void **state)
     close(STDERR_FILENO); /* not even open */
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     log_info("nor this");
+    restore();
     redirect(open("/dev/null", O_WRONLY | O_CLOEXEC));
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     log_info("takes the report of the lost lines with it");
