@@ -22,7 +22,7 @@ struct wire_frame { /* bytes of one ZeroMQ frame, borrowed */
 };
 
 struct wire_key {
-    uint8_t bytes[64];
+    uint8_t bytes[64]; /* as in the connection file: the characters of its "key" */
     size_t len;
 };
 
@@ -31,11 +31,9 @@ struct wire_msg { /* owns its four objects */
 };
 
 /*
- * Frames start at the delimiter.  Verifies the signature in constant time, and only then parses.  On
- * failure returns -1, fills *err (ERR_PEER) and leaves *out cleared.  What user code can put into a
- * kernel's JSON without the kernel being at fault is mended, not refused: invalid UTF-8 and lone
- * surrogate escapes become U+FFFD, NaN and infinities null, integers beyond 64 bits reals; NUL
- * characters are kept (use json_string_length).  Anything else that is not JSON is an error.
+ * Frames start at the delimiter; buffers are ignored.  Verifies the signature in constant time, and only then
+ * parses.  On failure returns -1, fills *err (ERR_PEER) and leaves *out cleared.  What user code can put
+ * into a kernel's JSON without the kernel being at fault is mended, not refused: reader.h has the rules.
  */
 int wire_decode(const struct wire_key *, const struct wire_frame *, size_t n, struct wire_msg *out,
                 struct err *) must_check;
