@@ -139,7 +139,9 @@ set_options(struct link *link, size_t max_frame, struct err *err)
     const int one = 1, zero = 0, queue = PEER_QUEUE;
     const int64_t max = (int64_t)max_frame;
 
+    /* Handover: a worker that dials anew is heard, though its old connection may not be cleared away yet. */
     if (zmq_setsockopt(link->socket, ZMQ_ROUTER_MANDATORY, &one, sizeof(one)) < 0 ||
+        zmq_setsockopt(link->socket, ZMQ_ROUTER_HANDOVER, &one, sizeof(one)) < 0 ||
         zmq_setsockopt(link->socket, ZMQ_LINGER, &zero, sizeof(zero)) < 0 ||
         zmq_setsockopt(link->socket, ZMQ_SNDHWM, &queue, sizeof(queue)) < 0 ||
         zmq_setsockopt(link->socket, ZMQ_RCVHWM, &queue, sizeof(queue)) < 0 ||
