@@ -6,6 +6,9 @@ left in the user's namespace, and nothing is written to descriptors 1 and 2, whi
 
 import gc
 import sys
+import warnings
+
+CHILD_STARTS = {"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
 
 
 def import_app():
@@ -32,6 +35,33 @@ def unbuffer_descriptors():
     sys.__stdout__.reconfigure(line_buffering=True)
     libc = ctypes.CDLL(None)
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, line_buffered, 0)
+
+
+def flush_before_children(event, _):
+    """An audit hook: what was printed before a child starts comes before what the child writes."""
+    if event in CHILD_STARTS:
+        for stream in sys.stdout, sys.stderr:
+            try:
+                stream.flush()
+            except Exception:  # the user may have put anything there
+                pass
+
+
+def mend_streams():
+    """What printing does not need, but children and ordering do."""
+    sys.stdout.fileno = sys.__stdout__.fileno  # subprocess.run(..., stdout=sys.stdout)
+    sys.stderr.fileno = sys.__stderr__.fileno
+    sys.addaudithook(flush_before_children)
+
+
+def end_cell():
+    raise SystemExit
+
+
+def mend_exit(shell):
+    """exit() and quit() end the code, as sys.exit() does; they do not end the kernel behind its back."""
+    shell.ask_exit = end_cell
+    warnings.filterwarnings("ignore", "To exit: use")
 
 
 def settings():
@@ -65,6 +95,8 @@ def main():
     unbuffer_descriptors()
     app = app_class.instance(config=settings(), connection_file=connection_file)
     app.initialize([])
+    mend_streams()
+    mend_exit(app.shell)
     warm(app.shell)
     gc.freeze()  # all this stays: no collection need ever look at it, and the user's imports trigger many
     gc.enable()
