@@ -1,21 +1,28 @@
 /*
  * loop.c - see loop.h.
  *
- *   WAITING ──CONFIG──▶ RUNNING ──kernel ended──▶ DRAINING ──▶ OVER
- *      └────────────────────┴── QUIT, SIGTERM, no gateway, kernel given up ──▶ OVER
+ *   WAITING ──CONFIG──▶ RUNNING ──kernel ended──▶ DRAINING ──▶ PARTING ──▶ OVER
+ *      │                   └──────kernel given up─────────────────▲
+ *      └───────────────────kernel cannot be run───────────────────┘
+ *   and from each of them to OVER: QUIT, SIGTERM, no gateway for too long
  *
  * The end of the kernel is seen before its last words may be: DRAINING reads on until there has been silence
  * for a moment, but not for long, for a grandchild may hold the pipes.
+ *
+ * PARTING sends EXITED and then waits for the gateway to end us.  A ROUTER that is behind with reading loses what it has not
+ * read yet once its peer hangs up (ZeroMQ 4.3), and EXITED would be the first to be lost.
  */
 #include "loop.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <jansson.h>
 #include <zmq.h>
 
@@ -32,10 +39,11 @@ enum {
     REQUEST_BUDGET = 64, /* messages of the gateway in one turn */
     QUIET_MS = 10,       /* of silence after which an ended kernel has said all */
     DRAIN_MS = 250,      /* but no longer than this */
-    LINGER_MS = 500,     /* for the last messages to reach the gateway */
+    PARTING_MS = 2000,   /* for the gateway to read all and end us */
+    LINGER_MS = 500,     /* for the last messages to leave the process */
 };
 
-enum phase { WAITING, RUNNING, DRAINING, OVER };
+enum phase { WAITING, RUNNING, DRAINING, PARTING, OVER };
 
 struct loop {
     const struct boot *boot;
@@ -44,10 +52,11 @@ struct loop {
     struct relay relay;
     int signals;
     enum phase phase;
-    pid_t kernel;          /* its process group as well; 0 = no process */
-    char farewell[400];    /* EXITED's JSON; "" = nothing to say */
-    int64_t quiet_at_ms;   /* DRAINING: over if nothing comes until then */
-    int64_t drained_at_ms; /* DRAINING: over in any case */
+    pid_t kernel;        /* its process group as well; 0 = no process */
+    char farewell[400];  /* EXITED's JSON */
+    bool said_farewell;  /* PARTING: EXITED is on its way */
+    int64_t quiet_at_ms; /* DRAINING: over if nothing comes until then */
+    int64_t deadline_ms; /* DRAINING, PARTING: over in any case */
     int exit_code;
 };
 
@@ -86,12 +95,19 @@ set_reason(struct loop *l, const char *reason)
 }
 
 static void
+part(struct loop *l)
+{
+    l->phase = PARTING;
+    l->deadline_ms = clock_ms() + PARTING_MS;
+}
+
+static void
 give_up(struct loop *l, const char *reason)
 {
     note("the kernel was given up: %s", reason);
     kill_kernel(l);
     set_reason(l, reason);
-    finish(l, TCI_EXIT_OK);
+    part(l);
 }
 
 static void
@@ -106,7 +122,7 @@ on_kernel_end(struct loop *l, int status)
     l->kernel = 0;
     l->phase = DRAINING;
     l->quiet_at_ms = now + QUIET_MS;
-    l->drained_at_ms = now + DRAIN_MS;
+    l->deadline_ms = now + DRAIN_MS;
 }
 
 /* As PID 1 the worker inherits every orphan of the sandbox. */
@@ -143,7 +159,7 @@ start_kernel(struct loop *l, const struct launch *launch)
     if (spawn_kernel(launch, &spawned, why, sizeof(why)) < 0) {
         note("%s", why);
         set_reason(l, why);
-        finish(l, TCI_EXIT_OK);
+        part(l);
         return;
     }
     l->kernel = spawned.pid;
@@ -245,13 +261,13 @@ socket_item(void *socket, short events)
 static int
 fill_items(const struct loop *l, zmq_pollitem_t items[N_ITEMS])
 {
-    const bool blocked = l->relay.blocked;
+    const bool waiting = l->phase == PARTING ? !l->said_farewell : l->relay.blocked;
 
     items[AT_SIGNALS] = (zmq_pollitem_t){.fd = l->signals, .events = ZMQ_POLLIN};
     items[AT_MONITOR] = socket_item(uplink_monitor(l->uplink), ZMQ_POLLIN);
     items[AT_UPLINK] =
-        socket_item(uplink_socket(l->uplink), blocked ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN);
-    if (l->phase == WAITING || blocked)
+        socket_item(uplink_socket(l->uplink), waiting ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN);
+    if (waiting || (l->phase != RUNNING && l->phase != DRAINING))
         return AT_CHANNELS;
     for (int i = 0; i < CHANNELS_COUNT; i++)
         items[AT_CHANNELS + i] = socket_item(l->relay.channels[i].socket, ZMQ_POLLIN);
@@ -281,7 +297,9 @@ timeout_ms(const struct loop *l)
     int64_t at = earlier(uplink_deadline_ms(l->uplink), orphaned_at_ms(l)), left;
 
     if (l->phase == DRAINING)
-        at = earlier(at, earlier(l->quiet_at_ms, l->drained_at_ms));
+        at = earlier(at, l->quiet_at_ms);
+    if (l->phase == DRAINING || l->phase == PARTING)
+        at = earlier(at, l->deadline_ms);
     if (at == CLOCK_NEVER)
         return -1;
     left = at - clock_ms();
@@ -298,8 +316,26 @@ on_clock(struct loop *l)
         note("no gateway for %lld s", (long long)(l->boot->orphan_ms / 1000));
         finish(l, TCI_EXIT_ORPHANED);
     }
-    if (l->phase == DRAINING && (now >= l->quiet_at_ms || now >= l->drained_at_ms))
+    if (l->phase == PARTING && now >= l->deadline_ms)
         finish(l, TCI_EXIT_OK);
+    if (l->phase == DRAINING && (now >= l->quiet_at_ms || now >= l->deadline_ms))
+        part(l);
+}
+
+/* Without a gateway there is nobody to tell: the container's end tells the next one enough. */
+static void
+say_farewell(struct loop *l)
+{
+    const struct frame frame = {l->farewell, strlen(l->farewell)};
+
+    if (!uplink_is_up(l->uplink)) {
+        finish(l, TCI_EXIT_OK);
+        return;
+    }
+    if (l->said_farewell || !uplink_is_writable(l->uplink))
+        return;
+    uplink_send(l->uplink, TCI_EXITED, &frame, 1);
+    l->said_farewell = true;
 }
 
 static void
@@ -318,24 +354,14 @@ turn(struct loop *l)
         relay_unblock(&l->relay);
     if (items[AT_UPLINK].revents & ZMQ_POLLIN)
         on_uplink(l);
-    if (n == N_ITEMS && l->phase != OVER)
+    if (n == N_ITEMS && (l->phase == RUNNING || l->phase == DRAINING))
         on_kernel(l, items);
     if (items[AT_SIGNALS].revents)
         on_signals(l);
     if (l->phase != OVER)
         on_clock(l);
-}
-
-/* The link may be full of output that the gateway has yet to read: what is said last waits a moment for room. */
-static void
-say_farewell(struct loop *l)
-{
-    const struct frame frame = {l->farewell, strlen(l->farewell)};
-    zmq_pollitem_t item = socket_item(uplink_socket(l->uplink), ZMQ_POLLOUT);
-
-    if (frame.len == 0 || !uplink_is_up(l->uplink) || zmq_poll(&item, 1, LINGER_MS) <= 0)
-        return;
-    uplink_send(l->uplink, TCI_EXITED, &frame, 1);
+    if (l->phase == PARTING)
+        say_farewell(l);
 }
 
 int
@@ -349,7 +375,6 @@ loop_run(const struct boot *boot, int signals)
     l.uplink = uplink_new(l.context, boot);
     while (l.phase != OVER)
         turn(&l);
-    say_farewell(&l);
     kill_kernel(&l);
     relay_close(&l.relay);
     uplink_free(l.uplink, LINGER_MS);

@@ -20,13 +20,15 @@
  *     'T' TRUNCATED  -                     the execution's output limit was reached; what follows until
  *                                          the next EXECUTE is dropped (status messages still pass)
  *     'X' EXITED     json                  the kernel is gone: {"exit":N} or {"signal":N}
- *                                          or {"reason":"..."} where the worker gave up on it
+ *                                          or {"reason":"..."} where the worker gave up on it, or could
+ *                                          not run it.  The worker then waits up to 2 s to be ended, by
+ *                                          QUIT or otherwise, so that nothing under way is lost
  *
  *   from the gateway
  *     'C' CONFIG     json                  answer to HELLO "new", see below
  *     'E' EXECUTE    limits, jupyter...    resets the output counters, then goes to the shell channel
  *     'R' RELAY      channel, jupyter...   goes to that channel
- *     'I' INTERRUPT  -                     SIGINT to the kernel's process
+ *     'I' INTERRUPT  -                     SIGINT to the kernel's process group
  *     'Q' QUIT       -                     kill the kernel and exit
  *
  * "jupyter..." is what the Jupyter messaging protocol 5.3 calls the wire message, from the delimiter
@@ -34,7 +36,11 @@
  * iopub topics before the delimiter are removed by the worker.
  *
  * "limits" is 12 bytes, big-endian: u64 output bytes, u32 output messages.  Every OUTPUT and every
- * iopub RELAY but "status" counts, with the sum of its frames.
+ * iopub RELAY but "status" counts, with the sum of its frames.  The last OUTPUT may be cut to fit.  Status
+ * messages and replies are not cut, but a kernel that sends them without end is given up (EXITED, reason);
+ * no RELAY carries more than the output bytes plus 4 MiB.
+ *
+ * While there is no link the kernel runs on, and what it sends is dropped.
  *
  * Order: the worker reads the kernel's pipes dry before it relays a message of shell or iopub, so that
  * bytes written before a cell ended reach the gateway before the cell's reply and its idle status.

@@ -24,7 +24,7 @@ enum {
      * More than one execution's messages: while the gateway is slow an iopub that is not read would drop what the
      * kernel publishes.  Their bytes are bounded by the limits.
      */
-    QUEUE = 2 * TCI_MAX_OUTPUT_MESSAGES,
+    QUEUE = TCI_MAX_OUTPUT_MESSAGES + 4096,
     /* Longest frame from the gateway: it is trusted, this only keeps an accident small. */
     MAX_FRAME = 256 << 20,
 };

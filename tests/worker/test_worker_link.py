@@ -1,0 +1,184 @@
+"""tci-worker and its link: HELLO, a gateway that goes and comes back, protocol errors, start-up errors."""
+
+import json
+import time
+
+import pytest
+
+import sandbox
+from sandbox import replies, streams
+
+
+def test_hello_new(worker):
+    worker.run()
+    assert worker.expect("H").json == {"protocol": 1, "state": "new"}
+
+
+def test_new_gateway_hears_hello_new_until_config(worker):
+    worker.run()
+    worker.expect("H")
+    worker.gateway.stop()
+    worker.gateway.start()
+    assert worker.expect("H").json["state"] == "new"
+
+
+def test_gateway_may_come_later(worker):
+    worker.gateway.stop()
+    worker.run()
+    time.sleep(1)
+    worker.gateway.start()
+    assert worker.expect("H", 2).json["state"] == "new"
+
+
+def test_restarted_gateway_finds_the_session(kernel):
+    kernel.run_code("a = 41")
+    kernel.gateway.stop()
+    time.sleep(0.5)
+    began = time.monotonic()
+    kernel.gateway.start()
+    assert kernel.expect("H").json == {"protocol": 1, "state": "running"}
+    assert time.monotonic() - began < 1
+    assert kernel.text("print(a + 1)") == "42\n"
+
+
+def test_execution_without_gateway_comes_to_its_end(kernel):
+    kernel.execute("import os, time\n"
+                   "for i in range(20000):\n"
+                   "    os.write(1, b'x' * 1000)\n"
+                   "    if i % 200 == 0: print('y' * 1000, flush=True)\n"
+                   "done = 'done'")
+    kernel.receive()
+    kernel.gateway.stop()
+    time.sleep(2)
+    kernel.gateway.start()
+    assert kernel.expect("H").json["state"] == "running"
+    kernel.probe()
+    assert kernel.text("print(done)") == "done\n"
+
+
+def test_hello_is_first_whatever_is_going_on(worker):
+    """A kernel that floods while the gateway comes and goes: each connection begins with HELLO."""
+    worker.start("xpython")
+    worker.execute("import os, time\n"
+                   "end = time.time() + 4\n"
+                   "while time.time() < end:\n"
+                   "    os.write(1, b'x' * 100)\n"
+                   "    print('y', flush=True)\n"
+                   "    time.sleep(0.0005)", max_bytes=1 << 40, max_messages=1 << 31)
+    for _ in range(15):
+        worker.until("O")
+        worker.gateway.stop()
+        worker.gateway.start()
+        assert worker.expect("H").json["state"] == "running"
+
+
+def test_orphan_ends(worker):
+    worker.boot["orphan_timeout"] = 1
+    worker.start("xpython")
+    worker.gateway.stop()
+    began = time.monotonic()
+    assert worker.wait() == sandbox.EXIT_ORPHANED
+    assert 0.9 < time.monotonic() - began < 3
+
+
+def test_orphan_that_never_had_a_gateway_ends(worker):
+    worker.boot["orphan_timeout"] = 0.5
+    worker.gateway.stop()
+    worker.run()
+    assert worker.wait() == sandbox.EXIT_ORPHANED
+
+
+def test_a_link_found_again_stops_the_orphan_clock(worker):
+    worker.boot["orphan_timeout"] = 1.5
+    worker.start("xpython")
+    for _ in range(3):
+        worker.gateway.stop()
+        time.sleep(0.8)
+        worker.gateway.start()
+        worker.expect("H")
+    time.sleep(2)
+    assert worker.text("print('alive')") == "alive\n"
+
+
+@pytest.mark.parametrize("record", [
+    b"", b"{}", b"[]", b"nonsense", b"\0" * 5000,
+    json.dumps({"endpoint": "tcp://1.2.3.4:5", "routing_id": "ab", "orphan_timeout": 1}).encode(),
+    json.dumps({"endpoint": "ipc:///a", "routing_id": "", "orphan_timeout": 1}).encode(),
+    json.dumps({"endpoint": "ipc:///a", "routing_id": "ab", "orphan_timeout": 0}).encode(),
+    json.dumps({"endpoint": "ipc:///a", "routing_id": "ab", "orphan_timeout": 1, "more": 1}).encode(),
+])
+def test_bad_boot_record(worker, record):
+    worker.run(record)
+    assert worker.wait() == sandbox.EXIT_BOOT
+    assert "the boot record" in worker.errors()
+
+
+@pytest.mark.parametrize("change", [
+    {"uid": 0}, {"gid": 0}, {"uid": "1000"}, {"argv": []}, {"argv": [1]}, {"cwd": "workspace"}, {"key": ""},
+    {"env": {"A=B": "c"}}, {"env": {"A": 1}}, {"more": True},
+], ids=str)
+def test_bad_config(worker, change):
+    worker.run()
+    worker.configure(**change)
+    assert worker.wait() == sandbox.EXIT_BOOT
+    assert "CONFIG" in worker.errors()
+
+
+@pytest.mark.parametrize("frames", [
+    [b""], [b"Z"], [b"CC"], [b"C"], [b"I", b""], [b"E", b"short", b"<IDS|MSG>", b"", b"", b"", b"", b""],
+    [b"E", b"123456789012", b"<IDS|MSG>", b"", b"", b"", b"", b""],
+    [b"R", b"i", b"<IDS|MSG>", b"", b"", b"", b"", b""], [b"R", b"s", b"no delimiter"], [b"R"] * 100,
+], ids=lambda f: str(f)[:30])
+def test_protocol_errors_end_it(worker, frames):
+    worker.run()
+    worker.expect("H")
+    worker.gateway.socket.send_multipart([worker.id.encode(), *frames])
+    assert worker.wait() == sandbox.EXIT_PROTOCOL
+    assert worker.errors().startswith("tci-worker: the gateway sent ")
+
+
+def test_config_twice_is_a_protocol_error(worker):
+    worker.start("xpython")
+    worker.send("C", json.dumps(worker.config()).encode())
+    assert worker.wait() == sandbox.EXIT_PROTOCOL
+
+
+@pytest.mark.parametrize("changes, why", [
+    ({"kernel": ["/nonexistent"]}, "cannot run /nonexistent: No such file or directory"),
+    ({"kernel": ["/etc/passwd"]}, "cannot run /etc/passwd: Permission denied"),
+    ({"cwd": "/nowhere"}, "entering the working directory: No such file or directory"),
+], ids=str)
+def test_kernel_that_cannot_be_run(worker, changes, why):
+    worker.run()
+    worker.configure(**changes)
+    assert why in worker.exited()["reason"]
+
+
+def test_program_is_looked_up_in_the_kernels_path(worker):
+    worker.run()
+    worker.configure(["sh", "-c", "echo $0 {connection_file} x{connection_file}; exit 5"])
+    worker.expect("S")
+    path = b"/run/kernel/connection.json"
+    assert worker.expect("O").frames == [b"1", b"sh " + path + b" x" + path + b"\n"]
+    assert worker.exited() == {"exit": 5}
+
+
+def test_slow_gateway_blocks_without_burning_time(worker):
+    """More output than the link holds, unread: the worker waits for the gateway and loses nothing."""
+    worker.gateway.stop()
+    worker.gateway.start(rcvhwm=10)
+    worker.start("xpython")
+    count = 60000
+    msg_id = worker.execute("import os, time\n"
+                            f"for i in range({count}): os.write(1, b'%08d' % i); time.sleep(0.00002)",
+                            max_bytes=1 << 40, max_messages=1 << 31)
+    time.sleep(8)
+    with open(f"/proc/{worker.pid()}/stat", encoding="ascii") as f:
+        before = sum(map(int, f.read().split()[13:15]))
+    time.sleep(2)
+    with open(f"/proc/{worker.pid()}/stat", encoding="ascii") as f:
+        after = sum(map(int, f.read().split()[13:15]))
+    seen = worker.finish(msg_id, 60)
+    assert len(sandbox.raw(seen)) == count * 8
+    assert replies(seen) and streams(seen) == ""
+    assert after - before < 10
