@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import sys
+import tempfile
 
 FONT_DIRS = ("/usr/share/fonts", "/usr/local/share/fonts")
 FIRST_FONT = "DejaVu Sans"
@@ -64,16 +65,16 @@ def read(path):
 def write(path, text):
     """Aside and rename: a worker never sees half a file."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    aside = f"{path}.{os.getpid()}"
+    aside = path + ".new"
     with open(aside, "w", encoding="utf-8") as f:
         f.write(text)
     os.rename(aside, path)
 
 
-def prepare_ipython():
+def prepare_ipython(directory):
     from IPython.core.profiledir import ProfileDir
 
-    ipython_dir = os.path.expanduser("~/.ipython")
+    ipython_dir = os.path.join(directory, ".ipython")
     os.makedirs(ipython_dir, exist_ok=True)
     ProfileDir.create_profile_dir_by_name(ipython_dir, "default")
 
@@ -83,21 +84,25 @@ def in_container(font):
     return not os.path.isabs(font["fname"]) or font["fname"].startswith("/usr/")
 
 
-def prepare_matplotlib():
-    import matplotlib
-    from matplotlib import font_manager
+def font_list(scratch):
+    """matplotlib's own list of fonts: the name of its file, and what is in it.  Made anew in scratch."""
+    os.environ["MPLCONFIGDIR"] = scratch
+    from matplotlib import font_manager  # makes it when it is loaded
 
-    manager = font_manager.FontManager()
-    cache = os.path.join(matplotlib.get_cachedir(), f"fontlist-v{manager.__version__}.json")
-    font_manager.json_dump(manager, cache)
-    content = json.loads(read(cache))
+    name = f"fontlist-v{font_manager.FontManager.__version__}.json"
+    return name, json.loads(read(os.path.join(scratch, name)))
+
+
+def prepare_matplotlib(directory):
+    with tempfile.TemporaryDirectory() as scratch:
+        name, fonts = font_list(scratch)
     for kind in ("ttflist", "afmlist"):
-        content[kind] = [font for font in content[kind] if in_container(font)]
-    write(cache, json.dumps(content))
-    installed = {font["name"] for font in content["ttflist"]}
+        fonts[kind] = [font for font in fonts[kind] if in_container(font)]
+    write(os.path.join(directory, ".cache/matplotlib", name), json.dumps(fonts))
+    installed = {font["name"] for font in fonts["ttflist"]}
     families = [FIRST_FONT] + [name for name in MORE_FONTS if name in installed]
     write(
-        os.path.join(matplotlib.get_configdir(), "matplotlibrc"),
+        os.path.join(directory, ".config/matplotlib/matplotlibrc"),
         "# Each character is drawn with the first of these fonts that has it.\n"
         f"font.family: {', '.join(families)}\n",
     )
@@ -117,12 +122,11 @@ def main():
     if read(stamp) == now:
         return
     os.makedirs(directory, exist_ok=True)
-    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "MATPLOTLIBRC", "IPYTHONDIR"):
-        os.environ.pop(name, None)
-    os.environ["HOME"] = directory
-    prepare_ipython()
+    os.environ["HOME"] = directory  # no settings of whoever runs the gateway
+    os.environ.pop("MATPLOTLIBRC", None)
+    prepare_ipython(directory)
     if version("matplotlib"):
-        prepare_matplotlib()
+        prepare_matplotlib(directory)
     open_directories(directory)
     write(stamp, now)
 
