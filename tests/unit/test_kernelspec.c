@@ -272,6 +272,26 @@ test_links_are_resolved(void **state)
     kernelspec_clear(&ks);
 }
 
+/* The ones that come with the program. */
+static void
+test_our_own(void **state)
+{
+    const char *srcdir = getenv("srcdir");
+    cleanup_free char *dir = xasprintf("%s/kernelspecs", srcdir == NULL ? "." : srcdir);
+    struct kernelspec ks;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    if (kernelspec_find(dir, "python3", &ks, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_non_null(strstr(ks.dir, "/kernelspecs/python3"));
+    assert_string_equal(ks.language, "python");
+    assert_false(ks.interrupt_message);
+    assert_non_null(ks.prepare);
+    assert_non_null(ks.warmup);
+    kernelspec_clear(&ks);
+}
+
 int
 main(void)
 {
@@ -280,6 +300,7 @@ main(void)
         cmocka_unit_test(test_names),        cmocka_unit_test(test_missing),
         cmocka_unit_test(test_wrong_shapes), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_not_a_file),   cmocka_unit_test(test_links_are_resolved),
+        cmocka_unit_test(test_our_own),
     };
 
     return cmocka_run_group_tests_name("kernelspec", tests, make_top, remove_top);
