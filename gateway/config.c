@@ -22,8 +22,6 @@
 #define LINK_SOCKET "/link/gateway.sock" /* what must still fit behind state_dir, see link.h */
 #define ENV_PREFIX "TCI_"
 
-extern char **environ;
-
 enum type {
     TYPE_UNSIGNED,
     TYPE_SIZE,
@@ -851,25 +849,25 @@ is_host(const char *host, bool bracketed)
 }
 
 int
-config_listen_split(const char *text, char *host, size_t size, uint16_t *port)
+config_listen_split(const char *listen, char *host, size_t size, uint16_t *port)
 {
-    const char *colon = strrchr(text, ':');
-    const bool bracketed = text[0] == '[';
+    const char *colon = strrchr(listen, ':');
+    const bool bracketed = listen[0] == '[';
     uint64_t n;
     size_t len;
 
     if (colon == NULL || !parse_unsigned(colon + 1, &n) || n > UINT16_MAX)
         return -1;
-    len = (size_t)(colon - text);
+    len = (size_t)(colon - listen);
     if (bracketed) {
-        if (len < 2 || text[len - 1] != ']')
+        if (len < 2 || listen[len - 1] != ']')
             return -1;
-        text++;
+        listen++;
         len -= 2;
     }
     if (len == 0 || len >= size)
         return -1;
-    memcpy(host, text, len);
+    memcpy(host, listen, len);
     host[len] = '\0';
     *port = (uint16_t)n;
     return is_host(host, bracketed) ? 0 : -1;

@@ -17,24 +17,24 @@
 
 /* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
 struct config {
-    char *auth_token;           /* "" = made once and kept in state_dir */
-    char *config_file;          /* "" = none; --config only */
-    char *cors_origin;          /* "" = no CORS, "*" or one origin */
-    double exec_timeout;        /* seconds */
-    char *kernel;               /* kernelspec name */
-    char *listen;               /* address:port, [v6]:port */
+    char *auth_token;    /* "" = made once and kept in state_dir */
+    char *config_file;   /* "" = none; --config only */
+    char *cors_origin;   /* "" = no CORS, "*" or one origin */
+    double exec_timeout; /* seconds */
+    char *kernel;        /* kernelspec name */
+    char *listen;        /* address:port, [v6]:port */
     enum log_format log_format;
     enum log_level log_level;
     size_t max_code_bytes;
-    size_t max_output_bytes;    /* of one execution */
+    size_t max_output_bytes; /* of one execution */
     unsigned max_total_workers;
     unsigned min_idle_workers;
-    double orphan_timeout;      /* seconds a worker lives on without a gateway */
-    unsigned queue_limit;       /* executions of one session, waiting and running */
-    char *runtime;              /* "crun" */
-    char *state_dir;            /* absolute path, no slash at its end */
-    char *tls_cert, *tls_key;   /* PEM files, absolute, both or none */
-    double worker_cpu;          /* cores */
+    double orphan_timeout;    /* seconds a worker lives on without a gateway */
+    unsigned queue_limit;     /* executions of one session, waiting and running */
+    char *runtime;            /* "crun" */
+    char *state_dir;          /* absolute path, no slash at its end */
+    char *tls_cert, *tls_key; /* PEM files, absolute, both or none */
+    double worker_cpu;        /* cores */
     unsigned worker_disk_mb;
     double worker_idle_timeout; /* seconds */
     unsigned worker_memory_mb;

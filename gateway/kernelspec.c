@@ -127,7 +127,9 @@ is_string_array(const json_t *array)
 
     if (!json_is_array(array) || json_array_size(array) == 0 || json_array_size(array) > MAX_ARGS)
         return false;
-    json_array_foreach(array, i, item) if (!json_is_string(item)) return false;
+    json_array_foreach (array, i, item)
+        if (!json_is_string(item))
+            return false;
     return true;
 }
 
@@ -138,8 +140,7 @@ with_resource_dir(const json_t *array, const char *dir)
     json_t *out = xnotnull(json_array()), *item;
     size_t i;
 
-    json_array_foreach(array, i, item)
-    {
+    json_array_foreach (array, i, item) {
         cleanup_free char *s = replace(json_string_value(item), "{resource_dir}", dir);
 
         if (json_array_append_new(out, json_string(s)) < 0)
@@ -154,8 +155,9 @@ mentions(const json_t *array, const char *what)
     const json_t *item;
     size_t i;
 
-    json_array_foreach(array, i,
-                       item) if (strstr(json_string_value(item), what) != NULL) return true;
+    json_array_foreach (array, i, item)
+        if (strstr(json_string_value(item), what) != NULL)
+            return true;
     return false;
 }
 
@@ -194,11 +196,9 @@ take_env(const struct file *f, const json_t *root, struct kernelspec *ks)
         return 0;
     if (!json_is_object(env) || json_object_size(env) > MAX_VARIABLES)
         return bad_key(f, "env", "must be an object of at most 128 strings");
-    json_object_foreach(env, name, value) if (
-        !json_is_string(value) || name[0] == '\0' ||
-        strchr(name, '=') !=
-            NULL) return bad_key(f, "env",
-                                 "must have variable names as keys and strings as values");
+    json_object_foreach (env, name, value)
+        if (!json_is_string(value) || name[0] == '\0' || strchr(name, '=') != NULL)
+            return bad_key(f, "env", "must have variable names as keys and strings as values");
     if (json_object_update(ks->env, env) < 0)
         abort();
     return 0;

@@ -12,20 +12,29 @@
 #include "mem.h"
 
 struct kernelspec {
-    char *name;             /* directory name, [A-Za-z0-9_-][A-Za-z0-9._-]*, at most 64 */
-    char *dir;              /* the directory on the host, absolute, links resolved */
-    json_t *argv;           /* array of strings; {resource_dir} is already the path inside the container
-                               (TCI_PATH_KERNELSPEC), {connection_file} is left for the worker */
-    json_t *env;            /* object of strings, the kernel's whole environment: what the file says over
-                               HOME, LANG, LOGNAME, PATH, SHELL, USER; ${NAME} is not expanded */
+    char *name; /* directory name, [A-Za-z0-9_-][A-Za-z0-9._-]*, at most 64 */
+    char *dir;  /* the directory on the host, absolute, links resolved */
+
+    /* Array of strings; {resource_dir} is already the path inside the container (TCI_PATH_KERNELSPEC),
+     * {connection_file} is left for the worker. */
+    json_t *argv;
+
+    /* Object of strings, the kernel's whole environment: what the file says over HOME, LANG, LOGNAME,
+     * PATH, SHELL and USER.  ${NAME} is not expanded. */
+    json_t *env;
+
     char *display_name;     /* name, where the file has none */
     char *language;         /* "" where the file has none */
-    bool interrupt_message; /* interrupt_mode is "message": interrupt_request on control, no signal */
-    json_t *prepare;        /* metadata.tci.prepare: argv of a program run once on the host before the first
-                               worker, {resource_dir} = dir, {skel_dir} left in place; NULL if absent.  It
-                               builds the home that every worker starts with; quick when it is there */
-    json_t *warmup;         /* metadata.tci.warmup: array of code strings run silently before a worker counts
-                               as warm; NULL if absent */
+    bool interrupt_message; /* interrupt_mode is "message": a request on control, no signal */
+
+    /* metadata.tci.prepare: argv of a program run once on the host before the first worker, to build
+     * the home that every worker starts with; quick when it is there.  {resource_dir} is dir already,
+     * {skel_dir} is left in place.  NULL if absent. */
+    json_t *prepare;
+
+    /* metadata.tci.warmup: array of code strings run silently before a worker counts as warm; NULL if
+     * absent. */
+    json_t *warmup;
 };
 
 /*

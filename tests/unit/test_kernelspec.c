@@ -222,12 +222,12 @@ test_sizes(void **state)
     len = (size_t)sprintf(big, "{\"argv\": [\"{connection_file}\"");
     for (int i = 0; i < 64; i++)
         len += (size_t)sprintf(big + len, ", \"x\"");
-    strcpy(big + len, "]}");
+    memcpy(big + len, "]}", 3);
     assert_refused(big, "argv: must be an array of 1 to 64");
     len = (size_t)sprintf(big, "{\"argv\": [\"{connection_file}\"], \"env\": {\"X\": \"\"");
     for (int i = 0; i < 128; i++)
         len += (size_t)sprintf(big + len, ", \"A%d\": \"\"", i);
-    strcpy(big + len, "}}");
+    memcpy(big + len, "}}", 3);
     assert_refused(big, "env: must be an object of at most 128");
     memset(big, '[', 60000);
     big[60000] = '\0';
