@@ -1,0 +1,231 @@
+"""kernelspecs/python3 by itself: the kernel as its kernel.json starts it, without worker and container."""
+
+import base64
+import json
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from jupyter_client.blocking import BlockingKernelClient
+
+SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SPEC_DIR = os.path.join(SOURCE_DIR, "kernelspecs", "python3")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+with open(os.path.join(SPEC_DIR, "kernel.json"), encoding="utf-8") as f:
+    SPEC = json.load(f)
+TCI = SPEC["metadata"]["tci"]
+
+
+def fill(argv, **values):
+    """argv with its placeholders replaced."""
+    values["resource_dir"] = SPEC_DIR
+    for name, value in values.items():
+        argv = [arg.replace("{" + name + "}", str(value)) for arg in argv]
+    return argv
+
+
+def prepare(skel):
+    subprocess.run(fill(TCI["prepare"], skel_dir=skel), check=True, timeout=120)
+
+
+class Kernel:
+    """A kernel that has been warmed up, and its client."""
+
+    def __init__(self, top):
+        self.home = top / "home"
+        prepare(self.home)
+        self.workspace = top / "workspace"
+        self.workspace.mkdir()
+        connection = top / "connection.json"
+        connection.write_text(json.dumps({
+            "transport": "ipc", "ip": str(top / "k"), "key": secrets.token_hex(32),
+            "shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5,
+            "signature_scheme": "hmac-sha256", "kernel_name": "python3"}))
+        self.raw_fd, write_fd = os.pipe()
+        os.set_blocking(self.raw_fd, False)
+        env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **SPEC["env"]}
+        self.process = subprocess.Popen(
+            fill(SPEC["argv"], connection_file=connection), env=env, cwd=self.workspace,
+            stdin=subprocess.DEVNULL, stdout=write_fd, stderr=write_fd)
+        os.close(write_fd)
+        self.client = BlockingKernelClient()
+        self.client.load_connection_file(str(connection))
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+        for code in TCI["warmup"]:
+            assert self.run(code, silent=True)["status"] == "ok"
+
+    def run(self, code, silent=False):
+        """Status, text by stream, results, images and error of one execution."""
+        msg_id = self.client.execute(code, silent=silent, allow_stdin=False)
+        answer = {"text": "", "result": None, "images": [], "ename": None}
+        while True:
+            msg = self.client.get_iopub_msg(timeout=60)
+            content = msg["content"]
+            if msg["parent_header"].get("msg_id") != msg_id:
+                continue
+            if msg["msg_type"] == "status" and content["execution_state"] == "idle":
+                break
+            if msg["msg_type"] == "stream":
+                answer["text"] += content["text"]
+            elif msg["msg_type"] == "execute_result":
+                answer["result"] = content["data"]["text/plain"]
+            elif msg["msg_type"] == "error":
+                answer["ename"] = content["ename"]
+            if "image/png" in content.get("data", {}):
+                answer["images"].append(base64.b64decode(content["data"]["image/png"]))
+        reply = self.client.get_shell_msg(timeout=60)
+        assert reply["parent_header"]["msg_id"] == msg_id
+        answer["status"] = reply["content"]["status"]
+        return answer
+
+    def raw(self):
+        """What has come from descriptors 1 and 2 since the last call."""
+        try:
+            return os.read(self.raw_fd, 1 << 20).decode()
+        except BlockingIOError:
+            return ""
+
+    def close(self):
+        self.client.stop_channels()
+        self.process.kill()
+        self.process.wait()
+        os.close(self.raw_fd)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    kernel = Kernel(tmp_path_factory.mktemp("k"))
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+def kernel(started):
+    yield started
+    started.run("%reset -f")
+    started.raw()
+
+
+# The first two need the kernel as it is after its start.
+
+def test_start_is_silent(started):
+    assert started.raw() == ""
+
+
+def test_namespace_is_ipythons_own(started):
+    assert started.run("%who")["text"] == "Interactive namespace is empty.\n"
+    names = started.run("sorted(n for n in dir() if not n.startswith('_'))")["result"]
+    assert names == "['In', 'Out', 'exit', 'get_ipython', 'quit']"
+    assert started.run("import sys; sys.argv, __name__")["result"] == "([''], '__main__')"
+    assert started.run("get_ipython().execution_count")["result"] == "4"
+
+
+def test_modules_of_the_workspace_are_found(kernel):
+    (kernel.workspace / "mine.py").write_text("value = 7\n")
+    assert kernel.run("import mine; mine.value")["result"] == "7"
+
+
+def test_what_the_launcher_hid_is_there(kernel):
+    for name in "debugpy", "jedi":
+        found = kernel.run(f"import importlib.util; importlib.util.find_spec('{name}') is not None")
+        assert found["status"] == "ok"
+
+
+def test_output_below_sys_stdout(kernel):
+    for code in ("import os; _ = os.write(1, b'one\\n')",
+                 "import os; _ = os.system('echo one')",
+                 "import sys; _ = sys.__stdout__.write('one\\n')",
+                 "import ctypes; _ = ctypes.CDLL(None).puts(b'one')",
+                 "import subprocess; _ = subprocess.run(['echo', 'one'])",
+                 "import subprocess, sys; _ = subprocess.run(['echo', 'one'], stdout=sys.stdout)",
+                 "import subprocess, sys; _ = subprocess.run('echo one >&2', shell=True, stderr=sys.stderr)"):
+        answer = kernel.run(code)
+        assert (answer["status"], answer["text"], kernel.raw()) == ("ok", "", "one\n"), code
+
+
+def test_printed_text_is_sent_before_a_child_starts(kernel):
+    for start in "os.system('true')", "subprocess.run('true')", "os.waitpid(os.fork() or os._exit(0), 0)":
+        kernel.run("import os, subprocess")
+        msg_id = kernel.client.execute(f"print('before', end='')\n_ = {start}\nprint('after', end='')")
+        texts = []
+        while True:
+            msg = kernel.client.get_iopub_msg(timeout=60)
+            if msg["msg_type"] == "stream":
+                texts.append(msg["content"]["text"])
+            if (msg["parent_header"].get("msg_id") == msg_id and msg["msg_type"] == "status"
+                    and msg["content"]["execution_state"] == "idle"):
+                break
+        kernel.client.get_shell_msg(timeout=60)
+        assert texts == ["before", "after"], start
+
+
+@pytest.mark.parametrize("code", ["exit", "exit()", "quit()\nprint('not reached')", "import sys; sys.exit(1)"])
+def test_exit_ends_the_code_only(kernel, code):
+    kernel.run("kept = 1")
+    answer = kernel.run(code)
+    assert answer["ename"] == "SystemExit" and answer["text"] == ""
+    time.sleep(0.3)
+    assert kernel.run("kept")["result"] == "1"
+
+
+def test_input_fails_at_once(kernel):
+    assert kernel.run("input()")["ename"] == "StdinNotImplementedError"
+
+
+@pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
+def test_interrupt(kernel, code):
+    timer = threading.Timer(0.5, os.kill, [kernel.process.pid, signal.SIGINT])
+    timer.start()
+    assert kernel.run(code)["ename"] == "KeyboardInterrupt"
+    time.sleep(0.3)
+    os.kill(kernel.process.pid, signal.SIGINT)  # while idle
+    assert kernel.run("1")["result"] == "1"
+
+
+def test_history_without_a_database(kernel):
+    kernel.run("first_of_all = 1")
+    assert "first_of_all = 1" in kernel.run("%history")["text"]
+    assert kernel.run("_i")["result"] == "'%history'"
+    assert kernel.run("_, len(In) > 2")["result"] == "(\"'%history'\", True)"
+    assert not list(kernel.home.rglob("*.sqlite"))
+
+
+@pytest.mark.parametrize("code", ["plt.plot([1, 2]);", "plt.plot([1, 2]); plt.show()"])
+def test_plot_without_set_up(kernel, code):
+    answer = kernel.run("import matplotlib.pyplot as plt\n" + code)
+    assert len(answer["images"]) == 1 and answer["images"][0].startswith(PNG)
+    assert answer["text"] == "" and kernel.raw() == ""
+
+
+def test_wide_scripts_have_glyphs(kernel):
+    for text in "简体 繁體", "ひらがな カタカナ", "한국어", "Ελληνικά Русский é − ≤":
+        answer = kernel.run("import warnings; warnings.simplefilter('error')\n"
+                            "import matplotlib.pyplot as plt\n"
+                            f"plt.title('{text}', fontweight='bold'); plt.plot([-1, 1], label='{text}')\n"
+                            "plt.legend(); plt.show()")
+        assert (answer["ename"], answer["text"], kernel.raw()) == (None, "", "")
+        assert len(answer["images"]) == 1
+
+
+def snapshot(top):
+    return {path: path.stat().st_mtime_ns for path in top.rglob("*")}
+
+
+def test_prepare_is_quick_and_repairs(tmp_path):
+    skel = tmp_path / "skel"
+    prepare(skel)
+    before = snapshot(skel)
+    prepare(skel)
+    assert snapshot(skel) == before
+    assert all(path.stat().st_mode & 0o005 == 0o005 for path in skel.rglob("*") if path.is_dir())
+    assert all(path.stat().st_mode & 0o004 for path in skel.rglob("*"))
+    (skel / ".cache" / "prepared").write_text("of other fonts")
+    (skel / ".config" / "matplotlib" / "matplotlibrc").unlink()
+    prepare(skel)
+    assert set(snapshot(skel)) == set(before)
