@@ -192,7 +192,7 @@ def test_history_without_a_database(kernel):
     kernel.run("first_of_all = 1")
     assert "first_of_all = 1" in kernel.run("%history")["text"]
     assert kernel.run("_i")["result"] == "'%history'"
-    assert kernel.run("_, len(In) > 2")["result"] == "(\"'%history'\", True)"
+    assert kernel.run("_, len(In) > 2")["result"] == "('%history', True)"
     assert not list(kernel.home.rglob("*.sqlite"))
 
 
