@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "err.h"
 #include "mem.h"
@@ -19,6 +20,7 @@ struct child_spec {
     const char *const *env;  /* whole environment, NULL-terminated; NULL = inherit */
     int stdin_fd;            /* becomes its stdin, borrowed; -1 = /dev/null */
     int output_fd;           /* becomes its stdout and stderr, borrowed; -1 = stdout to /dev/null, stderr kept */
+    const char *program;     /* file to execute in place of argv[0], which stays its name; NULL = argv[0] */
     unsigned timeout_ms;     /* then SIGKILL */
 };
 
@@ -34,5 +36,12 @@ struct child *child_spawn(struct event_base *, const struct child_spec *, child_
 
 /* `done` will not be called; the process runs on to its end or timeout and is reaped. */
 void child_cancel(struct child *);
+
+/*
+ * For a subreaper: reaps ended processes that nobody started here but that became our children.  What keep() says
+ * true of is left alone, and so is what child_spawn started.
+ */
+typedef bool child_keep_fn(void *arg, pid_t);
+void child_reap_strays(child_keep_fn *keep, void *arg);
 
 #endif

@@ -1,0 +1,363 @@
+/* cgroup.c - see cgroup.h. */
+#include "cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include "log.h"
+
+enum { MAX_HIERARCHIES = 16 };
+
+struct cgroup_host {
+    char *root;
+    char parent[16];                    /* "tci-" and 8 hex digits */
+    bool v2;                            /* one hierarchy for all */
+    char *hierarchies[MAX_HIERARCHIES]; /* mount points, by controller list; v2: root alone */
+    size_t n_hierarchies;
+    char *memory, *pids; /* ... of these controllers, borrowed */
+    bool swap;
+};
+
+static const char *const needed[] = {"cpu", "memory", "pids"};
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+/* At most size - 1 bytes of a file, with a NUL; "" if it cannot be read. */
+static void
+read_text(const char *path, char *text, size_t size)
+{
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+}
+
+/* Whether word is in a list separated by blanks, commas or newlines. */
+static bool
+has_word(const char *list, const char *word)
+{
+    static const char between[] = " ,\n";
+    size_t len = strlen(word);
+
+    while (*list != '\0') {
+        size_t n = strcspn(list, between);
+
+        if (n == len && memcmp(list, word, n) == 0)
+            return true;
+        list += n;
+        list += strspn(list, between);
+    }
+    return false;
+}
+
+static bool
+is_cgroup2(const char *path)
+{
+    struct statfs fs;
+
+    return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+static bool
+is_cgroup1(const char *path)
+{
+    struct statfs fs;
+
+    return statfs(path, &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC;
+}
+
+static char *
+group_dir(const struct cgroup_host *host, const char *hierarchy, const char *id)
+{
+    return xasprintf("%s/%s/%s", hierarchy, host->parent, id);
+}
+
+/* --- the host ------------------------------------------------------------------------------- */
+
+static uint32_t
+fnv1a(const char *s)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *s != '\0'; s++)
+        hash = (hash ^ (uint8_t)*s) * 16777619u;
+    return hash;
+}
+
+/* Version 1: each directory under root that is a cgroup mount and no link to another. */
+static int
+find_hierarchies(struct cgroup_host *host, struct err *err)
+{
+    DIR *dir = opendir(host->root);
+    struct dirent *entry;
+
+    if (dir == NULL)
+        return err_sys(err, "open %s", host->root);
+    while ((entry = readdir(dir)) != NULL && host->n_hierarchies < MAX_HIERARCHIES) {
+        char *path = xasprintf("%s/%s", host->root, entry->d_name);
+        struct stat st;
+
+        if (entry->d_name[0] != '.' && lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+            is_cgroup1(path))
+            host->hierarchies[host->n_hierarchies++] = mem_steal(&path);
+        free(path);
+    }
+    closedir(dir);
+    return 0;
+}
+
+/* The mount point's name is its controllers: "memory", "cpu,cpuacct". */
+static char *
+find_controller(const struct cgroup_host *host, const char *controller)
+{
+    for (size_t i = 0; i < host->n_hierarchies; i++) {
+        const char *name = strrchr(host->hierarchies[i], '/') + 1;
+
+        if (has_word(name, controller))
+            return host->hierarchies[i];
+    }
+    return NULL;
+}
+
+static int
+check_writable(const char *dir, const char *controller, struct err *err)
+{
+    if (access(dir, W_OK) < 0)
+        return err_sys(err,
+                       "Containers need to be limited through cgroups, but %s (controller %s) "
+                       "cannot be written",
+                       dir, controller);
+    return 0;
+}
+
+static int
+check_v1(struct cgroup_host *host, struct err *err)
+{
+    if (find_hierarchies(host, err) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
+        const char *dir = find_controller(host, needed[i]);
+
+        if (dir == NULL)
+            return err_set(err, ERR_SYSTEM,
+                           "Containers need the cgroup controller %s, which is not mounted under "
+                           "%s",
+                           needed[i], host->root);
+        if (check_writable(dir, needed[i], err) < 0)
+            return -1;
+    }
+    host->memory = find_controller(host, "memory");
+    host->pids = find_controller(host, "pids");
+    cleanup_free char *memsw = xasprintf("%s/memory.memsw.limit_in_bytes", host->memory);
+    host->swap = access(memsw, F_OK) == 0;
+    return 0;
+}
+
+static int
+check_v2(struct cgroup_host *host, struct err *err)
+{
+    cleanup_free char *path = xasprintf("%s/cgroup.controllers", host->root);
+    char controllers[512];
+
+    read_text(path, controllers, sizeof(controllers));
+    for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
+        if (!has_word(controllers, needed[i]))
+            return err_set(err, ERR_SYSTEM,
+                           "Containers need the cgroup controller %s, which %s does not list",
+                           needed[i], path);
+    }
+    host->hierarchies[host->n_hierarchies++] = xstrdup(host->root);
+    host->memory = host->pids = host->hierarchies[0];
+    host->swap = access("/proc/swaps", F_OK) == 0; /* memory.swap.max exists with it */
+    return check_writable(host->root, controllers, err);
+}
+
+/*
+ * The mount table is copied for this process: nothing changes for anybody else.  Of a process with several threads only
+ * the calling one gets the copy, and with it what that thread starts, which is all that matters here.
+ */
+static int
+leave_hybrid(const char *unified, struct err *err)
+{
+    if (unshare(CLONE_NEWNS) < 0)
+        return err_sys(err, "make a mount namespace (cgroup versions 1 and 2 are both mounted)");
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return err_sys(err, "make mounts private");
+    if (umount2(unified, MNT_DETACH) < 0)
+        return err_sys(err, "unmount %s", unified);
+    log_info("runtime: cgroup versions 1 and 2 are both mounted; %s is hidden from containers",
+             unified);
+    return 0;
+}
+
+static int
+look(struct cgroup_host *host, struct err *err)
+{
+    cleanup_free char *unified = xasprintf("%s/unified", host->root);
+
+    host->v2 = is_cgroup2(host->root);
+    if (host->v2)
+        return check_v2(host, err);
+    if (is_cgroup2(unified) && leave_hybrid(unified, err) < 0)
+        return -1;
+    return check_v1(host, err);
+}
+
+static void
+host_free(struct cgroup_host *host)
+{
+    for (size_t i = 0; i < host->n_hierarchies; i++)
+        free(host->hierarchies[i]);
+    free(host->root);
+    free(host);
+}
+
+struct cgroup_host *
+cgroup_open(const char *root, const char *state_dir, struct err *err)
+{
+    struct cgroup_host *host = xcalloc(1, sizeof(*host));
+
+    host->root = xstrdup(root);
+    snprintf(host->parent, sizeof(host->parent), "tci-%08x", fnv1a(state_dir));
+    if (look(host, err) < 0) {
+        host_free(host);
+        return NULL;
+    }
+    return host;
+}
+
+void
+cgroup_close(struct cgroup_host *host)
+{
+    if (host == NULL)
+        return;
+    for (size_t i = 0; i < host->n_hierarchies; i++) {
+        cleanup_free char *dir = xasprintf("%s/%s", host->hierarchies[i], host->parent);
+
+        rmdir(dir); /* fails, as it should, while containers run on */
+    }
+    host_free(host);
+}
+
+char *
+cgroup_path(const struct cgroup_host *host, const char *id)
+{
+    return xasprintf("/%s/%s", host->parent, id);
+}
+
+bool
+cgroup_limits_swap(const struct cgroup_host *host)
+{
+    return host->swap;
+}
+
+/* --- a container's group -------------------------------------------------------------------- */
+
+bool
+cgroup_oom_killed(const struct cgroup_host *host, const char *id)
+{
+    cleanup_free char *dir = group_dir(host, host->memory, id);
+    cleanup_free char *path =
+        xasprintf("%s/%s", dir, host->v2 ? "memory.events" : "memory.oom_control");
+    char text[512];
+
+    read_text(path, text, sizeof(text));
+    const char *count = strstr(text, "oom_kill ");
+    return count != NULL && strtoul(count + strlen("oom_kill "), NULL, 10) > 0;
+}
+
+/* The pids one reads there are of processes that nobody but us would reap or reuse within this call. */
+static bool
+kill_each(const char *procs)
+{
+    FILE *f = fopen(procs, "re");
+    int pid;
+    bool any = false;
+
+    if (f == NULL)
+        return false;
+    while (fscanf(f, "%d", &pid) == 1) {
+        if (pid > 1 && kill(pid, SIGKILL) == 0)
+            any = true;
+    }
+    fclose(f);
+    return any;
+}
+
+bool
+cgroup_kill(const struct cgroup_host *host, const char *id)
+{
+    cleanup_free char *dir = group_dir(host, host->pids, id);
+    cleanup_free char *procs = xasprintf("%s/cgroup.procs", dir);
+
+    return kill_each(procs);
+}
+
+/* The runtime program makes no groups in it and the container cannot, but some hosts' tools do. */
+static int
+remove_tree(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+
+    if (d == NULL)
+        return errno == ENOENT ? 0 : -1;
+    while ((entry = readdir(d)) != NULL) {
+        if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
+            strcmp(entry->d_name, "..") != 0) {
+            cleanup_free char *child = xasprintf("%s/%s", dir, entry->d_name);
+
+            rmdir(child);
+        }
+    }
+    closedir(d);
+    return rmdir(dir) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+int
+cgroup_remove(const struct cgroup_host *host, const char *id, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < host->n_hierarchies; i++) {
+        cleanup_free char *dir = group_dir(host, host->hierarchies[i], id);
+
+        if (remove_tree(dir) < 0)
+            rc = err_sys(err, "remove %s", dir);
+    }
+    return rc;
+}
+
+static void
+each_in(const char *dir, cgroup_found_fn *found, void *arg)
+{
+    DIR *d = opendir(dir);
+    struct dirent *entry;
+
+    if (d == NULL)
+        return;
+    while ((entry = readdir(d)) != NULL) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            found(arg, entry->d_name);
+    }
+    closedir(d);
+}
+
+void
+cgroup_each(const struct cgroup_host *host, cgroup_found_fn *found, void *arg)
+{
+    for (size_t i = 0; i < host->n_hierarchies; i++) {
+        cleanup_free char *dir = xasprintf("%s/%s", host->hierarchies[i], host->parent);
+
+        each_in(dir, found, arg);
+    }
+}

@@ -1,0 +1,266 @@
+/* ocispec.c - see ocispec.h. */
+#include "ocispec.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "mem.h"
+#include "runtime.h"
+#include "worker/protocol.h"
+
+enum {
+    CPU_PERIOD_US = 100000,
+    MIN_CPU_QUOTA_US = 1000, /* the kernel's */
+    SANDBOX_ID = 1000,
+    MIB = 1 << 20,
+    MAX_OPEN_FILES = 4096,
+    INODES_PER_MIB = 256, /* small files fill a file system's inodes together with its bytes */
+    MAX_SHM_MB = 64,
+};
+
+#define N_ELEMENTS(array) (sizeof(array) / sizeof(*(array)))
+
+/*
+ * What the worker, root in its user namespace, needs: to become the sandbox user, to give it its files, to kill its
+ * processes.  The kernel gets none.
+ */
+static const char *const capabilities[] = {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL",
+                                           "CAP_SETGID", "CAP_SETUID"};
+
+static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
+
+static const struct {
+    const char *type;
+    unsigned limit;
+} rlimits[] = {
+    {"RLIMIT_CORE", 0},
+    {"RLIMIT_MEMLOCK", 64 << 10},
+    {"RLIMIT_MSGQUEUE", 64 << 10},
+    {"RLIMIT_NOFILE", MAX_OPEN_FILES},
+    {"RLIMIT_SIGPENDING", 1024},
+};
+
+/* What /proc tells of the host or lets one do to it. */
+static const char *const masked[] = {
+    "/proc/acpi",          "/proc/asound",      "/proc/interrupts",  "/proc/kallsyms",
+    "/proc/kcore",         "/proc/key-users",   "/proc/keys",        "/proc/kmsg",
+    "/proc/kpagecgroup",   "/proc/kpagecount",  "/proc/kpageflags",  "/proc/latency_stats",
+    "/proc/modules",       "/proc/sched_debug", "/proc/scsi",        "/proc/slabinfo",
+    "/proc/sysrq-trigger", "/proc/timer_list",  "/proc/timer_stats", "/proc/vmallocinfo",
+    "/sys/firmware",
+};
+
+static const char *const readonly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"};
+
+static json_t *
+strings(const char *const *list, size_t n)
+{
+    json_t *array = xnotnull(json_array());
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(array, json_string(list[i]));
+    return array;
+}
+
+/* --- process -------------------------------------------------------------------------------- */
+
+static json_t *
+capability_sets(void)
+{
+    json_t *list = strings(capabilities, N_ELEMENTS(capabilities));
+    /* No ambient and no inheritable set: what the worker executes as another user has nothing. */
+    json_t *sets = xnotnull(
+        json_pack("{s:O,s:O,s:O}", "bounding", list, "effective", list, "permitted", list));
+
+    json_decref(list);
+    return sets;
+}
+
+static json_t *
+resource_limits(void)
+{
+    json_t *list = xnotnull(json_array());
+
+    for (size_t i = 0; i < N_ELEMENTS(rlimits); i++) {
+        json_int_t limit = rlimits[i].limit;
+
+        json_array_append_new(list, json_pack("{s:s,s:I,s:I}", "type", rlimits[i].type, "soft",
+                                              limit, "hard", limit));
+    }
+    return list;
+}
+
+static json_t *
+process(void)
+{
+    return xnotnull(json_pack("{s:{s:i,s:i},s:[s],s:[s,s,s],s:s,s:o,s:o,s:b,s:i}", /**/
+                              "user", "uid", 0, "gid", 0,                          /**/
+                              "args", TCI_PATH_WORKER,                             /**/
+                              "env", "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/root",
+                              "LANG=C.UTF-8",                    /**/
+                              "cwd", "/",                        /**/
+                              "capabilities", capability_sets(), /**/
+                              "rlimits", resource_limits(),      /**/
+                              "noNewPrivileges", 1,              /**/
+                              "oomScoreAdj", 0));
+}
+
+/* --- mounts --------------------------------------------------------------------------------- */
+
+/* options: separated by commas, as mount(8) has them. */
+static void
+add_mount(json_t *list, const char *type, const char *source, const char *target,
+          const char *options)
+{
+    json_t *array = xnotnull(json_array());
+
+    while (*options != '\0') {
+        size_t n = strcspn(options, ",");
+
+        json_array_append_new(array, json_stringn(options, n));
+        options += n;
+        options += *options == ',';
+    }
+    json_array_append_new(list,
+                          xnotnull(json_pack("{s:s,s:s,s:s,s:o}", "destination", target, "type",
+                                             type, "source", source, "options", array)));
+}
+
+static void
+add_bind(json_t *list, const char *source, const char *target)
+{
+    add_mount(list, "bind", source, target, "bind,ro,nosuid,nodev,private");
+}
+
+/* Its pages count as the container's memory. */
+static void
+add_tmpfs(json_t *list, const char *target, unsigned size_mb, unsigned mode, unsigned owner)
+{
+    cleanup_free char *options =
+        xasprintf("nosuid,nodev,mode=%o,uid=%u,gid=%u,size=%um,nr_inodes=%u", mode, owner, owner,
+                  size_mb, 1024 + size_mb * INODES_PER_MIB);
+
+    add_mount(list, "tmpfs", "tmpfs", target, options);
+}
+
+static unsigned
+quarter(unsigned size_mb)
+{
+    return size_mb / 4 < 16 ? 16 : size_mb / 4;
+}
+
+/* No /sys: what asks there for processors and memory falls back on system calls. */
+static void
+add_system(json_t *list, const struct container_spec *spec)
+{
+    unsigned shm_mb = spec->memory_mb / 4 < MAX_SHM_MB ? spec->memory_mb / 4 : MAX_SHM_MB;
+
+    add_mount(list, "proc", "proc", "/proc", "nosuid,noexec,nodev");
+    add_mount(list, "tmpfs", "tmpfs", "/dev",
+              "nosuid,noexec,strictatime,mode=755,size=64k,nr_inodes=64");
+    add_mount(list, "devpts", "devpts", "/dev/pts",
+              "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5,max=64");
+    add_tmpfs(list, "/dev/shm", shm_mb > 0 ? shm_mb : 1, 01777, 0);
+}
+
+static json_t *
+mounts(const struct ocispec_host *host, const struct container_spec *spec)
+{
+    json_t *list = xnotnull(json_array());
+
+    add_system(list, spec);
+    add_bind(list, "/usr", "/usr");
+    add_bind(list, spec->skel_dir, TCI_PATH_SKEL);
+    add_bind(list, spec->kernelspec_dir, TCI_PATH_KERNELSPEC);
+    add_bind(list, host->worker_path, TCI_PATH_WORKER);
+    add_tmpfs(list, TCI_PATH_WORKSPACE, spec->disk_mb, 0755, SANDBOX_ID);
+    add_tmpfs(list, TCI_PATH_HOME, quarter(spec->disk_mb), 0755, SANDBOX_ID);
+    add_tmpfs(list, "/tmp", quarter(spec->disk_mb), 01777, 0);
+    add_tmpfs(list, TCI_PATH_KERNEL_DIR, 1, 0700, SANDBOX_ID);
+    /* Sandboxed code cannot pass this directory, so it cannot reach the link in it. */
+    add_mount(list, "tmpfs", "tmpfs", "/run/tci",
+              "nosuid,nodev,noexec,mode=700,size=4k,nr_inodes=8");
+    add_bind(list, host->link_dir, TCI_PATH_LINK_DIR);
+    return list;
+}
+
+/* --- limits --------------------------------------------------------------------------------- */
+
+static json_t *
+memory(const struct ocispec_host *host, const struct container_spec *spec)
+{
+    json_int_t bytes = (json_int_t)spec->memory_mb * MIB;
+    json_t *limit = xnotnull(json_pack("{s:I}", "limit", bytes));
+
+    if (host->limits_swap) /* memory and swap together: no swap */
+        json_object_set_new(limit, "swap", json_integer(bytes));
+    return limit;
+}
+
+static json_int_t
+cpu_quota(double cores)
+{
+    json_int_t quota = (json_int_t)(cores * CPU_PERIOD_US);
+
+    return quota < MIN_CPU_QUOTA_US ? MIN_CPU_QUOTA_US : quota;
+}
+
+static json_t *
+resources(const struct ocispec_host *host, const struct container_spec *spec)
+{
+    return xnotnull(json_pack("{s:o,s:{s:I,s:i},s:{s:I},s:[{s:b,s:s}]}",                     /**/
+                              "memory", memory(host, spec),                                  /**/
+                              "cpu", "quota", cpu_quota(spec->cpu), "period", CPU_PERIOD_US, /**/
+                              "pids", "limit", (json_int_t)spec->pids,                       /**/
+                              "devices", "allow", 0, "access", "rwm"));
+}
+
+/* --- all of it ------------------------------------------------------------------------------ */
+
+static json_t *
+namespace_list(void)
+{
+    json_t *list = xnotnull(json_array());
+
+    for (size_t i = 0; i < N_ELEMENTS(namespaces); i++)
+        json_array_append_new(list, json_pack("{s:s}", "type", namespaces[i]));
+    return list;
+}
+
+static json_t *
+id_map(unsigned slot)
+{
+    json_int_t first = OCISPEC_FIRST_ID + (json_int_t)slot * OCISPEC_IDS;
+
+    return xnotnull(
+        json_pack("[{s:i,s:I,s:i}]", "containerID", 0, "hostID", first, "size", OCISPEC_IDS));
+}
+
+static json_t *
+linux_part(const struct ocispec_host *host, const struct container_spec *spec,
+           const char *cgroup_path)
+{
+    return xnotnull(json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s}",                  /**/
+                              "namespaces", namespace_list(),                           /**/
+                              "uidMappings", id_map(spec->slot),                        /**/
+                              "gidMappings", id_map(spec->slot),                        /**/
+                              "cgroupsPath", cgroup_path,                               /**/
+                              "resources", resources(host, spec),                       /**/
+                              "seccomp", json_incref(host->seccomp),                    /**/
+                              "maskedPaths", strings(masked, N_ELEMENTS(masked)),       /**/
+                              "readonlyPaths", strings(readonly, N_ELEMENTS(readonly)), /**/
+                              "rootfsPropagation", "private"));
+}
+
+json_t *
+ocispec_new(const struct ocispec_host *host, const struct container_spec *spec,
+            const char *cgroup_path)
+{
+    return xnotnull(json_pack("{s:s,s:{s:s,s:b},s:s,s:o,s:o,s:o}",         /**/
+                              "ociVersion", "1.0.2",                       /**/
+                              "root", "path", host->rootfs, "readonly", 1, /**/
+                              "hostname", "sandbox",                       /**/
+                              "process", process(),                        /**/
+                              "mounts", mounts(host, spec),                /**/
+                              "linux", linux_part(host, spec, cgroup_path)));
+}

@@ -1,0 +1,32 @@
+/*
+ * ocispec.h - what a container is, in the words of the OCI runtime specification: namespaces, mounts, limits,
+ * capabilities, system calls.  This module is the sandbox's policy; pure.
+ */
+#ifndef GATEWAY_OCISPEC_H
+#define GATEWAY_OCISPEC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct container_spec;
+
+enum {
+    OCISPEC_FIRST_ID = 0x40000000, /* host uid and gid of slot 0's root */
+    OCISPEC_IDS = 65536,           /* of a slot */
+    OCISPEC_MAX_SLOTS = 0x8000,    /* so that ids stay below 2^31 */
+};
+
+/* What is the same for all containers; borrowed. */
+struct ocispec_host {
+    const char *rootfs;      /* directory of rootfs.h */
+    const char *worker_path; /* tci-worker on the host */
+    const char *link_dir;    /* holds the link's socket */
+    json_t *seccomp;         /* seccomp_profile() */
+    bool limits_swap;        /* cgroup_limits_swap() */
+};
+
+/* A new config.json for one container. */
+json_t *ocispec_new(const struct ocispec_host *, const struct container_spec *,
+                    const char *cgroup_path);
+
+#endif

@@ -1,0 +1,535 @@
+/*
+ * runtime.c - see runtime.h.  A container's phases, and what moves it on:
+ *
+ *   QUEUED ──turn──▶ STARTING ──driver──▶ RUNNING ──pidfd──▶ ENDED
+ *      │                 └──failed──────────────────────────▶  │
+ *      └──destroy──▶ CONDEMNED ◀──────────────────────destroy──┘
+ *                      │  ▲
+ *                    turn └──time── RESTING ◀──┐
+ *                      ▼                       │ failed
+ *                   REMOVING ──driver──────────┴──▶ on_removed, freed
+ *
+ * A container that is to be destroyed while STARTING or RUNNING is only marked (and killed): it comes to
+ * CONDEMNED by the way that every end takes, so that nothing is removed under a process that still runs.
+ *
+ * Starts and removals cost processor time of the same cores that run the users' code: as many at once as there are
+ * cores, removals first, because what is removed makes room.
+ *
+ * This process is the subreaper of its containers: an init whose runtime program is gone becomes our child, and only
+ * a parent is told an exit status.
+ */
+#include "runtime.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <event2/event.h>
+#include <utlist.h>
+
+#include "child.h"
+#include "config.h"
+#include "log.h"
+#include "ocispec.h"
+#include "runtime_driver.h"
+
+enum {
+    FIRST_REST_MS = 20, /* before a failed removal is tried again; doubled each time */
+    LAST_REST_MS = 2000,
+    LOUD_ATTEMPTS = 8, /* from here on a failed removal is a warning */
+    MAX_BOOT = 4096,   /* fits a pipe, so that writing it never blocks */
+};
+
+enum phase { QUEUED, STARTING, RUNNING, ENDED, CONDEMNED, REMOVING, RESTING };
+
+static const char *const phase_name[] = {"QUEUED",    "STARTING", "RUNNING", "ENDED",
+                                         "CONDEMNED", "REMOVING", "RESTING"};
+
+struct container {
+    struct runtime *runtime;
+    char id[33];
+    enum phase phase;
+    bool doomed; /* container_destroy was called */
+    bool told;   /* on_started was called (adopted: is taken as called) */
+    void *box;   /* the driver's */
+    pid_t init;  /* 0: none, or reaped */
+    int pidfd;
+    struct event *exit_event; /* while RUNNING */
+    struct event *timer;      /* while RESTING */
+    unsigned attempts;        /* at removing it */
+    struct container_exit exit;
+    const struct container_ops *ops;
+    void *owner;
+    struct container *prev, *next;
+};
+
+struct runtime {
+    struct event_base *base;
+    const struct runtime_driver *driver;
+    void *state;        /* the driver's */
+    struct event *turn; /* active: look for something to start or to remove */
+    struct event *child_event;
+    unsigned busy, limit; /* starts and removals going on */
+    struct container *containers;
+};
+
+static const struct runtime_driver *const drivers[] = {&runtime_crun};
+
+static void on_driver_started(void *owner, pid_t init, const struct err *);
+static void on_driver_removed(void *owner, const struct err *);
+
+static void
+set_phase(struct container *c, enum phase next)
+{
+    log_debug("container %s: %s -> %s", c->id, phase_name[c->phase], phase_name[next]);
+    c->phase = next;
+}
+
+/* --- processes ------------------------------------------------------------------------------ */
+
+unsigned long long
+runtime_start_ticks(pid_t pid)
+{
+    char path[32], text[1024];
+    unsigned long long ticks = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    /* The name, field 2, may contain anything; what follows its last parenthesis is numbers. */
+    const char *rest = strrchr(text, ')');
+    if (rest == NULL || sscanf(rest + 1,
+                               " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+                               " %*s %*s %*s %*s %*s %llu",
+                               &ticks) != 1)
+        return 0;
+    return ticks;
+}
+
+/* Whether it is the first process of a pid namespace other than ours.  Ended ones still tell. */
+static bool
+is_an_init(pid_t pid)
+{
+    char path[32], line[256];
+    int outside, inside = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return false;
+    while (fgets(line, sizeof(line), f) != NULL) {
+        if (sscanf(line, "NSpid: %d %d", &outside, &inside) >= 1)
+            break;
+    }
+    fclose(f);
+    return inside == 1;
+}
+
+static bool
+is_starting(const struct container *c)
+{
+    return c->phase == STARTING;
+}
+
+/* The init of a container that is being started may have ended before we were told that it is one. */
+static bool
+keep(void *arg, pid_t pid)
+{
+    const struct runtime *rt = arg;
+    const struct container *c;
+    bool starting = false;
+
+    DL_FOREACH (rt->containers, c) {
+        if (c->init == pid)
+            return true;
+        starting |= is_starting(c);
+    }
+    return starting && is_an_init(pid);
+}
+
+static void
+on_child(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    child_reap_strays(keep, arg);
+}
+
+/* --- turns ---------------------------------------------------------------------------------- */
+
+static void
+poke(struct runtime *rt)
+{
+    event_active(rt->turn, 0, 0);
+}
+
+static struct container *
+find_phase(const struct runtime *rt, enum phase phase)
+{
+    struct container *c;
+
+    DL_FOREACH (rt->containers, c) {
+        if (c->phase == phase)
+            return c;
+    }
+    return NULL;
+}
+
+static void
+condemn(struct container *c)
+{
+    set_phase(c, CONDEMNED);
+    poke(c->runtime);
+}
+
+static void
+rest(struct container *c, const struct err *err)
+{
+    unsigned ms = LAST_REST_MS;
+
+    if (c->attempts < 7)
+        ms = FIRST_REST_MS << c->attempts;
+    c->attempts++;
+    if (c->attempts >= LOUD_ATTEMPTS)
+        log_warn("container %s: cannot be removed yet: %s", c->id, err->msg);
+    else
+        log_debug("container %s: cannot be removed yet: %s", c->id, err->msg);
+    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+    set_phase(c, RESTING);
+    event_add(c->timer, &tv);
+}
+
+static void
+on_rested(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    condemn(arg);
+}
+
+static void
+begin_remove(struct container *c)
+{
+    struct err err = ERR_INIT;
+
+    set_phase(c, REMOVING);
+    if (c->runtime->driver->remove(c->box, on_driver_removed, c, &err) == 0)
+        c->runtime->busy++;
+    else
+        rest(c, &err);
+}
+
+static void
+fail_start(struct container *c, const struct err *err)
+{
+    set_phase(c, ENDED);
+    if (c->doomed)
+        condemn(c);
+    else
+        c->ops->on_start_failed(c->owner, err);
+}
+
+static void
+begin_start(struct container *c)
+{
+    struct err err = ERR_INIT;
+
+    set_phase(c, STARTING);
+    if (c->runtime->driver->start(c->box, on_driver_started, c, &err) == 0)
+        c->runtime->busy++;
+    else
+        fail_start(c, &err);
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    struct runtime *rt = arg;
+    struct container *c;
+
+    (void)fd, (void)what;
+    while (rt->busy < rt->limit) {
+        if ((c = find_phase(rt, CONDEMNED)) != NULL)
+            begin_remove(c);
+        else if ((c = find_phase(rt, QUEUED)) != NULL)
+            begin_start(c);
+        else
+            return;
+    }
+}
+
+/* --- a container's init --------------------------------------------------------------------- */
+
+static void
+container_free(struct container *c)
+{
+    DL_DELETE(c->runtime->containers, c);
+    c->runtime->driver->forget(c->box);
+    if (c->exit_event != NULL)
+        event_free(c->exit_event);
+    event_free(c->timer);
+    if (c->pidfd >= 0)
+        close(c->pidfd);
+    free(c);
+}
+
+static void
+kill_init(const struct container *c)
+{
+    pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+}
+
+/* False if it has not ended, after all.  Not our child (adopted): its status is somebody else's. */
+static bool
+reap(struct container *c)
+{
+    siginfo_t info = {0};
+
+    if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0)
+        return true;
+    if (info.si_pid == 0)
+        return false;
+    c->exit.known = true;
+    if (info.si_code == CLD_EXITED)
+        c->exit.code = info.si_status;
+    else
+        c->exit.signal = info.si_status;
+    return true;
+}
+
+static void
+on_init_exit(evutil_socket_t fd, short what, void *arg)
+{
+    struct container *c = arg;
+
+    (void)fd, (void)what;
+    if (!reap(c))
+        return;
+    event_free(c->exit_event);
+    c->exit_event = NULL;
+    c->init = 0;
+    c->exit.oom = c->runtime->driver->was_oom(c->box);
+    c->runtime->driver->last_words(c->box, c->doomed);
+    child_reap_strays(keep, c->runtime); /* those that it hid */
+    set_phase(c, ENDED);
+    if (c->doomed)
+        condemn(c);
+    if (c->told)
+        c->ops->on_exited(c->owner, &c->exit);
+}
+
+static int
+watch(struct container *c, pid_t init, struct err *err)
+{
+    c->pidfd = pidfd_open(init, 0);
+    if (c->pidfd < 0)
+        return err_sys(err, "watch the container's init");
+    c->init = init;
+    c->exit_event =
+        xnotnull(event_new(c->runtime->base, c->pidfd, EV_READ | EV_PERSIST, on_init_exit, c));
+    event_add(c->exit_event, NULL);
+    return 0;
+}
+
+static void
+on_driver_started(void *owner, pid_t init, const struct err *failed)
+{
+    struct container *c = owner;
+    struct err err = ERR_INIT;
+
+    c->runtime->busy--;
+    poke(c->runtime);
+    if (failed != NULL || watch(c, init, &err) < 0) {
+        fail_start(c, failed != NULL ? failed : &err);
+        return;
+    }
+    set_phase(c, RUNNING);
+    if (c->doomed) {
+        kill_init(c);
+        return;
+    }
+    c->told = true;
+    c->ops->on_started(c->owner, init);
+}
+
+static void
+on_driver_removed(void *owner, const struct err *err)
+{
+    struct container *c = owner;
+    const struct container_ops *ops = c->ops;
+    void *upper = c->owner;
+
+    c->runtime->busy--;
+    poke(c->runtime);
+    if (err != NULL) {
+        rest(c, err);
+        return;
+    }
+    container_free(c);
+    ops->on_removed(upper);
+}
+
+/* --- containers ----------------------------------------------------------------------------- */
+
+static bool
+is_id(const char *id)
+{
+    size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789");
+
+    return n >= 1 && n <= 32 && id[n] == '\0';
+}
+
+static struct container *
+container_new(struct runtime *rt, const char *id, void *box, const struct container_ops *ops,
+              void *owner)
+{
+    struct container *c = xcalloc(1, sizeof(*c));
+
+    c->runtime = rt;
+    snprintf(c->id, sizeof(c->id), "%s", id);
+    c->box = box;
+    c->pidfd = -1;
+    c->timer = xnotnull(evtimer_new(rt->base, on_rested, c));
+    c->ops = ops;
+    c->owner = owner;
+    DL_APPEND(rt->containers, c);
+    return c;
+}
+
+struct container *
+container_start(struct runtime *rt, const struct container_spec *spec,
+                const struct container_ops *ops, void *owner, struct err *err)
+{
+    assert(is_id(spec->id) && spec->slot < OCISPEC_MAX_SLOTS && spec->boot_len <= MAX_BOOT);
+    void *box = rt->driver->create(rt->state, spec, err);
+    if (box == NULL)
+        return NULL;
+    struct container *c = container_new(rt, spec->id, box, ops, owner);
+    poke(rt);
+    return c;
+}
+
+struct container *
+container_adopt(struct runtime *rt, const char *id, pid_t init, unsigned long long start_ticks,
+                const struct container_ops *ops, void *owner, struct err *err)
+{
+    if (!is_id(id) || init <= 1) {
+        err_set(err, ERR_SYSTEM, "There is no container of that name");
+        return NULL;
+    }
+    struct container *c = container_new(rt, id, rt->driver->adopt(rt->state, id), ops, owner);
+    /* First hold on to whatever has this pid, then ask whether it is the right one. */
+    int rc = watch(c, init, err);
+    if (rc == 0 && (start_ticks == 0 || runtime_start_ticks(init) != start_ticks))
+        rc = err_set(err, ERR_SYSTEM, "The container's init does not run any more");
+    if (rc < 0) {
+        container_free(c);
+        return NULL;
+    }
+    set_phase(c, RUNNING);
+    c->told = true;
+    return c;
+}
+
+void
+container_destroy(struct container *c)
+{
+    if (c == NULL || c->doomed)
+        return;
+    c->doomed = true;
+    if (c->phase == QUEUED || c->phase == ENDED)
+        condemn(c);
+    else if (c->phase == RUNNING)
+        kill_init(c);
+}
+
+bool
+container_was_oom(const struct container *c)
+{
+    return c->exit.oom || c->runtime->driver->was_oom(c->box);
+}
+
+/* --- the runtime ---------------------------------------------------------------------------- */
+
+static unsigned
+count_cores(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) < 0)
+        return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
+static const struct runtime_driver *
+find_driver(const char *name)
+{
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
+        if (strcmp(drivers[i]->name, name) == 0)
+            return drivers[i];
+    }
+    return NULL;
+}
+
+struct runtime *
+runtime_new(struct event_base *base, const struct config *config, const char *worker_path,
+            const char *link_dir, struct err *err)
+{
+    const struct runtime_host host = {config->state_dir, worker_path, link_dir};
+    const struct runtime_driver *driver = find_driver(config->runtime);
+
+    if (driver == NULL) {
+        err_field(err, ERR_CONFIG, "runtime", "There is no runtime \"%s\"", config->runtime);
+        return NULL;
+    }
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+        err_sys(err, "become a subreaper");
+        return NULL;
+    }
+    void *state = driver->open(base, &host, err);
+    if (state == NULL)
+        return NULL;
+    struct runtime *rt = xcalloc(1, sizeof(*rt));
+    rt->base = base;
+    rt->driver = driver;
+    rt->state = state;
+    rt->limit = count_cores();
+    rt->turn = xnotnull(event_new(base, -1, 0, on_turn, rt));
+    rt->child_event = xnotnull(evsignal_new(base, SIGCHLD, on_child, rt));
+    event_add(rt->child_event, NULL);
+    return rt;
+}
+
+void
+runtime_free(struct runtime *rt)
+{
+    struct container *c, *next;
+
+    if (rt == NULL)
+        return;
+    DL_FOREACH_SAFE (rt->containers, c, next)
+        container_free(c);
+    event_free(rt->turn);
+    event_free(rt->child_event);
+    rt->driver->close(rt->state);
+    free(rt);
+}
+
+char **
+runtime_list(struct runtime *rt)
+{
+    return rt->driver->list(rt->state);
+}
+
+int
+runtime_remove(struct runtime *rt, const char *id, struct err *err)
+{
+    if (!is_id(id))
+        return err_set(err, ERR_SYSTEM, "There is no container of that name");
+    return rt->driver->purge(rt->state, id, err);
+}
