@@ -54,6 +54,11 @@ def mend_streams():
     sys.addaudithook(flush_before_children)
 
 
+def mend_shell_commands(shell):
+    """`!command` writes to descriptor 1 itself: a terminal in between would add carriage returns."""
+    shell.system = shell.system_raw
+
+
 def end_cell():
     raise SystemExit
 
@@ -96,6 +101,7 @@ def main():
     app = app_class.instance(config=settings(), connection_file=connection_file)
     app.initialize([])
     mend_streams()
+    mend_shell_commands(app.shell)
     mend_exit(app.shell)
     warm(app.shell)
     gc.freeze()  # all this stays: no collection need ever look at it, and the user's imports trigger many

@@ -140,6 +140,8 @@ def test_what_the_launcher_hid_is_there(kernel):
 def test_output_below_sys_stdout(kernel):
     for code in ("import os; _ = os.write(1, b'one\\n')",
                  "import os; _ = os.system('echo one')",
+                 "!echo one",
+                 "word = 'one'\n!echo {word}",
                  "import sys; _ = sys.__stdout__.write('one\\n')",
                  "import ctypes; _ = ctypes.CDLL(None).puts(b'one')",
                  "import subprocess; _ = subprocess.run(['echo', 'one'])",
