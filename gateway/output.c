@@ -44,7 +44,8 @@ struct output {
     struct item *items;
     size_t n_items, items_size;
     struct decoder decoders[2];
-    json_t *error; /* {"ename", "evalue", "traceback"}; NULL = none */
+    json_t *error;       /* the last one on iopub: {"ename", "evalue", "traceback"}; NULL = none */
+    json_t *reply_error; /* the same from the reply, which may come before or after it */
 };
 
 struct output *
@@ -130,6 +131,7 @@ output_free(struct output *o)
     if (o == NULL)
         return;
     clear(o);
+    json_decref(o->reply_error);
     free(o->items);
     free(o->text.data);
     free(o);
@@ -490,12 +492,21 @@ refusal(void)
 void
 output_set_error(struct output *o, const json_t *reply_content)
 {
-    if (o->error && !o->clear_waits)
+    if (o->reply_error)
+        return;
+    o->reply_error = json_is_string(json_object_get(reply_content, "ename"))
+                         ? make_error(o, reply_content)
+                         : refusal();
+}
+
+/* Without an error on iopub, the reply's is the next thing to show. */
+static void
+settle_error(struct output *o)
+{
+    if (o->error || o->reply_error == NULL)
         return;
     before_output(o);
-    o->error = json_is_string(json_object_get(reply_content, "ename"))
-                   ? make_error(o, reply_content)
-                   : refusal();
+    o->error = json_incref(o->reply_error);
 }
 
 /* --- input --- */
@@ -600,14 +611,22 @@ output_bytes(const struct output *o)
 
 /* --- the answer --- */
 
+static void
+give_up_held(struct output *o, struct decoder *d)
+{
+    if (d->n_held > 0)
+        append_replacement(o);
+    d->n_held = 0;
+}
+
 static json_t *
 take_text(struct output *o)
 {
     json_t *text = json_null();
 
-    for (int i = 0; i < 2; i++)
-        if (o->decoders[i].n_held > 0)
-            append_replacement(o);
+    give_up_held(o, &o->decoders[0]);
+    give_up_held(o, &o->decoders[1]);
+    settle_error(o);
     if (o->error)
         put_error(&o->text, o->error);
     if (o->text.len > 0)
@@ -640,5 +659,7 @@ output_take(struct output *o)
                                 "result_base64", last, "images", images, "displays", displays,
                                 "truncated", o->truncated, "error", o->error));
     clear(o);
+    json_decref(o->reply_error);
+    o->reply_error = NULL;
     return answer;
 }

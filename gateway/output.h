@@ -57,8 +57,8 @@ bool output_is_truncated(const struct output *);
 size_t output_bytes(const struct output *); /* bytes taken in so far, dropped ones included */
 
 /*
- * An error to report that came with the reply and not on iopub; ignored if one is there already.  A reply that
- * names no exception says that the kernel did not run the code.
+ * The error that came with the reply: what is reported if none is there from iopub, which may bring the same one
+ * before or after it.  A reply that names no exception says that the kernel did not run the code.
  */
 void output_set_error(struct output *, const json_t *reply_content);
 

@@ -376,10 +376,12 @@ read_word(struct reader *r, json_t **out)
 static int
 read_element(struct reader *r, bool keep, json_t **element)
 {
+    bool upper = r->depth < UPPER_LEVELS; /* the containers around it, and itself */
+
     *element = NULL;
-    if (r->depth <= UPPER_LEVELS && ++r->values > READER_MAX_VALUES)
+    if (upper && ++r->values > READER_MAX_VALUES)
         return fault(r, "too many values");
-    if (r->depth > UPPER_LEVELS && keep && ++r->deep_values > READER_MAX_DEEP_VALUES)
+    if (!upper && keep && ++r->deep_values > READER_MAX_DEEP_VALUES)
         keep = false;
     return read_value(r, keep ? element : NULL);
 }
