@@ -7,6 +7,7 @@
 #include <zmq.h>
 
 #include "die.h"
+#include "message.h"
 
 /*
  * Until the kernel has bound its sockets a connection fails, and is tried again: so short an interval that
@@ -68,7 +69,7 @@ channels_open(void *context, struct channel channels[CHANNELS_COUNT])
             zmq_connect(socket, endpoint) < 0)
             die(TCI_EXIT_SYSTEM, "cannot set up channel '%c': %s", table[i].name,
                 zmq_strerror(zmq_errno()));
-        channels[i] = (struct channel){table[i].name, socket};
+        channels[i] = (struct channel){table[i].name, socket, message_fd(socket), true};
     }
 }
 

@@ -2,6 +2,8 @@
 #ifndef WORKER_CHANNELS_H
 #define WORKER_CHANNELS_H
 
+#include <stdbool.h>
+
 #include "protocol.h"
 
 #define CHANNELS_IP                                                                                \
@@ -18,9 +20,15 @@ enum channels_port {
 
 enum { CHANNELS_COUNT = 4 };
 
+/*
+ * A ZeroMQ descriptor is edge-triggered, and any call on the socket may take the edge: so what may be readable without
+ * its descriptor saying so is remembered.
+ */
 struct channel {
     enum tci_channel name;
     void *socket;
+    int fd;       /* to poll for input */
+    bool pending; /* look for messages though fd is silent */
 };
 
 /*

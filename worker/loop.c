@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -50,6 +51,7 @@ struct loop {
     void *context;
     struct uplink *uplink;
     struct relay relay;
+    bool uplink_pending; /* look for messages though its descriptor is silent (channels.h) */
     int signals;
     enum phase phase;
     pid_t kernel;        /* its process group as well; 0 = no process */
@@ -60,7 +62,7 @@ struct loop {
     int exit_code;
 };
 
-/* Places in the array that is polled.  While the link is blocked the kernel's are left out. */
+/* Places in the array that is polled. */
 enum {
     AT_SIGNALS,
     AT_MONITOR,
@@ -166,7 +168,8 @@ start_kernel(struct loop *l, const struct launch *launch)
     relay_open(&l->relay, l->context, l->uplink, &spawned);
     l->phase = RUNNING;
     uplink_set_running(l->uplink);
-    uplink_send(l->uplink, TCI_STARTED, NULL, 0);
+    if (uplink_send(l->uplink, TCI_STARTED, NULL, 0) < 0)
+        note("the gateway was not told that the kernel started"); /* its queue holds nothing yet */
 }
 
 static void
@@ -222,58 +225,68 @@ on_request(struct loop *l, struct message *m)
 static void
 on_uplink(struct loop *l)
 {
-    for (int i = 0; i < REQUEST_BUDGET && l->phase != OVER && uplink_socket(l->uplink); i++) {
+    for (int i = 0; i < REQUEST_BUDGET && l->phase != OVER; i++) {
         struct message m;
-        const int rc = message_recv(uplink_socket(l->uplink), &m);
+        const int rc = uplink_recv(l->uplink, &m);
 
-        if (rc == 0)
+        if (rc == 0) {
+            l->uplink_pending = false;
             return;
+        }
         if (rc < 0)
             die(TCI_EXIT_PROTOCOL, "the gateway sent a message of too many frames");
         on_request(l, &m);
         message_clear(&m);
     }
+    l->uplink_pending = true;
 }
 
-static void
-on_kernel(struct loop *l, const zmq_pollitem_t *items)
+static bool
+has_kernel(const struct loop *l)
 {
+    return l->phase == RUNNING || l->phase == DRAINING;
+}
+
+/* Serves the channels whose descriptors tell or that are pending, and the pipes that are readable. */
+static void
+on_kernel(struct loop *l, const struct pollfd *items)
+{
+    struct relay *r = &l->relay;
     bool any = false;
 
     for (int i = 0; i < CHANNELS_COUNT; i++)
-        if (items[AT_CHANNELS + i].revents)
-            any |= relay_channel(&l->relay, &l->relay.channels[i]);
+        if (items[AT_CHANNELS + i].revents || r->channels[i].pending)
+            any |= relay_channel(r, &r->channels[i]);
     for (int i = 0; i < SPAWN_PIPES; i++)
         if (items[AT_PIPES + i].revents)
-            any |= relay_pipe(&l->relay, i);
-    if (any)
+            any |= relay_pipe(r, i);
+    if (any) {
         l->quiet_at_ms = clock_ms() + QUIET_MS;
-    if (l->relay.give_up && l->phase == RUNNING)
-        give_up(l, l->relay.give_up);
+        l->uplink_pending = true;
+    }
+    if (r->give_up && l->phase == RUNNING)
+        give_up(l, r->give_up);
 }
 
-static zmq_pollitem_t
-socket_item(void *socket, short events)
+static struct pollfd
+item(int fd)
 {
-    return (zmq_pollitem_t){.socket = socket, .fd = -1, .events = events};
+    return (struct pollfd){.fd = fd, .events = POLLIN}; /* poll(2) passes over a negative fd */
 }
 
-static int
-fill_items(const struct loop *l, zmq_pollitem_t items[N_ITEMS])
+static void
+fill_items(const struct loop *l, struct pollfd items[N_ITEMS])
 {
-    const bool waiting = l->phase == PARTING ? !l->said_farewell : l->relay.blocked;
+    const struct relay *r = &l->relay;
+    const bool listen = has_kernel(l) && !r->blocked;
 
-    items[AT_SIGNALS] = (zmq_pollitem_t){.fd = l->signals, .events = ZMQ_POLLIN};
-    items[AT_MONITOR] = socket_item(uplink_monitor(l->uplink), ZMQ_POLLIN);
-    items[AT_UPLINK] =
-        socket_item(uplink_socket(l->uplink), waiting ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN);
-    if (waiting || (l->phase != RUNNING && l->phase != DRAINING))
-        return AT_CHANNELS;
+    items[AT_SIGNALS] = item(l->signals);
+    items[AT_MONITOR] = item(uplink_monitor_fd(l->uplink));
+    items[AT_UPLINK] = item(uplink_fd(l->uplink));
     for (int i = 0; i < CHANNELS_COUNT; i++)
-        items[AT_CHANNELS + i] = socket_item(l->relay.channels[i].socket, ZMQ_POLLIN);
+        items[AT_CHANNELS + i] = item(listen ? r->channels[i].fd : -1);
     for (int i = 0; i < SPAWN_PIPES; i++)
-        items[AT_PIPES + i] = (zmq_pollitem_t){.fd = l->relay.pipes[i], .events = ZMQ_POLLIN};
-    return N_ITEMS;
+        items[AT_PIPES + i] = item(listen ? r->pipes[i] : -1);
 }
 
 static int64_t
@@ -291,7 +304,7 @@ orphaned_at_ms(const struct loop *l)
 }
 
 /* Milliseconds until something has to be done by the clock; -1 = nothing. */
-static long
+static int
 timeout_ms(const struct loop *l)
 {
     int64_t at = earlier(uplink_deadline_ms(l->uplink), orphaned_at_ms(l)), left;
@@ -300,10 +313,12 @@ timeout_ms(const struct loop *l)
         at = earlier(at, l->quiet_at_ms);
     if (l->phase == DRAINING || l->phase == PARTING)
         at = earlier(at, l->deadline_ms);
+    if (l->uplink_pending || (has_kernel(l) && relay_is_pending(&l->relay)))
+        return 0;
     if (at == CLOCK_NEVER)
         return -1;
     left = at - clock_ms();
-    return left < 0 ? 0 : (long)earlier(left, INT_MAX);
+    return left < 0 ? 0 : (int)earlier(left, INT_MAX);
 }
 
 static void
@@ -332,34 +347,30 @@ say_farewell(struct loop *l)
         finish(l, TCI_EXIT_OK);
         return;
     }
-    if (l->said_farewell || !uplink_is_writable(l->uplink))
-        return;
-    uplink_send(l->uplink, TCI_EXITED, &frame, 1);
-    l->said_farewell = true;
+    if (!l->said_farewell && uplink_is_writable(l->uplink))
+        l->said_farewell = uplink_send(l->uplink, TCI_EXITED, &frame, 1) == 0;
 }
 
 static void
 turn(struct loop *l)
 {
-    zmq_pollitem_t items[N_ITEMS];
-    const int n = fill_items(l, items);
+    struct pollfd items[N_ITEMS];
 
-    if (zmq_poll(items, n, timeout_ms(l)) < 0 && zmq_errno() != EINTR)
-        die(TCI_EXIT_SYSTEM, "cannot poll: %s", zmq_strerror(zmq_errno()));
-    if (items[AT_MONITOR].revents) {
+    fill_items(l, items);
+    if (poll(items, N_ITEMS, timeout_ms(l)) < 0 && errno != EINTR)
+        die(TCI_EXIT_SYSTEM, "cannot poll: %s", strerror(errno));
+    if (items[AT_MONITOR].revents)
         uplink_on_monitor(l->uplink);
-        relay_unblock(&l->relay);
-    }
-    if (items[AT_UPLINK].revents & ZMQ_POLLOUT)
-        relay_unblock(&l->relay);
-    if (items[AT_UPLINK].revents & ZMQ_POLLIN)
-        on_uplink(l);
-    if (n == N_ITEMS && (l->phase == RUNNING || l->phase == DRAINING))
+    if (has_kernel(l))
         on_kernel(l, items);
     if (items[AT_SIGNALS].revents)
         on_signals(l);
+    if (items[AT_UPLINK].revents || items[AT_MONITOR].revents || l->uplink_pending)
+        on_uplink(l);
     if (l->phase != OVER)
         on_clock(l);
+    /* Last, because what was done above may have taken the edge that tells that the link has room. */
+    relay_unblock(&l->relay);
     if (l->phase == PARTING)
         say_farewell(l);
 }
@@ -367,8 +378,11 @@ turn(struct loop *l)
 int
 loop_run(const struct boot *boot, int signals)
 {
-    struct loop l = {.boot = boot, .signals = signals, .relay.pipes = {-1, -1}};
+    static struct loop l; /* holds a buffer, large for a stack */
 
+    l.boot = boot;
+    l.signals = signals;
+    memset(l.relay.pipes, -1, sizeof(l.relay.pipes));
     l.context = zmq_ctx_new();
     if (l.context == NULL)
         die(TCI_EXIT_SYSTEM, "cannot set up ZeroMQ: %s", zmq_strerror(zmq_errno()));

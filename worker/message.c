@@ -1,6 +1,16 @@
 /* message.c - see message.h. */
 #include "message.h"
 
+int
+message_fd(void *socket)
+{
+    int fd = -1;
+    size_t size = sizeof(fd);
+
+    zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
+    return fd;
+}
+
 /* Takes what is left of a message that has too many frames. */
 static void
 discard_rest(void *socket)

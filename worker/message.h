@@ -8,6 +8,9 @@
 #include "frame.h"
 #include "protocol.h"
 
+/* The socket's descriptor: readable after something has happened to it (edge-triggered, see zmq_getsockopt(3)). */
+int message_fd(void *socket);
+
 struct message {
     zmq_msg_t frames[TCI_MAX_FRAMES];
     size_t n;

@@ -2,8 +2,8 @@
  * relay.c - see relay.h.
  *
  * Order.  What a cell wrote to descriptor 1 or 2 must reach the gateway before the cell's reply and idle status.  It
- * was in the pipe before the kernel sent those; so once a message is known to be waiting on a channel,
- * reading the pipes dry and only then taking the message is enough.
+ * was in the pipe before the kernel sent those; so reading the pipes dry between taking a message from its
+ * channel and passing it on is enough.
  */
 #include "relay.h"
 
@@ -16,7 +16,6 @@
 #include "jupyter.h"
 
 enum {
-    CHUNK = 64 << 10,    /* of one OUTPUT; a pipe's capacity */
     PIPE_CHUNKS = 16,    /* of one turn: a pipe can be made 1 MiB large, and no more was in it */
     CHANNEL_BUDGET = 64, /* messages of one channel in one turn */
     /* RELAY puts verb and channel in front, and the ROUTER a routing id. */
@@ -36,7 +35,7 @@ relay_open(struct relay *r, void *context, struct uplink *uplink, const struct s
 static void
 close_pipe(int *fd)
 {
-    if (*fd > 0)
+    if (*fd >= 0)
         close(*fd);
     *fd = -1;
 }
@@ -44,15 +43,10 @@ close_pipe(int *fd)
 void
 relay_close(struct relay *r)
 {
+    message_clear(&r->held);
     channels_close(r->channels);
     for (int i = 0; i < SPAWN_PIPES; i++)
         close_pipe(&r->pipes[i]);
-}
-
-void
-relay_unblock(struct relay *r)
-{
-    r->blocked = false;
 }
 
 static struct channel *
@@ -68,34 +62,64 @@ find_channel(struct relay *r, enum tci_channel name)
 void
 relay_request(struct relay *r, const struct request *request, struct message *m)
 {
-    if (request->verb == TCI_EXECUTE) {
+    struct channel *c = find_channel(r, request->channel);
+
+    if (request->verb == TCI_EXECUTE)
         limits_execute(&r->limits, request->max_bytes, request->max_messages, clock_ms());
-        r->owes_truncated = false;
-    } else {
+    else
         limits_request(&r->limits);
-    }
     /* A kernel that does not read for so long is for the gateway's time limit to deal with. */
-    if (message_send(find_channel(r, request->channel)->socket, m, request->first) < 0)
+    if (message_send(c->socket, m, request->first) < 0)
         note("channel '%c' of the kernel takes no more messages", request->channel);
+    c->pending = true;
 }
 
-/*
- * Whether to go on: without a link, because there is nothing to wait for; with one, if it takes a message.
- * Pays what is owed first.
- */
-static bool
-may_proceed(struct relay *r)
+/* --- to the gateway ----------------------------------------------------------------------- */
+
+static int
+send_chunk(struct relay *r)
 {
-    if (!uplink_is_up(r->uplink)) {
-        r->owes_truncated = false; /* whoever comes next has not asked for what was cut */
-        return true;
-    }
-    if (r->owes_truncated && uplink_is_writable(r->uplink)) {
-        uplink_send(r->uplink, TCI_TRUNCATED, NULL, 0);
-        r->owes_truncated = false;
-    }
-    r->blocked = uplink_is_up(r->uplink) && !uplink_is_writable(r->uplink);
-    return !r->blocked;
+    const char fd = (char)('1' + r->chunk_pipe);
+    const struct frame frames[] = {{&fd, 1}, {r->chunk, r->chunk_len}};
+
+    return uplink_send(r->uplink, TCI_OUTPUT, frames, 2);
+}
+
+/* Sends what is held; false, and blocked, when the link does not take all of it. */
+static bool
+settle(struct relay *r)
+{
+    r->blocked = true;
+    if (r->chunk_len > 0 && send_chunk(r) < 0)
+        return false;
+    r->chunk_len = 0;
+    if (r->owes_truncated && uplink_send(r->uplink, TCI_TRUNCATED, NULL, 0) < 0)
+        return false;
+    r->owes_truncated = false;
+    if (r->held_from && uplink_relay(r->uplink, r->held_from->name, &r->held, r->held_first) < 0)
+        return false;
+    if (r->held_from)
+        message_clear(&r->held);
+    r->held_from = NULL;
+    r->blocked = false;
+    return true;
+}
+
+void
+relay_unblock(struct relay *r)
+{
+    if (r->blocked && (!uplink_is_up(r->uplink) || uplink_is_writable(r->uplink)))
+        (void)settle(r);
+}
+
+bool
+relay_is_pending(const struct relay *r)
+{
+    bool pending = false;
+
+    for (int i = 0; i < CHANNELS_COUNT; i++)
+        pending |= r->channels[i].pending;
+    return pending && !r->blocked;
 }
 
 /* True if it may pass. */
@@ -109,41 +133,37 @@ obey(struct relay *r, enum limits_verdict verdict, const char *give_up)
     return verdict == LIMITS_PASS;
 }
 
-static void
-send_output(struct relay *r, int which, const void *data, size_t len)
-{
-    const char fd = (char)('1' + which);
-    const struct frame frames[] = {{&fd, 1}, {data, len}};
+/* --- from the pipes ----------------------------------------------------------------------- */
 
-    if (len > 0 && obey(r, limits_output(&r->limits, len), NULL))
-        uplink_send(r->uplink, TCI_OUTPUT, frames, 2);
-}
-
-/* The part that is within the limit is worth having: it may be the beginning of a message that explains the rest. */
+/*
+ * The part of the chunk that is within the limit is worth having: it may be the beginning of a message that explains
+ * the rest.
+ */
 static void
-pass_output(struct relay *r, int which, const char *data, size_t len)
+judge_chunk(struct relay *r, int which, size_t len)
 {
     const uint64_t room = limits_room(&r->limits);
     const size_t part = len < room ? len : (size_t)room;
 
     if (!uplink_is_up(r->uplink))
         return;
-    send_output(r, which, data, part);
+    if (part > 0 && obey(r, limits_output(&r->limits, part), NULL)) {
+        r->chunk_pipe = which;
+        r->chunk_len = part;
+    }
     if (part < len)
-        (void)obey(r, limits_output(&r->limits, len - part),
-                   NULL); /* never passes: there is no room left */
+        (void)obey(r, limits_output(&r->limits, len - part), NULL); /* no room left: never passes */
 }
 
 static bool
 read_chunk(struct relay *r, int which)
 {
-    static char chunk[CHUNK];
-    const ssize_t n = read(r->pipes[which], chunk, sizeof(chunk));
+    const ssize_t n = read(r->pipes[which], r->chunk, sizeof(r->chunk));
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         close_pipe(&r->pipes[which]); /* no writer is left, and none can come */
     if (n > 0)
-        pass_output(r, which, chunk, (size_t)n);
+        judge_chunk(r, which, (size_t)n);
     return n > 0;
 }
 
@@ -152,16 +172,19 @@ relay_pipe(struct relay *r, int which)
 {
     bool any = false;
 
-    for (int i = 0; i < PIPE_CHUNKS && r->pipes[which] >= 0 && may_proceed(r); i++) {
+    for (int i = 0; i < PIPE_CHUNKS && !r->blocked && r->pipes[which] >= 0; i++) {
         if (!read_chunk(r, which))
             break;
         any = true;
+        (void)settle(r);
     }
     return any;
 }
 
+/* --- from the channels -------------------------------------------------------------------- */
+
 static enum limits_verdict
-judge(struct relay *r, const struct channel *c, const struct frame *frames, size_t n)
+judge_message(struct relay *r, const struct channel *c, const struct frame *frames, size_t n)
 {
     const int64_t now = clock_ms();
     size_t size = 0;
@@ -174,42 +197,38 @@ judge(struct relay *r, const struct channel *c, const struct frame *frames, size
                                 : limits_reply(&r->limits, size, now);
 }
 
-static void
-pass_message(struct relay *r, struct channel *c, struct message *m)
+static bool
+is_welcome(struct relay *r, const struct channel *c)
 {
     struct frame frames[TCI_MAX_FRAMES];
+    const size_t n = r->held.n;
     int begin;
 
-    message_view(m, frames);
-    begin = jupyter_begin(frames, m->n);
-    if (begin < 0 || m->n - (size_t)begin > MAX_JUPYTER_FRAMES) {
-        note("dropped a message of %zu frames that came on channel '%c', number %lu", m->n, c->name,
-             ++r->n_bad);
-        return;
+    message_view(&r->held, frames);
+    begin = jupyter_begin(frames, n);
+    if (begin < 0 || n - (size_t)begin > MAX_JUPYTER_FRAMES) {
+        note("dropped bad message %lu: %zu frames on channel '%c'", ++r->n_bad, n, c->name);
+        return false;
     }
-    if (uplink_is_up(r->uplink) &&
-        obey(r, judge(r, c, frames + begin, m->n - (size_t)begin),
-             c->name == TCI_IOPUB ? "the kernel sent status messages without end"
-                                  : "the kernel sent too many or too large replies"))
-        uplink_relay(r->uplink, c->name, m, (size_t)begin);
+    r->held_first = (size_t)begin;
+    return uplink_is_up(r->uplink) &&
+           obey(r, judge_message(r, c, frames + begin, n - (size_t)begin),
+                c->name == TCI_IOPUB ? "the kernel sent status messages without end"
+                                     : "the kernel sent too many or too large replies");
 }
 
-static bool
-is_readable(void *socket)
+/* A message is in `held`, and with it all that was written before it is in the pipes. */
+static void
+pass_message(struct relay *r, const struct channel *c)
 {
-    int events = 0;
-    size_t size = sizeof(events);
-
-    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
-}
-
-/* False when the link has stopped taking messages, with the message still in its channel. */
-static bool
-drain_pipes(struct relay *r)
-{
-    for (int i = 0; i < SPAWN_PIPES; i++)
-        (void)relay_pipe(r, i);
-    return may_proceed(r);
+    if (c->name == TCI_SHELL || c->name == TCI_IOPUB)
+        for (int i = 0; i < SPAWN_PIPES; i++)
+            (void)relay_pipe(r, i);
+    if (is_welcome(r, c))
+        r->held_from = c;
+    else
+        message_clear(&r->held);
+    (void)settle(r);
 }
 
 bool
@@ -217,23 +236,19 @@ relay_channel(struct relay *r, struct channel *c)
 {
     bool any = false;
 
-    for (int i = 0; i < CHANNEL_BUDGET && !r->give_up && is_readable(c->socket); i++) {
-        struct message m;
-        int rc;
+    for (int i = 0; i < CHANNEL_BUDGET && !r->blocked && !r->give_up; i++) {
+        const int rc = message_recv(c->socket, &r->held);
 
-        if ((c->name == TCI_SHELL || c->name == TCI_IOPUB) ? !drain_pipes(r) : !may_proceed(r))
+        if (rc == 0) {
+            c->pending = false;
             return any;
-        rc = message_recv(c->socket, &m);
-        if (rc == 0)
-            return any;
-        any = true;
-        if (rc < 0) {
-            note("dropped a message of too many frames on channel '%c', number %lu", c->name,
-                 ++r->n_bad);
-            continue;
         }
-        pass_message(r, c, &m);
-        message_clear(&m);
+        any = true;
+        if (rc > 0)
+            pass_message(r, c);
+        else
+            note("dropped bad message %lu: too many frames on channel '%c'", ++r->n_bad, c->name);
     }
+    c->pending = true;
     return any;
 }

@@ -152,6 +152,7 @@ dial(struct uplink *u)
         die(TCI_EXIT_SYSTEM, "cannot dial the gateway: %s", zmq_strerror(zmq_errno()));
     u->state = DIALLING;
     u->deadline_ms = clock_ms() + DIAL_TIMEOUT_MS;
+    uplink_on_monitor(u); /* until it is empty, from where on its descriptor tells */
 }
 
 void
@@ -202,16 +203,22 @@ uplink_set_running(struct uplink *u)
     u->running = true;
 }
 
-void *
-uplink_socket(const struct uplink *u)
+int
+uplink_fd(const struct uplink *u)
 {
-    return u->socket;
+    return u->socket ? message_fd(u->socket) : -1;
 }
 
-void *
-uplink_monitor(const struct uplink *u)
+int
+uplink_monitor_fd(const struct uplink *u)
 {
-    return u->monitor;
+    return u->monitor ? message_fd(u->monitor) : -1;
+}
+
+int
+uplink_recv(struct uplink *u, struct message *m)
+{
+    return u->socket ? message_recv(u->socket, m) : 0;
 }
 
 int64_t
@@ -242,7 +249,13 @@ uplink_is_writable(const struct uplink *u)
            (events & ZMQ_POLLOUT);
 }
 
-/* Half a message was taken, which ZeroMQ does not do to a writable socket unless its peer has just gone. */
+static int
+send_part(struct uplink *u, const void *data, size_t len, bool more)
+{
+    return zmq_send(u->socket, data, len, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0 ? -1 : 0;
+}
+
+/* Half a message was taken, which ZeroMQ does only when its peer has just gone. */
 static void
 break_off(struct uplink *u)
 {
@@ -250,35 +263,33 @@ break_off(struct uplink *u)
     go_down(u);
 }
 
-static int
-send_part(struct uplink *u, const void *data, size_t len, bool more)
-{
-    return zmq_send(u->socket, data, len, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0 ? -1 : 0;
-}
-
-void
+int
 uplink_send(struct uplink *u, enum tci_verb verb, const struct frame *frames, size_t n)
 {
     const char byte = (char)verb;
-    int rc;
+    int rc = 0;
 
     if (u->state != UP)
-        return;
-    rc = send_part(u, &byte, 1, n > 0);
+        return 0;
+    if (send_part(u, &byte, 1, n > 0) < 0)
+        return -1;
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = send_part(u, frames[i].data, frames[i].len, i + 1 < n);
     if (rc < 0)
         break_off(u);
+    return 0;
 }
 
-void
+int
 uplink_relay(struct uplink *u, enum tci_channel channel, struct message *m, size_t first)
 {
     const char verb = TCI_RELAY, name = (char)channel;
 
     if (u->state != UP)
-        return;
-    if (send_part(u, &verb, 1, true) < 0 || send_part(u, &name, 1, true) < 0 ||
-        message_send(u->socket, m, first) < 0)
+        return 0;
+    if (send_part(u, &verb, 1, true) < 0)
+        return -1;
+    if (send_part(u, &name, 1, true) < 0 || message_send(u->socket, m, first) < 0)
         break_off(u);
+    return 0;
 }

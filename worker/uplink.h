@@ -27,11 +27,11 @@ void uplink_free(struct uplink *, int linger_ms);
 /* From now on HELLO says that there is a kernel. */
 void uplink_set_running(struct uplink *);
 
-/* Sockets to poll for input; NULL while DOWN, and others after each tick and on_monitor. */
-void *uplink_socket(const struct uplink *);
-void *uplink_monitor(const struct uplink *);
+/* Descriptors to poll for input (edge-triggered); -1 while DOWN, and others after each tick and on_monitor. */
+int uplink_fd(const struct uplink *);
+int uplink_monitor_fd(const struct uplink *);
 
-/* Call it when the monitor is readable: takes note of connections made and lost. */
+/* Call it when the monitor's descriptor is readable: takes note of connections made and lost. */
 void uplink_on_monitor(struct uplink *);
 
 /* Dials, or gives up a dial that takes too long, when its time has come. */
@@ -41,14 +41,22 @@ int64_t uplink_deadline_ms(const struct uplink *); /* when that is; CLOCK_NEVER 
 /* Since when there has been no link; CLOCK_NEVER while there is one. */
 int64_t uplink_down_since_ms(const struct uplink *);
 
-/* Without a link there is nobody to keep messages for: drop them. */
 bool uplink_is_up(const struct uplink *);
 
 /* UP, and one more message can be sent without waiting. */
 bool uplink_is_writable(const struct uplink *);
 
-/* Take a message only as a whole; what fails although the link is writable ends the connection. */
-void uplink_send(struct uplink *, enum tci_verb, const struct frame *, size_t n);     /* copies */
-void uplink_relay(struct uplink *, enum tci_channel, struct message *, size_t first); /* moves */
+/* As message_recv. */
+int uplink_recv(struct uplink *, struct message *) __attribute__((warn_unused_result));
+
+/*
+ * Send a message as a whole.  0: it is on its way, or there is no link and so nobody to keep it for.  -1: the link takes
+ * nothing now; try again when it is writable.  relay moves the frames of the message from `first` on, send copies.
+ * After either, uplink_recv may find messages that the descriptor does not tell of.
+ */
+int uplink_send(struct uplink *, enum tci_verb, const struct frame *, size_t n)
+    __attribute__((warn_unused_result));
+int uplink_relay(struct uplink *, enum tci_channel, struct message *, size_t first)
+    __attribute__((warn_unused_result));
 
 #endif
