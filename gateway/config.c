@@ -39,8 +39,7 @@ struct key {
     bool (*check)(const char *text); /* strings */
     const char *allowed;             /* in words, for messages; numbers: their unit or "" */
     const char *standard;            /* the default */
-    bool reload;                     /* SIGHUP may change it */
-    bool secret;                     /* its value is never shown */
+    unsigned flags;
     const char *help;
 };
 
@@ -55,65 +54,71 @@ static bool is_runtime(const char *);
 static bool is_state_dir(const char *);
 static bool is_file(const char *);
 
-#define NUMBER(type, name, min, max, unit, standard, reload, help)                                 \
+/* What a key's flags say. */
+enum {
+    FIXED = 0,  /* read at start only */
+    RELOAD = 1, /* SIGHUP may change it */
+    SECRET = 2, /* its value is never shown; fixed */
+};
+
+#define KEY(field) .name = #field, .offset = offsetof(struct config, field)
+#define NUMBER(type_, field, min_, max_, unit, standard_, help_)                                   \
     {                                                                                              \
-#name, TYPE_##type, offsetof(struct config, name), min, max, NULL, unit, standard, reload, \
-            false, help                                                                            \
+        KEY(field), .type = TYPE_##type_, .min = min_, .max = max_, .allowed = unit,               \
+                    .standard = standard_, .flags = RELOAD, .help = help_                          \
     }
-#define STRING(name, check, allowed, standard, reload, secret, help)                               \
+#define STRING(field, check_, allowed_, standard_, flags_, help_)                                  \
     {                                                                                              \
-#name, TYPE_STRING, offsetof(struct config, name), 0, 0, check, allowed, standard, reload, \
-            secret, help                                                                           \
+        KEY(field), .type = TYPE_STRING, .check = check_, .allowed = allowed_,                     \
+                    .standard = standard_, .flags = flags_, .help = help_                          \
     }
-#define CHOICE(type, name, allowed, standard, help)                                                \
+#define CHOICE(type_, field, allowed_, standard_, help_)                                           \
     {                                                                                              \
-#name, TYPE_##type, offsetof(struct config, name), 0, 0, NULL, allowed, standard, true,    \
-            false, help                                                                            \
+        KEY(field), .type = TYPE_##type_, .allowed = allowed_, .standard = standard_,              \
+                    .flags = RELOAD, .help = help_                                                 \
     }
 
 /* In the order of their names. */
 static const struct key keys[] = {
-    STRING(auth_token, is_token, "empty, or at least 16 characters, no spaces, ASCII", "", false,
-           true,
+    STRING(auth_token, is_token, "empty, or at least 16 characters, no spaces, ASCII", "", SECRET,
            "what clients send as X-Auth-Token; empty: made once, kept in STATE_DIR/auth_token"),
-    STRING(cors_origin, is_origin, "empty, * or an origin like https://example.org", "", true,
-           false, "the web origin whose pages may call the server; empty: none but its own"),
-    NUMBER(DOUBLE, exec_timeout, 0.1, 86400, "seconds", "30", true,
+    STRING(cors_origin, is_origin, "empty, * or an origin like https://example.org", "", RELOAD,
+           "the web origin whose pages may call the server; empty: none but its own"),
+    NUMBER(DOUBLE, exec_timeout, 0.1, 86400, "seconds", "30",
            "longest running time of an execution; over it the answer is 504"),
     STRING(kernel, is_name, "1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot", "python3",
-           false, false, "the Jupyter kernel to run, by the name of its kernelspec"),
+           FIXED, "the Jupyter kernel to run, by the name of its kernelspec"),
     STRING(listen, is_listen, "address:port or [IPv6 address]:port, port 0 for any free one",
-           "127.0.0.1:3874", false, false, "where HTTP is served"),
+           "127.0.0.1:3874", FIXED, "where HTTP is served"),
     CHOICE(FORMAT, log_format, "text or json", "text", "form of the log on stderr"),
     CHOICE(LEVEL, log_level, "error, warn, info or debug", "info", "least important lines to log"),
-    NUMBER(SIZE, max_code_bytes, 1, 67108864, "bytes", "1048576", true,
+    NUMBER(SIZE, max_code_bytes, 1, 67108864, "bytes", "1048576",
            "longest code of an execution; over it the answer is 413"),
-    NUMBER(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760", true,
+    NUMBER(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760",
            "most output of an execution, text and images; the rest is dropped"),
-    NUMBER(UNSIGNED, max_total_workers, 1, 10000, "", "30", true,
+    NUMBER(UNSIGNED, max_total_workers, 1, 10000, "", "30",
            "most workers at a time, warm ones included"),
-    NUMBER(UNSIGNED, min_idle_workers, 0, 10000, "", "5", true,
+    NUMBER(UNSIGNED, min_idle_workers, 0, 10000, "", "5",
            "warm workers kept ready; at most MAX_TOTAL_WORKERS"),
-    NUMBER(DOUBLE, orphan_timeout, 1, 31536000, "seconds", "900", true,
+    NUMBER(DOUBLE, orphan_timeout, 1, 31536000, "seconds", "900",
            "how long a worker waits for a gateway that went away before it ends"),
-    NUMBER(UNSIGNED, queue_limit, 1, 10000, "", "16", true,
+    NUMBER(UNSIGNED, queue_limit, 1, 10000, "", "16",
            "executions of one user waiting or running; over it the answer is 429"),
-    STRING(runtime, is_runtime, "crun", "crun", false, false, "what runs the containers"),
+    STRING(runtime, is_runtime, "crun", "crun", FIXED, "what runs the containers"),
     STRING(state_dir, is_state_dir, "an absolute path of at most 89 bytes, not /, without ..",
-           "/var/lib/tci", false, false, "directory of all that the gateway keeps"),
-    STRING(tls_cert, is_file, "empty or an absolute path", "", false, false,
+           "/var/lib/tci", FIXED, "directory of all that the gateway keeps"),
+    STRING(tls_cert, is_file, "empty or an absolute path", "", FIXED,
            "PEM file of the certificate chain; with TLS_KEY: serve HTTPS"),
-    STRING(tls_key, is_file, "empty or an absolute path", "", false, false,
+    STRING(tls_key, is_file, "empty or an absolute path", "", FIXED,
            "PEM file of the certificate's key"),
-    NUMBER(DOUBLE, worker_cpu, 0.01, 1024, "cores", "1.0", true, "CPU time of a worker"),
-    NUMBER(UNSIGNED, worker_disk_mb, 1, 1048576, "MiB", "500", true,
+    NUMBER(DOUBLE, worker_cpu, 0.01, 1024, "cores", "1.0", "CPU time of a worker"),
+    NUMBER(UNSIGNED, worker_disk_mb, 1, 1048576, "MiB", "500",
            "size of a worker's /workspace; /tmp and the home are a quarter each"),
-    NUMBER(DOUBLE, worker_idle_timeout, 1, 31536000, "seconds", "3600", true,
+    NUMBER(DOUBLE, worker_idle_timeout, 1, 31536000, "seconds", "3600",
            "a session unused for this long is ended"),
-    NUMBER(UNSIGNED, worker_memory_mb, 64, 16777216, "MiB", "1024", true,
+    NUMBER(UNSIGNED, worker_memory_mb, 64, 16777216, "MiB", "1024",
            "memory of a worker, its files included"),
-    NUMBER(UNSIGNED, worker_pids, 16, 4194304, "", "128", true,
-           "processes and threads of a worker"),
+    NUMBER(UNSIGNED, worker_pids, 16, 4194304, "", "128", "processes and threads of a worker"),
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -442,7 +447,7 @@ bad_value(const struct key *k, const char *text, const char *source, struct err 
 {
     char buf[80];
 
-    if (k->secret)
+    if (k->flags & SECRET)
         return err_field(err, ERR_CONFIG, k->name, "%s (%s) is not usable; allowed: %s", k->name,
                          source, allowed_text(k, buf, sizeof(buf)));
     return err_field(err, ERR_CONFIG, k->name, "%s = \"%.*s%s\" (%s) is not usable; allowed: %s",
@@ -804,7 +809,7 @@ config_reload(struct config *cfg, int argc, char *const argv[], unsigned *change
     for (size_t i = 0; i < N_KEYS; i++) {
         if (is_same(cfg, &fresh, &keys[i]))
             continue;
-        if (keys[i].reload) {
+        if (keys[i].flags & RELOAD) {
             swap_value(cfg, &fresh, &keys[i]);
             ++*changed;
         } else {
@@ -825,7 +830,7 @@ config_clear(struct config *cfg)
         if (keys[i].type != TYPE_STRING)
             continue;
         s = *(char **)field_of(cfg, &keys[i]);
-        if (s != NULL && keys[i].secret)
+        if (s != NULL && (keys[i].flags & SECRET))
             explicit_bzero(s, strlen(s));
         free(s);
     }
@@ -900,7 +905,7 @@ config_print_help(FILE *out)
 
         option_name(k->name, name, sizeof(name));
         fprintf(out, "  --%s VALUE%s\n        %s\n        default: %s; allowed: %s\n", name,
-                k->reload ? " *" : "", k->help, shown_default(k),
+                (k->flags & RELOAD) ? " *" : "", k->help, shown_default(k),
                 allowed_text(k, allowed, sizeof(allowed)));
     }
 }
@@ -918,6 +923,7 @@ config_print_markdown(FILE *out)
         env_name(k->name, name, sizeof(name));
         fprintf(out, "| `%s` | %s%s%s | %s | %s | %s |\n", name, k->standard[0] == '\0' ? "" : "`",
                 shown_default(k), k->standard[0] == '\0' ? "" : "`",
-                allowed_text(k, allowed, sizeof(allowed)), k->reload ? "yes" : "no", k->help);
+                allowed_text(k, allowed, sizeof(allowed)), (k->flags & RELOAD) ? "yes" : "no",
+                k->help);
     }
 }
