@@ -23,7 +23,7 @@ struct cgroup_host {
     bool v2;                            /* one hierarchy for all */
     char *hierarchies[MAX_HIERARCHIES]; /* mount points, by controller list; v2: root alone */
     size_t n_hierarchies;
-    char *memory, *pids; /* ... of these controllers, borrowed */
+    char *memory; /* ... of this controller, borrowed */
     bool swap;
 };
 
@@ -156,7 +156,6 @@ check_v1(struct cgroup_host *host, struct err *err)
             return -1;
     }
     host->memory = find_controller(host, "memory");
-    host->pids = find_controller(host, "pids");
     cleanup_free char *memsw = xasprintf("%s/memory.memsw.limit_in_bytes", host->memory);
     host->swap = access(memsw, F_OK) == 0;
     return 0;
@@ -176,7 +175,7 @@ check_v2(struct cgroup_host *host, struct err *err)
                            needed[i], path);
     }
     host->hierarchies[host->n_hierarchies++] = xstrdup(host->root);
-    host->memory = host->pids = host->hierarchies[0];
+    host->memory = host->hierarchies[0];
     host->swap = access("/proc/swaps", F_OK) == 0; /* memory.swap.max exists with it */
     return check_writable(host->root, controllers, err);
 }
@@ -275,7 +274,6 @@ cgroup_oom_killed(const struct cgroup_host *host, const char *id)
     return count != NULL && strtoul(count + strlen("oom_kill "), NULL, 10) > 0;
 }
 
-/* The pids one reads there are of processes that nobody but us would reap or reuse within this call. */
 static bool
 kill_each(const char *procs)
 {
@@ -293,13 +291,19 @@ kill_each(const char *procs)
     return any;
 }
 
+/* A process may be in some of the hierarchies only: where its start was cut off half-way. */
 bool
 cgroup_kill(const struct cgroup_host *host, const char *id)
 {
-    cleanup_free char *dir = group_dir(host, host->pids, id);
-    cleanup_free char *procs = xasprintf("%s/cgroup.procs", dir);
+    bool any = false;
 
-    return kill_each(procs);
+    for (size_t i = 0; i < host->n_hierarchies; i++) {
+        cleanup_free char *dir = group_dir(host, host->hierarchies[i], id);
+        cleanup_free char *procs = xasprintf("%s/cgroup.procs", dir);
+
+        any |= kill_each(procs);
+    }
+    return any;
 }
 
 /* The runtime program makes no groups in it and the container cannot, but some hosts' tools do. */

@@ -40,14 +40,15 @@ static const struct {
     {"RLIMIT_SIGPENDING", 1024},
 };
 
-/* What /proc tells of the host or lets one do to it. */
+/*
+ * What /proc tells of the host or lets one do to it, where the file's mode does not already keep all but the host's root
+ * out (kpage*, slabinfo, vmallocinfo).
+ */
 static const char *const masked[] = {
-    "/proc/acpi",          "/proc/asound",      "/proc/interrupts",  "/proc/kallsyms",
-    "/proc/kcore",         "/proc/key-users",   "/proc/keys",        "/proc/kmsg",
-    "/proc/kpagecgroup",   "/proc/kpagecount",  "/proc/kpageflags",  "/proc/latency_stats",
-    "/proc/modules",       "/proc/sched_debug", "/proc/scsi",        "/proc/slabinfo",
-    "/proc/sysrq-trigger", "/proc/timer_list",  "/proc/timer_stats", "/proc/vmallocinfo",
-    "/sys/firmware",
+    "/proc/acpi",          "/proc/asound",     "/proc/interrupts",  "/proc/kallsyms",
+    "/proc/kcore",         "/proc/key-users",  "/proc/keys",        "/proc/kmsg",
+    "/proc/latency_stats", "/proc/modules",    "/proc/sched_debug", "/proc/scsi",
+    "/proc/sysrq-trigger", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware",
 };
 
 static const char *const readonly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"};

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -199,6 +200,36 @@ find_program(const char *name)
     return NULL;
 }
 
+/*
+ * crun will not run from a file that a container could write to: unless it finds itself in a sealed memory file it makes
+ * itself a read-only mount and executes that, at every start.  So it gets a sealed memory file, once.  Where that
+ * cannot be had, the file is executed as it is.
+ */
+static void
+seal_program(struct crun *crun)
+{
+    cleanup_close int from = open(crun->program, O_RDONLY | O_CLOEXEC);
+    cleanup_close int to = memfd_create("crun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct stat st;
+
+    if (from < 0 || to < 0 || fstat(from, &st) < 0)
+        return;
+    for (off_t left = st.st_size; left > 0;) {
+        ssize_t n = sendfile(to, from, NULL, (size_t)left);
+
+        if (n <= 0)
+            return;
+        left -= n;
+    }
+    if (fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return;
+    free(crun->program);
+    /* Opened by the child before it executes anything, so the descriptor itself is not inherited. */
+    crun->program = xasprintf("/proc/self/fd/%d", to);
+    crun->program_fd = to;
+    to = -1;
+}
+
 /* fills argv: crun with its global options, then what is given, then NULL. */
 #define CRUN_ARGV(crun, ...)                                                                       \
     {                                                                                              \
@@ -280,31 +311,36 @@ is_helper(pid_t pid, const char *bundle)
     return n >= len && memcmp(text, "crun", 5) == 0 && memmem(text, n, bundle, len) != NULL;
 }
 
-/* A start that was cut off may still be going on in a process that nobody waits for. */
-static void
+/*
+ * A start that was cut off may still be going on in a process that nobody waits for.  True if there was one: what it does
+ * until it is gone may have to be undone.
+ */
+static bool
 kill_helpers(const char *bundle)
 {
     DIR *proc = opendir("/proc");
     struct dirent *entry;
+    bool any = false;
 
     if (proc == NULL)
-        return;
+        return false;
     while ((entry = readdir(proc)) != NULL) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
         if (pid > 1 && pid != getpid() && is_helper(pid, bundle))
-            kill(pid, SIGKILL);
+            any |= kill(pid, SIGKILL) == 0;
     }
     closedir(proc);
+    return any;
 }
 
 /* What crun left.  -1 while something is there. */
 static int
-clean_up(const struct crun *crun, const char *id, const char *bundle, struct err *err)
+clean_up(const struct crun *crun, const char *id, const char *bundle, bool cut_off, struct err *err)
 {
     cleanup_free char *notes = xasprintf("%s/%s", crun->root, id);
 
-    if (cgroup_kill(crun->cgroups, id))
+    if ((cut_off && kill_helpers(bundle)) || cgroup_kill(crun->cgroups, id))
         return err_set(err, ERR_SYSTEM, "processes are left");
     if (cgroup_remove(crun->cgroups, id, err) < 0 || remove_directory(notes, err) < 0)
         return -1;
@@ -321,7 +357,7 @@ on_delete(void *owner, bool ok, const char *why)
     box->child = NULL;
     if (!ok)
         log_debug("container %s: %s", box->id, why);
-    int rc = clean_up(box->crun, box->id, box->bundle, &err);
+    int rc = clean_up(box->crun, box->id, box->bundle, box->failed, &err);
     box->removed(box->owner, rc < 0 ? &err : NULL);
 }
 
@@ -407,9 +443,12 @@ make_bundle(const struct crun *crun, const char *bundle, const struct container_
     cleanup_free char *cgroup = cgroup_path(crun->cgroups, spec->id);
     json_auto_t *config = ocispec_new(&host, spec, cgroup);
 
-    if (mkdir(bundle, 0700) < 0)
+    if (mkdir(bundle, 0700) < 0) /* exists: another container's, not to be touched */
         return err_sys(err, "make %s", bundle);
-    return write_config(bundle, config, err);
+    int rc = write_config(bundle, config, err);
+    if (rc < 0)
+        (void)!remove_directory(bundle, NULL);
+    return rc;
 }
 
 static void *
@@ -417,15 +456,11 @@ create(void *arg, const struct container_spec *spec, struct err *err)
 {
     struct crun *crun = arg;
     struct box *box = box_new(crun, spec->id);
-    int rc = make_bundle(crun, box->bundle, spec, err);
 
-    if (rc == 0 && (box->stdin_fd = boot_pipe(spec, err)) < 0)
-        rc = -1;
-    if (rc == 0 && (box->output_fd = make_output(err)) < 0)
-        rc = -1;
-    if (rc == 0)
+    box->stdin_fd = boot_pipe(spec, err);
+    box->output_fd = box->stdin_fd < 0 ? -1 : make_output(err);
+    if (box->output_fd >= 0 && make_bundle(crun, box->bundle, spec, err) == 0)
         return box;
-    (void)!remove_directory(box->bundle, NULL);
     forget(box);
     return NULL;
 }
@@ -520,7 +555,7 @@ purge(void *arg, const char *id, struct err *err)
     cgroup_kill(crun->cgroups, id);
     run_delete(crun, id);
     for (int i = 0; i < PURGE_ATTEMPTS; i++) {
-        if (clean_up(crun, id, bundle, err) == 0)
+        if (clean_up(crun, id, bundle, true, err) == 0)
             return 0;
         nanosleep(&pause, NULL);
     }
@@ -553,6 +588,7 @@ prepare(struct crun *crun, const char *state_dir, struct err *err)
     crun->program = find_program("crun");
     if (crun->program == NULL)
         return err_field(err, ERR_CONFIG, "runtime", "The program crun is not in PATH");
+    seal_program(crun);
     crun->cgroups = cgroup_open("/sys/fs/cgroup", state_dir, err);
     if (crun->cgroups == NULL)
         return -1;

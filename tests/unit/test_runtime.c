@@ -30,7 +30,8 @@
 
 enum { LIMIT_MS = 30000, SKIPPED = 77 };
 
-static char top[] = "/tmp/tci-test-runtime-XXXXXX"; /* holds the state directory and what is mounted */
+static char top[] =
+    "/tmp/tci-test-runtime-XXXXXX"; /* holds the state directory and what is mounted */
 static char state_dir[64], link_dir[64], empty_dir[64], worker_path[PATH_MAX];
 
 /* --- the worker ----------------------------------------------------------------------------- */
@@ -154,6 +155,8 @@ start(struct box *box, const char *id, const char *script)
 {
     struct container_spec spec = make_spec(id, script);
 
+    box->n_started = box->n_failed = box->n_exited = box->n_removed = 0;
+    memset(&box->exit, 0, sizeof(box->exit));
     box->container = container_start(box->runtime, &spec, &ops, box, &box->err);
     if (box->container == NULL)
         fail_msg("%s", box->err.msg);
@@ -176,7 +179,7 @@ open_runtime(struct event_base *base)
     struct err err = ERR_INIT;
 
     config.state_dir = state_dir;
-    config.runtime = (char *)(uintptr_t)"crun";
+    config.runtime = (char *)(uintptr_t) "crun";
     struct runtime *rt = runtime_new(base, &config, worker_path, link_dir, &err);
     if (rt == NULL)
         fail_msg("%s", err.msg);
@@ -229,6 +232,102 @@ remove_directories(void **state)
     return system(command);
 }
 
+/* --- nothing is left ------------------------------------------------------------------------ */
+
+static int
+count_entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    int n = 0;
+
+    if (dir == NULL)
+        return 0;
+    while ((entry = readdir(dir)) != NULL)
+        n += entry->d_name[0] != '.';
+    closedir(dir);
+    return n;
+}
+
+static int
+count_lines(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    int n = 0;
+
+    assert_non_null(f);
+    for (int c; (c = fgetc(f)) != EOF;)
+        n += c == '\n';
+    fclose(f);
+    return n;
+}
+
+/* Children that nobody has reaped; those that still run are not counted. */
+static int
+count_zombies(void)
+{
+    char path[64], line[256];
+    int n = 0, pid;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    while (fscanf(f, "%d", &pid) == 1) {
+        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+        FILE *stat = fopen(path, "re");
+
+        if (stat == NULL)
+            continue;
+        n += fgets(line, sizeof(line), stat) != NULL && strstr(line, ") Z ") != NULL;
+        fclose(stat);
+    }
+    fclose(f);
+    return n;
+}
+
+struct traces {
+    int fds, mounts, bundles, notes, containers;
+};
+
+static struct traces
+look_for_traces(struct runtime *rt)
+{
+    char path[128];
+    struct traces t = {.fds = count_entries("/proc/self/fd"),
+                       .mounts = count_lines("/proc/self/mountinfo")};
+    char **ids = runtime_list(rt);
+
+    for (char **id = ids; *id != NULL; id++) {
+        t.containers++;
+        free(*id);
+    }
+    free(ids);
+    snprintf(path, sizeof(path), "%s/containers", state_dir);
+    t.bundles = count_entries(path);
+    snprintf(path, sizeof(path), "%s/crun", state_dir);
+    t.notes = count_entries(path);
+    return t;
+}
+
+static void
+assert_nothing_left(struct runtime *rt)
+{
+    struct traces t = look_for_traces(rt);
+
+    assert_int_equal(t.containers, 0); /* in none of the cgroup hierarchies either */
+    assert_int_equal(t.bundles, 0);
+    assert_int_equal(t.notes, 0);
+}
+
+static void
+settle(struct event_base *base, int ms)
+{
+    const struct timeval tv = {ms / 1000, ms % 1000 * 1000};
+
+    event_base_loopexit(base, &tv);
+    event_base_dispatch(base);
+}
+
 /* --- a container's life --------------------------------------------------------------------- */
 
 static void
@@ -240,10 +339,28 @@ test_start_and_destroy(void **state)
     wait_for(box->base, &box->n_started, 1);
     assert_true(box->init > 1);
     assert_true(runtime_start_ticks(box->init) > 0);
+    assert_false(container_was_oom(box->container));
+    container_destroy(box->container);
+    assert_int_equal(box->n_exited + box->n_removed, 0);
     destroy(box);
     assert_int_equal(box->n_exited, 1);
     assert_int_equal(box->exit.signal, SIGKILL);
     assert_int_equal(kill(box->init, 0), -1);
+    assert_nothing_left(box->runtime);
+}
+
+/* Runs the script to its end in a container and gives its exit status. */
+static int
+run(struct box *box, const char *script)
+{
+    start(box, "run", script);
+    while (box->n_failed == 0 && box->n_exited == 0)
+        event_base_loop(box->base, EVLOOP_ONCE);
+    if (box->n_failed > 0)
+        fail_msg("%s", box->err.msg);
+    destroy(box);
+    assert_true(box->exit.known);
+    return box->exit.signal != 0 ? 128 + box->exit.signal : box->exit.code;
 }
 
 static void
@@ -251,22 +368,583 @@ test_exit_status(void **state)
 {
     struct box *box = *state;
 
-    start(box, "a2", "exit 7");
+    assert_int_equal(run(box, "exit 7"), 7);
+    assert_false(box->exit.oom);
+    assert_int_equal(run(box, "exit 0"), 0);
+    assert_nothing_left(box->runtime);
+}
+
+static void
+test_killed_from_outside(void **state)
+{
+    struct box *box = *state;
+
+    start(box, "a3", "sleep 1000 & sleep 1000 & wait");
+    wait_for(box->base, &box->n_started, 1);
+    kill(box->init, SIGKILL);
     wait_for(box->base, &box->n_exited, 1);
-    assert_int_equal(box->n_started, 1);
-    assert_true(box->exit.known);
-    assert_int_equal(box->exit.code, 7);
-    assert_int_equal(box->exit.signal, 0);
+    assert_int_equal(box->exit.signal, SIGKILL);
     assert_false(box->exit.oom);
     destroy(box);
+    assert_int_equal(box->n_exited, 1);
+    assert_nothing_left(box->runtime);
 }
+
+static void
+test_destroyed_at_once(void **state)
+{
+    struct box *box = *state;
+
+    start(box, "a4", "sleep 1000");
+    container_destroy(box->container);
+    destroy(box);
+    assert_int_equal(box->n_started + box->n_failed + box->n_exited, 0);
+    assert_nothing_left(box->runtime);
+}
+
+static void
+test_destroyed_while_starting(void **state)
+{
+    struct box *box = *state;
+
+    for (int ms = 1; ms < 40; ms += 6) {
+        start(box, "a5", "sleep 1000");
+        settle(box->base, ms);
+        destroy(box);
+        assert_nothing_left(box->runtime);
+    }
+}
+
+static void
+test_destroyed_in_callbacks(void **state)
+{
+    struct box *box = *state;
+
+    box->destroy_when_started = true;
+    start(box, "a6", "sleep 1000");
+    wait_for(box->base, &box->n_removed, 1);
+    box->destroy_when_started = false;
+    box->destroy_when_exited = true;
+    start(box, "a6", "exit 1");
+    wait_for(box->base, &box->n_removed, 1);
+    assert_nothing_left(box->runtime);
+}
+
+static void
+test_start_fails(void **state)
+{
+    struct box *box = *state;
+    struct container_spec spec = make_spec("a7", "exit 0");
+
+    spec.kernelspec_dir = "/nonexistent";
+    box->container = container_start(box->runtime, &spec, &ops, box, &box->err);
+    assert_non_null(box->container);
+    wait_for(box->base, &box->n_failed, 1);
+    assert_int_equal(box->err.code, ERR_SYSTEM);
+    assert_non_null(strstr(box->err.msg, "nonexistent"));
+    destroy(box);
+    assert_int_equal(box->n_started + box->n_exited, 0);
+    assert_nothing_left(box->runtime);
+}
+
+static void
+test_same_name_twice(void **state)
+{
+    struct box *box = *state;
+    struct container_spec spec = make_spec("a8", "exit 0");
+    struct err err = ERR_INIT;
+
+    start(box, "a8", "sleep 1000");
+    assert_null(container_start(box->runtime, &spec, &ops, box, &err));
+    assert_int_equal(err.code, ERR_SYSTEM);
+    wait_for(box->base, &box->n_started, 1);
+    destroy(box);
+    assert_nothing_left(box->runtime);
+}
+
+/* --- limits --------------------------------------------------------------------------------- */
+
+static void
+test_memory_limit(void **state)
+{
+    struct box *box = *state;
+
+    assert_int_equal(run(box, "exec python3 -c 'x = b\"x\" * (300 << 20)'"), 128 + SIGKILL);
+    assert_true(box->exit.oom);
+    /* A process that is not init dies alone. */
+    start(box, "a9", "python3 -c 'x = b\"x\" * (300 << 20)'; sleep 1000");
+    wait_for(box->base, &box->n_started, 1);
+    for (int i = 0; i < 200 && !container_was_oom(box->container); i++)
+        settle(box->base, 50);
+    assert_true(container_was_oom(box->container));
+    destroy(box);
+    assert_true(box->exit.oom);
+}
+
+static void
+test_process_limit(void **state)
+{
+    struct box *box = *state;
+
+    assert_int_equal(run(box, "user:exec python3 -c '\n"
+                              "import os, time\n"
+                              "n = 0\n"
+                              "try:\n"
+                              "  while n < 200:\n"
+                              "    if os.fork() == 0: time.sleep(60)\n"
+                              "    n += 1\n"
+                              "except BlockingIOError: os._exit(n)\n"
+                              "os._exit(0)'"),
+                     31);
+}
+
+static void
+test_file_system_limits(void **state)
+{
+    struct box *box = *state;
+
+    assert_int_equal(run(box, "user:dd if=/dev/zero of=/workspace/x bs=1M count=60 || exit 1\n"
+                              "dd if=/dev/zero of=/workspace/x bs=1M count=70 && exit 2\n"
+                              "dd if=/dev/zero of=/tmp/x bs=1M count=20 && exit 3\n"
+                              "dd if=/dev/zero of=/home/sandbox/x bs=1M count=20 && exit 4\n"
+                              "dd if=/dev/zero of=/run/kernel/x bs=1M count=2 && exit 5\n"
+                              "dd if=/dev/zero of=/dev/shm/x bs=1M count=40 && exit 6\n"
+                              "rm /tmp/x; cd /tmp; exec python3 -c '\n"
+                              "try:\n"
+                              "  for n in range(100000): open(str(n), \"w\").close()\n"
+                              "except OSError: raise SystemExit(42)'"),
+                     42);
+}
+
+static void
+test_processor_limit(void **state)
+{
+    struct box *box = *state;
+    struct container_spec spec = make_spec("a10", "exec python3 -c '\n"
+                                                  "import time\n"
+                                                  "end = time.monotonic() + 2\n"
+                                                  "while time.monotonic() < end: pass\n"
+                                                  "raise SystemExit(int(time.process_time() * "
+                                                  "50))'");
+
+    spec.cpu = 0.25;
+    box->container = container_start(box->runtime, &spec, &ops, box, &box->err);
+    assert_non_null(box->container);
+    wait_for(box->base, &box->n_exited, 1);
+    assert_in_range(box->exit.code, 1, 40); /* 0.5 s of 2, and what the start took */
+    destroy(box);
+}
+
+/* --- the sandbox ---------------------------------------------------------------------------- */
+
+static void
+test_ordinary_programs_work(void **state)
+{
+    struct box *box = *state;
+
+    assert_int_equal(
+        run(box,
+            "user:cd /workspace; export HOME=/home/sandbox; cat > x.py << 'END'\n"
+            "import asyncio, multiprocessing, os, pty, socket, sqlite3, ssl, subprocess\n"
+            "import tempfile, threading, time\n"
+            "if __name__ == '__main__':\n"
+            "    threads = [threading.Thread(target=time.sleep, args=(0,)) for _ in range(8)]\n"
+            "    [t.start() for t in threads]; [t.join() for t in threads]\n"
+            "    for how in 'fork', 'spawn', 'forkserver':\n"
+            "        with multiprocessing.get_context(how).Pool(2) as pool:\n"
+            "            assert pool.map(abs, [-1, 2]) == [1, 2]\n"
+            "    out = subprocess.run('echo a | tr a b', shell=True, capture_output=True)\n"
+            "    assert out.stdout == b'b\\n'\n"
+            "    assert asyncio.run(asyncio.sleep(0, 5)) == 5\n"
+            "    assert os.cpu_count() >= 1 and len(os.sched_getaffinity(0)) >= 1\n"
+            "    pid, fd = pty.fork()\n"
+            "    if pid == 0: os.execvp('tty', ['tty'])\n"
+            "    assert os.read(fd, 99).startswith(b'/dev/pts/')\n"
+            "    a, b = socket.socketpair(); a.send(b'x'); assert b.recv(1) == b'x'\n"
+            "    assert socket.if_nameindex()[0][1] == 'lo'\n"
+            "    assert os.getcwd() == '/workspace' and tempfile.gettempdir() == '/tmp'\n"
+            "    assert open('/proc/self/attr/current', 'rb') or True\n"
+            "    import pwd; assert pwd.getpwuid(os.getuid()).pw_name == 'sandbox'\n"
+            "    os.mkfifo('f'); os.symlink('f', 'g'); os.link('f', 'h')\n"
+            "END\n"
+            "exec python3 x.py"),
+        0);
+}
+
+static void
+test_plots_have_wide_glyphs(void **state)
+{
+    struct box *box = *state;
+
+    if (access("/usr/lib/python3/dist-packages/matplotlib", F_OK) < 0)
+        skip();
+    assert_int_equal(
+        run(box, "user:cd /workspace; export HOME=/home/sandbox; exec python3 -W error -c '\n"
+                 "import numpy, pandas, matplotlib\n"
+                 "matplotlib.use(\"Agg\")\n"
+                 "import matplotlib.pyplot as plt\n"
+                 "assert numpy.linalg.inv(numpy.eye(50)).shape == (50, 50)\n"
+                 "assert pandas.DataFrame({\"a\": [1, 2]}).a.sum() == 3\n"
+                 "plt.title(\"\\u4f60\\u597d \\u65e5\\u672c\\u8a9e\")\n"
+                 "plt.savefig(\"x.png\")'"),
+        0);
+}
+
+#define TRY_TO_WRITE                                                                               \
+    "cd /; for d in / /usr /usr/bin /etc /etc/skel /kernelspec /run /var /var/lib /home /opt "     \
+    "/root /srv /sys; do\n"                                                                        \
+    "  if true > $d/new; then exit 1; fi\n"                                                        \
+    "done 2> /dev/null\n"                                                                          \
+    "if echo 1 > /proc/sys/vm/drop_caches; then exit 2; fi 2> /dev/null\n"                         \
+    "if [ -e /etc/shadow ]; then exit 3; fi\n"                                                     \
+    "if ls /sys/* 2> /dev/null; then exit 4; fi\n"                                                 \
+    "[ -z \"$(cat /proc/kallsyms /proc/keys /proc/kmsg)\" ] || exit 6\n"                           \
+    "exit 0"
+
+static void
+test_nothing_to_write_outside(void **state)
+{
+    struct box *box = *state;
+
+    assert_int_equal(run(box, TRY_TO_WRITE), 0);
+    assert_int_equal(run(box, "user:" TRY_TO_WRITE), 0);
+}
+
+static void
+test_link_is_for_the_worker_alone(void **state)
+{
+    struct box *box = *state;
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/" TCI_PATH_LINK_SOCKET, link_dir);
+    assert_true(close(open(path, O_CREAT | O_WRONLY, 0666)) == 0);
+    assert_int_equal(run(box, "test -e " TCI_PATH_LINK_DIR "/" TCI_PATH_LINK_SOCKET), 0);
+    assert_int_equal(run(box, "user:test -e " TCI_PATH_LINK_DIR "/" TCI_PATH_LINK_SOCKET), 1);
+    assert_int_equal(run(box, "user:test -e " TCI_PATH_LINK_DIR), 1);
+    unlink(path);
+}
+
+static void
+test_dangerous_calls_are_refused(void **state)
+{
+    struct box *box = *state;
+    const char *script =
+        "import ctypes, errno, socket\n"
+        "c = ctypes.CDLL(None, use_errno=True)\n"
+        "def check(name, wanted, *args):\n"
+        "    ctypes.set_errno(0)\n"
+        "    rc = getattr(c, name)(*[ctypes.c_long(a) for a in args])\n"
+        "    assert rc == -1 and ctypes.get_errno() == wanted, (name, rc, ctypes.get_errno())\n"
+        "for flag in 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, "
+        "0x40000000:\n"
+        "    check(\"unshare\", errno.EPERM, flag)\n"
+        "    check(\"clone\", errno.EINVAL, 0, 0, 0, 0)\n"
+        "check(\"mount\", errno.EPERM, 0, 0, 0, 0, 0)\n"
+        "check(\"setns\", errno.EPERM, 0, 0)\n"
+        "check(\"ptrace\", errno.EPERM, 0, 0, 0, 0)\n"
+        "check(\"process_vm_readv\", errno.EPERM, 1, 0, 0, 0, 0, 0)\n"
+        "check(\"reboot\", errno.EPERM, 0)\n"
+        "check(\"personality\", errno.ENOSYS, 8)\n"
+        "check(\"ioctl\", errno.ENOSYS, 0, 0x5412, 0)\n"
+        "check(\"ioctl\", errno.ENOSYS, 0, 0x100005412, 0)\n"
+        "check(\"ioctl\", errno.ENOSYS, 0, 0x541c, 0)\n"
+        "for number in 425, 426, 427:\n"
+        "    check(\"syscall\", errno.ENOSYS, number, 1, 0, 0)\n"
+        "for family in 16, 17, 38, 40:\n"
+        "    try: socket.socket(family, socket.SOCK_RAW, 9)\n"
+        "    except OSError as e: assert e.errno == errno.ENOSYS, (family, e)\n"
+        "    else: raise AssertionError(family)\n"
+        "for family in socket.AF_INET, socket.AF_INET6:\n"
+        "    try: socket.socket(family, socket.SOCK_RAW, 1)\n"
+        "    except PermissionError: pass\n"
+        "    else: raise AssertionError(family)\n"
+        "s = socket.socket()\n"
+        "s.settimeout(2)\n"
+        "try: s.connect((\"192.0.2.1\", 80))\n"
+        "except OSError as e: assert e.errno == errno.ENETUNREACH, e\n"
+        "else: raise AssertionError()\n";
+    char text[4096];
+
+    snprintf(text, sizeof(text), "user:exec python3 -c '%s'", script);
+    assert_int_equal(run(box, text), 0);
+}
+
+static void
+test_host_ids(void **state)
+{
+    struct box *box = *state;
+    struct stat st;
+    char path[64];
+
+    start(box, "a11", "sleep 1000");
+    wait_for(box->base, &box->n_started, 1);
+    snprintf(path, sizeof(path), "/proc/%d", (int)box->init);
+    assert_int_equal(stat(path, &st), 0);
+    /* Its own root on the host, unless the kernel calls it not dumpable: then the host's. */
+    if (st.st_uid != 0)
+        assert_int_equal(st.st_uid, OCISPEC_FIRST_ID + 3 * OCISPEC_IDS);
+    destroy(box);
+}
+
+/* --- gateways that come and go -------------------------------------------------------------- */
+
+static void
+reopen(struct box *box)
+{
+    runtime_free(box->runtime);
+    box->container = NULL;
+    box->runtime = open_runtime(box->base);
+}
+
+static void
+test_adopt(void **state)
+{
+    struct box *box = *state;
+
+    start(box, "b1", "sleep 1000");
+    wait_for(box->base, &box->n_started, 1);
+    unsigned long long ticks = runtime_start_ticks(box->init);
+    reopen(box);
+    char **ids = runtime_list(box->runtime);
+    assert_string_equal(ids[0], "b1");
+    assert_null(ids[1]);
+    free(ids[0]);
+    free(ids);
+    assert_null(container_adopt(box->runtime, "b1", box->init, ticks + 1, &ops, box, &box->err));
+    assert_null(container_adopt(box->runtime, "../b1", box->init, ticks, &ops, box, &box->err));
+    box->container = container_adopt(box->runtime, "b1", box->init, ticks, &ops, box, &box->err);
+    assert_non_null(box->container);
+    kill(box->init, SIGTERM); /* which an init without a handler does not get */
+    settle(box->base, 50);
+    assert_int_equal(box->n_exited, 0);
+    kill(box->init, SIGKILL);
+    wait_for(box->base, &box->n_exited, 1);
+    assert_int_equal(box->n_started, 1);
+    destroy(box);
+    assert_nothing_left(box->runtime);
+    assert_null(container_adopt(box->runtime, "b1", box->init, ticks, &ops, box, &box->err));
+}
+
+static void
+test_remove_what_nobody_owns(void **state)
+{
+    struct box *box = *state;
+    struct err err = ERR_INIT;
+
+    start(box, "b2", "sleep 1000 & sleep 1000 & wait");
+    wait_for(box->base, &box->n_started, 1);
+    reopen(box);
+    assert_int_equal(runtime_remove(box->runtime, "b2", &err), 0);
+    assert_nothing_left(box->runtime);
+    assert_int_equal(runtime_remove(box->runtime, "b2", &err), 0);
+    assert_int_equal(runtime_remove(box->runtime, "../state", &err), -1);
+    settle(box->base, 20);
+    assert_int_equal(count_zombies(), 0);
+}
+
+static void
+test_remove_remains(void **state)
+{
+    struct box *box = *state;
+    struct err err = ERR_INIT;
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/containers/b3", state_dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/crun/b4", state_dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/crun/b4/status", state_dir);
+    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    char **ids = runtime_list(box->runtime);
+    int n = 0;
+    for (char **id = ids; *id != NULL; id++, n++) {
+        assert_int_equal(runtime_remove(box->runtime, *id, &err), 0);
+        free(*id);
+    }
+    free(ids);
+    assert_int_equal(n, 2);
+    assert_nothing_left(box->runtime);
+}
+
+/* A gateway of its own that starts containers until it is killed. */
+static void
+be_a_gateway(void)
+{
+    struct box box = {.base = event_base_new()};
+    char id[16];
+
+    box.runtime = open_runtime(box.base);
+    for (int i = 0; i < 4; i++) {
+        snprintf(id, sizeof(id), "c%d", i);
+        start(&box, id, "sleep 1000");
+    }
+    event_base_dispatch(box.base);
+    _exit(0);
+}
+
+static void
+test_gateway_killed_while_starting(void **state)
+{
+    struct box *box = *state;
+
+    for (int ms = 2; ms < 100; ms += 9) {
+        const struct timespec pause = {0, ms * 1000000L};
+        struct err err = ERR_INIT;
+        pid_t gateway = fork();
+
+        if (gateway == 0)
+            be_a_gateway();
+        nanosleep(&pause, NULL);
+        kill(gateway, SIGKILL);
+        waitpid(gateway, NULL, 0);
+        char **ids = runtime_list(box->runtime);
+        for (char **id = ids; *id != NULL; id++) {
+            if (runtime_remove(box->runtime, *id, &err) < 0)
+                fail_msg("%s", err.msg);
+            free(*id);
+        }
+        free(ids);
+        settle(box->base, 30);
+        assert_nothing_left(box->runtime);
+    }
+    assert_int_equal(count_zombies(), 0);
+}
+
+/* --- accidents ------------------------------------------------------------------------------ */
+
+/* Kills the processes that the runtime started and that are not containers: crun in whatever it is doing. */
+static void
+kill_crun(void)
+{
+    char path[64], cmdline[64];
+    int pid;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    while (fscanf(f, "%d", &pid) == 1) {
+        snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+        FILE *c = fopen(path, "re");
+
+        if (c == NULL)
+            continue;
+        cmdline[fread(cmdline, 1, sizeof(cmdline) - 1, c)] = '\0';
+        fclose(c);
+        if (strcmp(cmdline, "crun") == 0)
+            kill(pid, SIGKILL);
+    }
+    fclose(f);
+}
+
+static void
+test_crun_killed_while_starting(void **state)
+{
+    struct box *box = *state;
+
+    for (int ms = 1; ms < 40; ms += 3) {
+        start(box, "d1", "sleep 1000");
+        settle(box->base, ms);
+        kill_crun();
+        while (box->n_started + box->n_failed == 0)
+            event_base_loop(box->base, EVLOOP_ONCE);
+        destroy(box);
+        assert_nothing_left(box->runtime);
+    }
+    settle(box->base, 20);
+    assert_int_equal(count_zombies(), 0);
+}
+
+static void
+test_crun_killed_while_deleting(void **state)
+{
+    struct box *box = *state;
+
+    for (int ms = 1; ms < 8; ms++) {
+        start(box, "d2", "sleep 1000");
+        wait_for(box->base, &box->n_started, 1);
+        container_destroy(box->container);
+        settle(box->base, ms);
+        kill_crun();
+        destroy(box);
+        assert_nothing_left(box->runtime);
+    }
+}
+
+/* --- many ----------------------------------------------------------------------------------- */
+
+enum { N_MANY = 50 };
+
+static void
+run_many(struct box *boxes, int n)
+{
+    char id[16];
+
+    for (int i = 0; i < n; i++) {
+        snprintf(id, sizeof(id), "e%d", i);
+        start(&boxes[i], id, "sleep 1000");
+    }
+    for (int i = 0; i < n; i++)
+        wait_for(boxes[i].base, &boxes[i].n_started, 1);
+    for (int i = 0; i < n; i++)
+        container_destroy(boxes[i].container);
+    for (int i = 0; i < n; i++)
+        wait_for(boxes[i].base, &boxes[i].n_removed, 1);
+}
+
+static void
+test_many_leave_nothing(void **state)
+{
+    struct box *box = *state;
+    struct box *boxes = xcalloc(N_MANY, sizeof(*boxes));
+
+    for (int i = 0; i < N_MANY; i++) {
+        boxes[i].base = box->base;
+        boxes[i].runtime = box->runtime;
+    }
+    run_many(boxes, 2);
+    settle(box->base, 20);
+    struct traces before = look_for_traces(box->runtime);
+    run_many(boxes, N_MANY);
+    settle(box->base, 50);
+    struct traces after = look_for_traces(box->runtime);
+    assert_int_equal(count_zombies(), 0);
+    assert_int_equal(after.fds, before.fds);
+    assert_int_equal(after.mounts, before.mounts);
+    assert_nothing_left(box->runtime);
+    free(boxes);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
 main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_start_and_destroy, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_exit_status, set_up, tear_down),
+        TEST(test_start_and_destroy),
+        TEST(test_exit_status),
+        TEST(test_killed_from_outside),
+        TEST(test_destroyed_at_once),
+        TEST(test_destroyed_while_starting),
+        TEST(test_destroyed_in_callbacks),
+        TEST(test_start_fails),
+        TEST(test_same_name_twice),
+        TEST(test_memory_limit),
+        TEST(test_process_limit),
+        TEST(test_file_system_limits),
+        TEST(test_processor_limit),
+        TEST(test_ordinary_programs_work),
+        TEST(test_plots_have_wide_glyphs),
+        TEST(test_nothing_to_write_outside),
+        TEST(test_link_is_for_the_worker_alone),
+        TEST(test_dangerous_calls_are_refused),
+        TEST(test_host_ids),
+        TEST(test_adopt),
+        TEST(test_remove_what_nobody_owns),
+        TEST(test_remove_remains),
+        TEST(test_gateway_killed_while_starting),
+        TEST(test_crun_killed_while_starting),
+        TEST(test_crun_killed_while_deleting),
+        TEST(test_many_leave_nothing),
     };
 
     (void)argc;
