@@ -26,6 +26,7 @@
 #include <openssl/ssl.h>
 
 #include "config.h"
+#include "linger.h"
 #include "log.h"
 #include "metrics.h"
 
@@ -269,6 +270,18 @@ on_answer_broken(struct evhttp_connection *connection, void *arg)
     answer_ended(arg, connection);
 }
 
+/* evhttp itself would send a body after HEAD, and no length to a client of HTTP/1.0. */
+static void
+add_body(struct evhttp_request *ev, const void *body, size_t len)
+{
+    char length[32];
+
+    snprintf(length, sizeof(length), "%zu", len);
+    evhttp_add_header(evhttp_request_get_output_headers(ev), "Content-Length", length);
+    if (evhttp_request_get_command(ev) != EVHTTP_REQ_HEAD)
+        evbuffer_add(evhttp_request_get_output_buffer(ev), body, len);
+}
+
 void
 http_reply(struct http_request *r, int status, const char *content_type, const void *body,
            size_t len)
@@ -284,7 +297,8 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
     http_add_header(r, "X-Content-Type-Options", "nosniff");
     if (r->http->draining)
         http_add_header(r, "Connection", "close");
-    evbuffer_add(evhttp_request_get_output_buffer(ev), body, len);
+    if (status != 204)
+        add_body(ev, body, len);
     evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_answer_broken, r->http);
     evhttp_request_set_on_complete_cb(ev, on_answer_sent, r->http);
     request_free(r);
@@ -345,6 +359,16 @@ http_reply_error(struct http_request *r, const struct err *err)
     http_reply_json(r, status_of(err->code), body);
 }
 
+static void
+on_refusal_sent(struct evhttp_request *ev, void *arg)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+
+    (void)arg;
+    linger(evhttp_connection_get_base(connection),
+           bufferevent_getfd(evhttp_connection_get_bufferevent(connection)));
+}
+
 /*
  * evhttp answers some requests itself, with an HTML page and without a hook: malformed ones, bodies that are far too long,
  * methods it does not know.  This takes the place of libevent's own function of that name (its library calls it through the
@@ -371,6 +395,7 @@ evhttp_send_error(struct evhttp_request *ev, int status, const char *reason)
     evhttp_add_header(headers, "Connection", "close");
     evbuffer_drain(body, evbuffer_get_length(body));
     evbuffer_add_printf(body, "{\"detail\":\"%s\"}", detail);
+    evhttp_request_set_on_complete_cb(ev, on_refusal_sent, NULL);
     evhttp_send_reply(ev, status, NULL, NULL);
 }
 
@@ -494,7 +519,6 @@ set_up_server(struct http *http)
 {
     evhttp_set_allowed_methods(http->server, every_method);
     evhttp_set_max_headers_size(http->server, MAX_HEADERS);
-    evhttp_set_flags(http->server, EVHTTP_SERVER_LINGERING_CLOSE);
     evhttp_set_timeout(http->server, IO_TIMEOUT_S);
     evhttp_set_default_content_type(http->server, NULL);
     evhttp_set_gencb(http->server, on_request, http);
@@ -556,6 +580,7 @@ http_free(struct http *http)
         evhttp_connection_set_closecb(evhttp_request_get_connection(r->ev), NULL, NULL);
         request_free(r);
     }
+    linger_end();
     evhttp_free(http->server); /* with connections and listener */
     event_free(http->resume);
     SSL_CTX_free(http->tls);
