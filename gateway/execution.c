@@ -127,12 +127,16 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
     }
 }
 
+/*
+ * stop_on_error is for requests queued in the kernel, of which we have none; with it ipykernel would also refuse the next
+ * request if that came soon enough after an error.
+ */
 json_t *
 execution_request(const struct execution *x)
 {
     return xnotnull(json_pack("{s:s%,s:b,s:b,s:{},s:b,s:b}", "code", x->code, x->code_len, "silent",
                               x->silent, "store_history", !x->silent, "user_expressions",
-                              "allow_stdin", 0, "stop_on_error", 1));
+                              "allow_stdin", 0, "stop_on_error", 0));
 }
 
 const char *
