@@ -20,7 +20,7 @@ enum { RECONNECT_MS = 5 };
  * what its subscriber does not take, and the idle status with it, so iopub's queue is a long one.
  */
 enum { QUEUE_IOPUB = 8192, QUEUE_OTHERS = 256 };
-static const int64_t max_frame = 256 << 20;
+static const int64_t max_frame = 1 << 30;
 
 /* A kernel answers input requests to the peer whose shell identity asked for execution: same on all. */
 static const char identity[] = "tci";

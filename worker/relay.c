@@ -2,13 +2,14 @@
  * relay.c - see relay.h.
  *
  * Order.  What a cell wrote to descriptor 1 or 2 must reach the gateway before the cell's reply and idle status.  It
- * was in the pipe before the kernel sent those; so reading the pipes dry between taking a message from its
+ * was in the pipe before the kernel sent those; so carrying what is in the pipes between taking a message from its
  * channel and passing it on is enough.
  */
 #include "relay.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -16,7 +17,6 @@
 #include "jupyter.h"
 
 enum {
-    PIPE_CHUNKS = 16,    /* of one turn: a pipe can be made 1 MiB large, and no more was in it */
     CHANNEL_BUDGET = 64, /* messages of one channel in one turn */
     /* RELAY puts verb and channel in front, and the ROUTER a routing id. */
     MAX_JUPYTER_FRAMES = TCI_MAX_FRAMES - 3,
@@ -155,7 +155,7 @@ judge_chunk(struct relay *r, int which, size_t len)
         (void)obey(r, limits_output(&r->limits, len - part), NULL); /* no room left: never passes */
 }
 
-static bool
+static ssize_t
 read_chunk(struct relay *r, int which)
 {
     const ssize_t n = read(r->pipes[which], r->chunk, sizeof(r->chunk));
@@ -164,21 +164,35 @@ read_chunk(struct relay *r, int which)
         close_pipe(&r->pipes[which]); /* no writer is left, and none can come */
     if (n > 0)
         judge_chunk(r, which, (size_t)n);
-    return n > 0;
+    return n;
 }
 
 bool
 relay_pipe(struct relay *r, int which)
 {
-    bool any = false;
+    const bool any = !r->blocked && r->pipes[which] >= 0 && read_chunk(r, which) > 0;
 
-    for (int i = 0; i < PIPE_CHUNKS && !r->blocked && r->pipes[which] >= 0; i++) {
-        if (!read_chunk(r, which))
-            break;
-        any = true;
+    if (any)
+        (void)settle(r);
+    return any;
+}
+
+/* Carries what is in the pipe now.  Whoever goes on writing does not hold up the message that waits. */
+static void
+drain_pipe(struct relay *r, int which)
+{
+    int left = 0;
+
+    if (r->pipes[which] >= 0 && ioctl(r->pipes[which], FIONREAD, &left) < 0)
+        left = 0;
+    while (left > 0 && !r->blocked) {
+        const ssize_t n = read_chunk(r, which);
+
+        if (n <= 0)
+            return;
+        left -= (int)n;
         (void)settle(r);
     }
-    return any;
 }
 
 /* --- from the channels -------------------------------------------------------------------- */
@@ -223,7 +237,7 @@ pass_message(struct relay *r, const struct channel *c)
 {
     if (c->name == TCI_SHELL || c->name == TCI_IOPUB)
         for (int i = 0; i < SPAWN_PIPES; i++)
-            (void)relay_pipe(r, i);
+            drain_pipe(r, i);
     if (is_welcome(r, c))
         r->held_from = c;
     else

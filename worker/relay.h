@@ -42,7 +42,7 @@ relay_close(struct relay *); /* accepts one that was never opened, with its pipe
 void relay_request(struct relay *, const struct request *, struct message *);
 
 /*
- * Carry what there is, up to a budget; true if there was anything.  Without a link everything is read and dropped, so that
+ * Carry what there is, up to a budget (of a pipe, one chunk); true if there was anything.  Without a link everything is read and dropped, so that
  * what runs comes to its end.  When the link takes nothing they stop and set `blocked`.  A channel that has not been read
  * empty stays pending.
  */

@@ -31,7 +31,7 @@ KERNELS = {
 
 ENTER = r"""
 set -e
-root=$1 work=$2 binary=$3
+root=$1 work=$2 binary=$3 capabilities=$4
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$root"
 cd "$root"
@@ -50,7 +50,7 @@ chmod 1777 tmp
 mount --bind "$work/link" run/tci/link
 cp "$binary" tci-worker
 exec chroot "$root" /usr/bin/setpriv --inh-caps=-all \
-    --bounding-set=-all,+chown,+dac_override,+setuid,+setgid,+setpcap,+kill /tci-worker
+    --bounding-set="-all,$capabilities" /tci-worker
 """
 
 
@@ -156,6 +156,7 @@ class Worker:
         self.gateway = Gateway(os.path.join(self.dir, "link"))
         self.boot = {"endpoint": "ipc:///run/tci/link/gateway.sock", "routing_id": self.id,
                      "orphan_timeout": 60, **boot}
+        self.capabilities = "+dac_override,+setuid,+setgid,+kill"  # all that it needs
         self.process = None
         self.stderr = os.path.join(self.dir, "stderr")
 
@@ -165,7 +166,7 @@ class Worker:
         with open(self.stderr, "wb") as err:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--kill-child",
-                 "sh", "-c", ENTER, "sh", os.path.join(self.dir, "root"), self.dir, binary()],
+                 "sh", "-c", ENTER, "sh", os.path.join(self.dir, "root"), self.dir, binary(), self.capabilities],
                 stdin=subprocess.PIPE, stdout=err, stderr=err)
         try:
             self.process.stdin.write(record)

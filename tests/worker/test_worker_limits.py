@@ -17,7 +17,8 @@ def test_raw_bytes_are_cut_exactly(kernel):
 
 
 def test_stream_is_cut(kernel):
-    seen = kernel.run_code("for i in range(1000): print('y' * 10000, flush=True)", max_bytes=500_000)
+    """Fewer messages than a kernel's PUB socket queues, which drops the rest, the idle status with it."""
+    seen = kernel.run_code("for i in range(300): print('y' * 10000, flush=True)", max_bytes=500_000)
     assert verbs(seen).count("T") == 1
     assert 0 < len(streams(seen)) < 500_000
     assert replies(seen)[0].content["status"] == "ok"

@@ -16,15 +16,18 @@ def status_of(text):
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
-def test_no_privileges(worker):
+@pytest.mark.parametrize("more", ["", ",+setpcap"])
+def test_no_privileges(worker, more):
+    worker.capabilities += more
     worker.start("xpython")
     status = status_of(worker.text(STATUS))
     assert status["Uid"].split() == ["1000"] * 4
     assert status["Gid"].split() == ["1000"] * 4
     assert status["Groups"].strip() == ""
     assert status["NoNewPrivs"] == "1"
-    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert int(status[name], 16) == 0, name
+    assert (int(status["CapBnd"], 16) == 0) == bool(more)  # emptying it takes CAP_SETPCAP
     assert int(status["SigBlk"], 16) == 0
 
 
