@@ -190,6 +190,8 @@ set_files(posix_spawn_file_actions_t *files, const struct child_spec *spec, int 
         rc = posix_spawn_file_actions_adddup2(files, spec->stdin_fd, 0);
     else if (rc == 0)
         rc = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
+    if (rc == 0 && spec->program == NULL) /* which may be one of them: /proc/self/fd/N */
+        rc = posix_spawn_file_actions_addclosefrom_np(files, 3);
     return rc;
 }
 

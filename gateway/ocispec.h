@@ -13,7 +13,7 @@ struct container_spec;
 enum {
     OCISPEC_FIRST_ID = 0x40000000, /* host uid and gid of slot 0's root */
     OCISPEC_IDS = 65536,           /* of a slot */
-    OCISPEC_MAX_SLOTS = 0x8000,    /* so that ids stay below 2^31 */
+    OCISPEC_MAX_SLOTS = 0x4000,    /* so that ids stay below 2^31 */
 };
 
 /* What is the same for all containers; borrowed. */

@@ -768,11 +768,16 @@ test_remove_remains(void **state)
 
 /* A gateway of its own that starts containers until it is killed. */
 static void
-be_a_gateway(void)
+be_a_gateway(struct box *parent)
 {
-    struct box box = {.base = event_base_new()};
+    struct box box = {0};
     char id[16];
 
+    event_reinit(
+        parent->base); /* before it is freed: the kernel's part is shared with the parent */
+    runtime_free(parent->runtime);
+    event_base_free(parent->base);
+    box.base = event_base_new();
     box.runtime = open_runtime(box.base);
     for (int i = 0; i < 4; i++) {
         snprintf(id, sizeof(id), "c%d", i);
@@ -793,7 +798,7 @@ test_gateway_killed_while_starting(void **state)
         pid_t gateway = fork();
 
         if (gateway == 0)
-            be_a_gateway();
+            be_a_gateway(box);
         nanosleep(&pause, NULL);
         kill(gateway, SIGKILL);
         waitpid(gateway, NULL, 0);
