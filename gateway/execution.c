@@ -1,7 +1,8 @@
 /*
  * execution.c - NEW ─begin─▶ RUNNING ─▶ DONE.
  *
- * RUNNING ends by reply and idle, in either order, or by the clock.  Whoever destroys the kernel ends the
+ * RUNNING ends by reply and idle, in either order, or by the clock.  A kernel whose handler failed is idle
+ * without having replied; the reply is then waited for only as long as it may be late.  Whoever destroys the kernel ends the
  * execution by freeing it: a lost kernel is the owner's to report, because only the owner knows why.
  */
 #include "execution.h"
@@ -18,6 +19,8 @@
 #include "output.h"
 
 enum state { NEW, RUNNING, DONE };
+enum { LATE_REPLY_MS = 1000 };
+
 enum input { GOT_REPLY, GOT_IDLE, TIME_IS_UP };
 
 static const char *const state_name[] = {"NEW", "RUNNING", "DONE"};
@@ -33,7 +36,7 @@ struct execution {
     size_t code_len;
     char msg_id[64];
     struct output *output;
-    struct event *timer; /* armed while RUNNING, if there is a time limit */
+    struct event *timer; /* the time limit; after idle, of a late reply */
     execution_done_fn *done;
     void *owner;
 };
@@ -55,6 +58,25 @@ finish(struct execution *x, enum execution_result result)
     x->done(x->owner, x, result); /* last: x may be gone now */
 }
 
+static void
+arm(struct execution *x, unsigned ms)
+{
+    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+    event_add(x->timer, &tv);
+}
+
+static void
+finish_without_reply(struct execution *x)
+{
+    json_auto_t *error =
+        xnotnull(json_pack("{s:s,s:s,s:s,s:[]}", "status", "error", "ename", "KernelError",
+                           "evalue", "the kernel sent no reply", "traceback"));
+
+    output_set_error(x->output, error);
+    finish(x, EXECUTION_RAISED);
+}
+
 /* All decisions about an execution are taken here. */
 static void
 step(struct execution *x, enum input input)
@@ -67,9 +89,14 @@ step(struct execution *x, enum input input)
         break;
     case GOT_IDLE:
         x->idled = true;
+        if (!x->replied)
+            arm(x, LATE_REPLY_MS);
         break;
     case TIME_IS_UP:
-        finish(x, EXECUTION_TIMEOUT);
+        if (x->idled)
+            finish_without_reply(x);
+        else
+            finish(x, EXECUTION_TIMEOUT);
         return;
     }
     if (x->replied && x->idled)
@@ -119,12 +146,9 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
 {
     snprintf(x->msg_id, sizeof(x->msg_id), "%s", msg_id);
     set_state(x, RUNNING);
-    if (x->timeout_ms > 0) {
-        struct timeval tv = {x->timeout_ms / 1000, (x->timeout_ms % 1000) * 1000};
-
-        x->timer = xnotnull(evtimer_new(base, on_timer, x));
-        event_add(x->timer, &tv);
-    }
+    x->timer = xnotnull(evtimer_new(base, on_timer, x));
+    if (x->timeout_ms > 0)
+        arm(x, x->timeout_ms);
 }
 
 /*

@@ -2,11 +2,13 @@
  * http.c - see http.h.
  *
  * evhttp stops reading a connection while its request is being handled, so it cannot see a client hang up.
- * Each request therefore watches its descriptor for EV_CLOSED (the peer's FIN, also behind unread bytes).
+ * Each request therefore watches its descriptor itself: for EV_CLOSED, the peer's FIN, and for EV_READ, as which libevent
+ * reports a reset.  Edge-triggered, because bytes of a next request may lie there unread.
  */
 #include "http.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -102,13 +104,23 @@ on_connection_closed(struct evhttp_connection *connection, void *arg)
     request_lost(arg);
 }
 
+static bool
+has_peer(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&p, 1, 0) == 0;
+}
+
 static void
 on_client_gone(evutil_socket_t fd, short what, void *arg)
 {
     struct http_request *r = arg;
     struct evhttp_connection *connection = evhttp_request_get_connection(r->ev);
 
-    (void)fd, (void)what;
+    (void)what;
+    if (has_peer(fd))
+        return;
     evhttp_connection_set_closecb(connection, NULL, NULL);
     request_lost(r);
     evhttp_connection_free(connection); /* with its request */
@@ -139,7 +151,8 @@ watch(struct http_request *r)
     /* The end of a long answer must not wait for the client's delayed acknowledgement. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     evhttp_connection_set_closecb(connection, on_connection_closed, r);
-    r->closed = xnotnull(event_new(r->http->base, fd, EV_CLOSED, on_client_gone, r));
+    r->closed = xnotnull(
+        event_new(r->http->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_client_gone, r));
     event_add(r->closed, NULL);
 }
 

@@ -11,7 +11,7 @@
 
 enum {
     LINGER_S = 5,
-    LINGER_BYTES = 64 << 20,
+    LINGER_BYTES = 32 << 20,
     LINGER_CHUNK = 64 << 10,
     LINGER_MAX = 64, /* at once; more are closed the rude way */
 };

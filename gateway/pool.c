@@ -632,7 +632,7 @@ remove_strangers(struct pool *pool)
 }
 
 int
-pool_start(struct pool *pool, struct err *err)
+pool_recall(struct pool *pool, struct err *err)
 {
     if (store_each(pool->store, recall, pool, err) < 0)
         return -1;
@@ -640,10 +640,15 @@ pool_start(struct pool *pool, struct err *err)
         log_info("pool: %u workers of an earlier gateway are being recalled",
                  pool->n_members[STARTING]);
     remove_strangers(pool);
-    pool->started = true;
-    pool->filled = pool->env->config->min_idle_workers == 0;
-    want_refill(pool, 0);
     return 0;
+}
+
+void
+pool_start(struct pool *pool)
+{
+    pool->started = true;
+    pool->filled = pool->n_members[WARM] >= pool->env->config->min_idle_workers;
+    want_refill(pool, 0);
 }
 
 /* More warm workers than wanted now are let go; too few are started. */

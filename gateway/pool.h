@@ -19,17 +19,20 @@
 struct pool;
 struct store;
 
-/* env and store are borrowed and must outlive the pool.  Starts nothing. */
+/* env and store are borrowed and must outlive the pool.  Nothing is started yet. */
 struct pool *pool_new(const struct worker_env *, struct store *);
 
 /* Frees the memory; containers live on for the next gateway. */
 void pool_free(struct pool *); /* accepts NULL */
 
 /*
- * Takes back the workers and users in the store, removes every container that is none of them, and starts to fill the
- * pool.  Blocks for the removals; for start-up.
+ * Takes back the workers and users in the store, and removes every container that is none of them.  Before the first
+ * pool_submit.  Blocks for the removals; for start-up.
  */
-int pool_start(struct pool *, struct err *) must_check;
+int pool_recall(struct pool *, struct err *) must_check;
+
+/* Containers may be started from now on. */
+void pool_start(struct pool *);
 
 /* SIGHUP: the configuration has changed. */
 void pool_reconfigure(struct pool *);

@@ -283,15 +283,6 @@ add_events(struct server *s)
 /* --- the kernelspec's preparation --------------------------------------------------------- */
 
 static void
-fill_pool(struct server *s)
-{
-    struct err err = ERR_INIT;
-
-    if (pool_start(s->pool, &err) < 0)
-        log_error("sessions of an earlier gateway are lost: %s", err.msg);
-}
-
-static void
 on_prepared(void *owner, bool ok, const char *why)
 {
     struct server *s = owner;
@@ -300,7 +291,7 @@ on_prepared(void *owner, bool ok, const char *why)
     if (!ok)
         log_error("kernelspec %s: preparation failed, first plots will be slow: %s",
                   s->kernelspec.name, why);
-    fill_pool(s);
+    pool_start(s->pool);
 }
 
 static struct child *
@@ -333,7 +324,7 @@ prepare(struct server *s)
             return;
         log_error("kernelspec %s: %s", s->kernelspec.name, err.msg);
     }
-    fill_pool(s);
+    pool_start(s->pool);
 }
 
 /* --- up and down -------------------------------------------------------------------------- */
@@ -380,6 +371,8 @@ open_front(struct server *s, struct err *err)
     s->env.kernelspec = &s->kernelspec;
     s->env.skel_dir = s->skel_dir;
     s->pool = pool_new(&s->env, s->store);
+    if (pool_recall(s->pool, err) < 0)
+        return -1;
     s->api = api_new(s->config, s->pool, s->token, s->files.page, err);
     if (s->api == NULL)
         return -1;
