@@ -1,0 +1,74 @@
+/* fuzz_body.c - the bodies of POST /execute and POST /release. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "gateway/body.h"
+#include "gateway/utf8.h"
+
+static const struct body_limits limits = {.max_code = 1000, .max_timeout = 30};
+
+static void
+check_user(const char *user)
+{
+    size_t len = strlen(user);
+
+    must(len >= 1 && len <= BODY_USER_MAX);
+    for (size_t i = 0; i < len; i++)
+        must(isalnum((unsigned char)user[i]) || strchr("._:@-", user[i]));
+}
+
+static void
+check_failure(const struct body *body, const struct err *err)
+{
+    must(body->json == NULL);
+    must(err->code == ERR_BAD_REQUEST || err->code == ERR_TOO_LARGE);
+    must(err->msg[0] != '\0');
+    must(utf8_valid_prefix(err->msg, strlen(err->msg)) == strlen(err->msg));
+    must(utf8_valid_prefix(err->field, strlen(err->field)) == strlen(err->field));
+}
+
+static void
+parse_execute(const char *text, size_t len)
+{
+    struct body body;
+    struct err err = ERR_INIT;
+
+    if (body_parse_execute(text, len, &limits, &body, &err) < 0)
+        check_failure(&body, &err);
+    else {
+        check_user(body.user);
+        must(body.code_len <= limits.max_code && body.code[body.code_len] == '\0');
+        must(utf8_valid_prefix(body.code, body.code_len) == body.code_len);
+        must(body.timeout > 0 && body.timeout <= limits.max_timeout);
+    }
+    body_clear(&body);
+    body_clear(&body);
+}
+
+static void
+parse_release(const char *text, size_t len)
+{
+    struct body body;
+    struct err err = ERR_INIT;
+
+    if (body_parse_release(text, len, &body, &err) < 0)
+        check_failure(&body, &err);
+    else
+        check_user(body.user);
+    body_clear(&body);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = xnotnull(malloc(size + (size == 0))); /* of exactly that size, for the sanitizer */
+
+    if (size > 0)
+        memcpy(text, data, size);
+    parse_execute(text, size);
+    parse_release(text, size);
+    free(text);
+    return 0;
+}
