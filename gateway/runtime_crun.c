@@ -582,6 +582,29 @@ close_crun(void *arg)
     free(crun);
 }
 
+/* A container's root, an unprivileged user of the host, has to come to the root directory. */
+static int
+check_passable(const char *state_dir, struct err *err)
+{
+    char *path = xstrdup(state_dir);
+    struct stat st;
+    int rc = 0;
+
+    for (char *slash; rc == 0 && (slash = strrchr(path, '/')) != NULL; *slash = '\0') {
+        if (slash[1] == '\0')
+            continue;
+        if (stat(path, &st) < 0)
+            rc = err_sys(err, "look at %s", path);
+        else if (!(st.st_mode & S_IXOTH))
+            rc = err_field(err, ERR_CONFIG, "state_dir",
+                           "The state directory %s cannot be used: containers, whose users are "
+                           "not root on this host, may not pass %s (mode %03o)",
+                           state_dir, path, st.st_mode & 0777);
+    }
+    free(path);
+    return rc;
+}
+
 static int
 prepare(struct crun *crun, const char *state_dir, struct err *err)
 {
@@ -593,7 +616,7 @@ prepare(struct crun *crun, const char *state_dir, struct err *err)
     if (crun->cgroups == NULL)
         return -1;
     if (make_directory(state_dir, 0711, err) < 0 || make_directory(crun->root, 0700, err) < 0 ||
-        make_directory(crun->bundles, 0700, err) < 0)
+        make_directory(crun->bundles, 0700, err) < 0 || check_passable(state_dir, err) < 0)
         return -1;
     return rootfs_make(crun->rootfs, err);
 }

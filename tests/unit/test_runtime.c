@@ -686,6 +686,24 @@ test_host_ids(void **state)
     destroy(box);
 }
 
+static void
+test_state_directory_must_be_passable(void **state)
+{
+    struct config config = {.state_dir = state_dir, .runtime = (char *)(uintptr_t) "crun"};
+    struct box *box = *state;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(chmod(top, 0700), 0);
+    assert_null(runtime_new(box->base, &config, worker_path, link_dir, &err));
+    assert_int_equal(chmod(top, 0711), 0);
+    assert_int_equal(err.code, ERR_CONFIG);
+    assert_string_equal(err.field, "state_dir");
+    assert_non_null(strstr(err.msg, top));
+    config.runtime = (char *)(uintptr_t) "podman";
+    assert_null(runtime_new(box->base, &config, worker_path, link_dir, &err));
+    assert_string_equal(err.field, "runtime");
+}
+
 /* --- gateways that come and go -------------------------------------------------------------- */
 
 static void
@@ -943,6 +961,7 @@ main(int argc, char **argv)
         TEST(test_link_is_for_the_worker_alone),
         TEST(test_dangerous_calls_are_refused),
         TEST(test_host_ids),
+        TEST(test_state_directory_must_be_passable),
         TEST(test_adopt),
         TEST(test_remove_what_nobody_owns),
         TEST(test_remove_remains),
