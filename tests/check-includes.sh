@@ -1,19 +1,16 @@
 #!/bin/sh
 # check-includes.sh - includes point down the list of modules in ARCHITECTURE.md, never up.
 #
-# The list is a fenced block for each directory.  Its first line says which directory it is of, "gateway" if it
-# names none; each line after that has one or more modules and what they do:
+# The list is the fenced blocks that begin with ```modules.  A line has a module, and after at least two spaces
+# what it does.  Indented lines are parts of the module above them; together they may include each other:
 #
-#     modules of gateway, top to bottom:
-#       server            what it does, after at least two spaces
-#                         (deeper lines go on with the one above)
-#       --- a headline ---
-#       api, body         modules on one line are beside each other and may include each other
-#       protocol.h        a header alone may be given with its suffix
+#     gateway/runtime         containers
+#       gateway/runtime_crun  the driver that runs crun
+#     gateway/child           a helper program
 #
-# A module is NAME.c and NAME.h.  Every file of the directory must be of a listed module and every listed module
-# must have a file.  Of another directory, only worker/protocol.h may be included.  main.c is the top and need not
-# be listed.
+# A module is all files of that name but for the suffix.  Every file of a directory that occurs in the list must be
+# of a listed module, and every listed module must have a file.  Of another directory, only worker/protocol.h may be
+# included.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,87 +20,64 @@ LIST=${1:-ARCHITECTURE.md}
     exit 1
 }
 
-# Prints "DIRECTORY LINE MODULE" for each module in the list.
+# Prints "module NAME RANK" for each module in the list.
 modules() {
     awk '
-        /^ *modules( of [a-z]+)?, top to bottom:$/ {
-            directory = /modules of/ ? $3 : "gateway"
-            sub(/,$/, "", directory)
-            open = 1
-            indent = -1
-            next
-        }
-        /^ *```/ { open = 0 }
-        !open || /^ *$/ || /^ *---/ { next }
-        {
-            match($0, /^ */)
-            if (indent < 0)
-                indent = RLENGTH
-            if (RLENGTH > indent)
-                next
-            sub(/^ +/, "")
-            sub(/  .*$/, "")
-            n = split($0, names, /, */)
-            for (i = 1; i <= n; i++) {
-                sub(/\.[ch]$/, "", names[i])
-                print directory, NR, names[i]
-            }
-        }' "$LIST"
+        /^```modules$/ { open = 1; next }
+        /^```/ { open = 0 }
+        !open || !/^ *[a-z]/ { next }
+        /^[a-z]/ { rank++ }
+        { print "module", $1, rank }' "$LIST"
 }
 
-# Prints "FILE INCLUDED" for each include with quotes in the files of the listed directories.
+# Prints "file FILE" and, for each include with quotes in it, "include FILE INCLUDED".
 includes() {
-    for directory in $(modules | cut -d ' ' -f 1 | sort -u); do
+    for directory in $(modules | sed 's/^module //; s|/.*||' | sort -u); do
         for file in "$directory"/*.[ch]; do
-            printf '%s -\n' "$file"
-            sed -n "s|^#include \"\([^\"]*\)\".*|$file \1|p" "$file"
+            printf 'file %s\n' "$file"
+            sed -n "s|^# *include \"\([^\"]*\)\".*|include $file \1|p" "$file"
         done
     done
 }
 
 {
-    modules | sed 's/^/module /'
-    includes | sed 's/^/include /'
+    modules
+    includes
 } | awk '
-    function module_of(path) {
-        sub(/.*\//, "", path)
-        sub(/\.[ch]$/, "", path)
-        return path
-    }
     function complain(text) {
         print text
         failed = 1
     }
+    function directory_of(path) {
+        sub(/\/[^\/]*$/, "", path)
+        return path
+    }
+    function module_of(path) {
+        sub(/\.[ch]$/, "", path)
+        return path
+    }
+    function check_include(file, included) {
+        if (included !~ /\//)
+            included = directory_of(file) "/" included
+        if (included == "worker/protocol.h" && directory_of(file) != "worker")
+            return
+        if (directory_of(included) != directory_of(file))
+            complain(file " includes " included " of another program")
+        else if (!(module_of(included) in rank))
+            complain(file " includes " included ", which is not in the list of modules")
+        else if (rank[module_of(included)] < rank[module_of(file)])
+            complain(file " includes " included ", which stands above it")
+    }
     $1 == "module" {
-        rank[$2 "/" $4] = $3
-        next
+        rank[$2] = $3
     }
-    {
-        directory = $2
-        sub(/\/.*/, "", directory)
-        from = directory "/" module_of($2)
-        if (from == directory "/main")
-            rank[from] = 0
-        present[from] = 1
-        if (!(from in rank)) {
-            if (!(from in unlisted))
-                complain($2 " is not in the list of modules")
-            unlisted[from] = 1
-        }
+    $1 == "file" {
+        present[module_of($2)] = 1
+        if (!(module_of($2) in rank))
+            complain($2 " is not in the list of modules")
     }
-    $3 == "-" || !(from in rank) { next }
-    {
-        if ($3 == "worker/protocol.h" && directory != "worker")
-            next
-        if ($3 ~ /\// && $3 !~ "^" directory "/") {
-            complain($2 " includes " $3 ", which is another program'"'"'s")
-            next
-        }
-        to = directory "/" module_of($3)
-        if (to in rank && rank[to] < rank[from])
-            complain($2 " includes " $3 ", which is above it")
-        if (!(to in rank))
-            complain($2 " includes " $3 ", which is not in the list of modules")
+    $1 == "include" && module_of($2) in rank {
+        check_include($2, $3)
     }
     END {
         for (module in rank)
