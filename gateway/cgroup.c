@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include <sys/statfs.h>
 
 #include "log.h"
+#include "smallfile.h"
 
 enum { MAX_HIERARCHIES = 16 };
 
@@ -30,16 +30,6 @@ struct cgroup_host {
 static const char *const needed[] = {"cpu", "memory", "pids"};
 
 /* --- files ---------------------------------------------------------------------------------- */
-
-/* At most size - 1 bytes of a file, with a NUL; "" if it cannot be read. */
-static void
-read_text(const char *path, char *text, size_t size)
-{
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
-
-    text[n > 0 ? n : 0] = '\0';
-}
 
 /* Whether word is in a list separated by blanks, commas or newlines. */
 static bool
@@ -167,7 +157,7 @@ check_v2(struct cgroup_host *host, struct err *err)
     cleanup_free char *path = xasprintf("%s/cgroup.controllers", host->root);
     char controllers[512];
 
-    read_text(path, controllers, sizeof(controllers));
+    smallfile_read(path, controllers, sizeof(controllers));
     for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
         if (!has_word(controllers, needed[i]))
             return err_set(err, ERR_SYSTEM,
@@ -269,7 +259,7 @@ cgroup_oom_killed(const struct cgroup_host *host, const char *id)
         xasprintf("%s/%s", dir, host->v2 ? "memory.events" : "memory.oom_control");
     char text[512];
 
-    read_text(path, text, sizeof(text));
+    smallfile_read(path, text, sizeof(text));
     const char *count = strstr(text, "oom_kill ");
     return count != NULL && strtoul(count + strlen("oom_kill "), NULL, 10) > 0;
 }
@@ -278,13 +268,15 @@ static bool
 kill_each(const char *procs)
 {
     FILE *f = fopen(procs, "re");
-    int pid;
+    char line[32];
     bool any = false;
 
     if (f == NULL)
         return false;
-    while (fscanf(f, "%d", &pid) == 1) {
-        if (pid > 1 && kill(pid, SIGKILL) == 0)
+    while (fgets(line, sizeof(line), f) != NULL) {
+        pid_t pid = smallfile_pid(line);
+
+        if (pid > 0 && kill(pid, SIGKILL) == 0)
             any = true;
     }
     fclose(f);

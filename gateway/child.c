@@ -216,7 +216,7 @@ spawn(const struct child_spec *spec, int stderr_fd, pid_t *pid)
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     const char *program = spec->program != NULL ? spec->program : spec->argv[0];
-    char *const *env = spec->env != NULL ? (char *const *)(uintptr_t)spec->env : environ;
+    char *const *env = spec->env != NULL ? (char *const *)spec->env : environ;
 
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attr);
@@ -224,7 +224,7 @@ spawn(const struct child_spec *spec, int stderr_fd, pid_t *pid)
     if (rc == 0)
         rc = set_attributes(&attr);
     if (rc == 0)
-        rc = posix_spawnp(pid, program, &files, &attr, (char *const *)(uintptr_t)spec->argv, env);
+        rc = posix_spawnp(pid, program, &files, &attr, (char *const *)spec->argv, env);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&files);
     return rc;
@@ -261,39 +261,45 @@ watch(struct event_base *base, const struct child_spec *spec, pid_t pid, int pid
     return c;
 }
 
+/* A running program whose stderr, if kept, comes out of *read_end.  -1 if it cannot be had. */
+static int
+spawn_with_pipe(const struct child_spec *spec, pid_t *pid, int *read_end, struct err *err)
+{
+    int ends[2] = {-1, -1};
+
+    if (spec->output_fd < 0 && pipe2(ends, O_CLOEXEC) < 0)
+        return err_sys(err, "make a pipe for %s", spec->argv[0]);
+    if (ends[0] >= 0) /* only our end: a helper does not expect EAGAIN from its stderr */
+        fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    errno = spawn(spec, ends[1], pid);
+    int rc = errno == 0 ? 0 : err_sys(err, "start %s", spec->argv[0]);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (rc < 0 && ends[0] >= 0)
+        close(ends[0]);
+    *read_end = ends[0];
+    return rc;
+}
+
 struct child *
 child_spawn(struct event_base *base, const struct child_spec *spec, child_done_fn *done,
             void *owner, struct err *err)
 {
-    cleanup_close int read_end = -1;
-    cleanup_close int write_end = -1;
+    int read_end = -1;
     pid_t pid = 0;
-    int ends[2];
 
-    if (spec->output_fd < 0) {
-        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
-            err_sys(err, "make a pipe for %s", spec->argv[0]);
-            return NULL;
-        }
-        read_end = ends[0];
-        write_end = ends[1];
-        /* Only our end must not block; a helper does not expect EAGAIN from its stderr. */
-        fcntl(write_end, F_SETFL, 0);
-    }
-    errno = spawn(spec, write_end, &pid);
-    if (errno != 0) {
-        err_sys(err, "start %s", spec->argv[0]);
+    if (spawn_with_pipe(spec, &pid, &read_end, err) < 0)
         return NULL;
-    }
     int pidfd = pidfd_open(pid, 0);
     if (pidfd < 0) {
         err_sys(err, "watch %s", spec->argv[0]);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
+        if (read_end >= 0)
+            close(read_end);
         return NULL;
     }
     struct child *c = watch(base, spec, pid, pidfd, read_end);
-    read_end = -1;
     c->done = done;
     c->owner = owner;
     return c;

@@ -36,6 +36,7 @@
 #include "log.h"
 #include "ocispec.h"
 #include "runtime_driver.h"
+#include "smallfile.h"
 
 enum {
     FIRST_REST_MS = 20, /* before a failed removal is tried again; doubled each time */
@@ -77,7 +78,7 @@ struct runtime {
     struct container *containers;
 };
 
-static const struct runtime_driver *const drivers[] = {&runtime_crun};
+static const struct runtime_driver *const drivers[] = {&runtime_crun, NULL};
 
 static void on_driver_started(void *owner, pid_t init, const struct err *);
 static void on_driver_removed(void *owner, const struct err *);
@@ -94,42 +95,29 @@ set_phase(struct container *c, enum phase next)
 unsigned long long
 runtime_start_ticks(pid_t pid)
 {
-    char path[32], text[1024];
-    unsigned long long ticks = 0;
+    char path[32], text[1024], *save = NULL;
 
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (f == NULL)
-        return 0;
-    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
-    fclose(f);
-    /* The name, field 2, may contain anything; what follows its last parenthesis is numbers. */
-    const char *rest = strrchr(text, ')');
-    if (rest == NULL || sscanf(rest + 1,
-                               " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-                               " %*s %*s %*s %*s %*s %llu",
-                               &ticks) != 1)
-        return 0;
-    return ticks;
+    smallfile_read(path, text, sizeof(text));
+    /* The name, field 2, may contain anything; what follows its last parenthesis are numbers from field 3 on. */
+    char *rest = strrchr(text, ')');
+    const char *word = rest == NULL ? NULL : strtok_r(rest + 1, " ", &save);
+    for (int field = 3; field < 22 && word != NULL; field++)
+        word = strtok_r(NULL, " ", &save);
+    return word == NULL ? 0 : strtoull(word, NULL, 10);
 }
 
 /* Whether it is the first process of a pid namespace other than ours.  Ended ones still tell. */
 static bool
 is_an_init(pid_t pid)
 {
-    char path[32], line[256];
-    int outside, inside = 0;
+    char path[32], text[4096];
 
     snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (f == NULL)
-        return false;
-    while (fgets(line, sizeof(line), f) != NULL) {
-        if (sscanf(line, "NSpid: %d %d", &outside, &inside) >= 1)
-            break;
-    }
-    fclose(f);
-    return inside == 1;
+    smallfile_read(path, text, sizeof(text));
+    const char *outside = strstr(text, "\nNSpid:\t");
+    const char *inside = outside == NULL ? NULL : strpbrk(outside + strlen("\nNSpid:\t"), "\t\n");
+    return inside != NULL && *inside == '\t' && strtol(inside, NULL, 10) == 1;
 }
 
 static bool
@@ -469,11 +457,11 @@ count_cores(void)
 static const struct runtime_driver *
 find_driver(const char *name)
 {
-    for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
-        if (strcmp(drivers[i]->name, name) == 0)
-            return drivers[i];
-    }
-    return NULL;
+    const struct runtime_driver *const *driver = drivers;
+
+    while (*driver != NULL && strcmp((*driver)->name, name) != 0)
+        driver++;
+    return *driver;
 }
 
 struct runtime *

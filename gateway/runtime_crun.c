@@ -36,6 +36,7 @@
 #include "rootfs.h"
 #include "runtime.h"
 #include "seccomp.h"
+#include "smallfile.h"
 
 enum {
     START_LIMIT_MS = 30000,
@@ -111,15 +112,10 @@ static pid_t
 read_pid(const char *bundle)
 {
     cleanup_free char *path = xasprintf("%s/pid", bundle);
-    FILE *f = fopen(path, "re");
-    int pid = 0;
+    char text[32];
 
-    if (f == NULL)
-        return 0;
-    if (fscanf(f, "%d", &pid) != 1 || pid <= 1)
-        pid = 0;
-    fclose(f);
-    return pid;
+    smallfile_read(path, text, sizeof(text));
+    return smallfile_pid(text);
 }
 
 /* --- what the worker wrote ------------------------------------------------------------------ */
@@ -127,14 +123,16 @@ read_pid(const char *bundle)
 static int
 make_output(struct err *err)
 {
-    cleanup_close int fd = memfd_create("tci-worker-output", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = memfd_create("tci-worker-output", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    if (fd < 0 || ftruncate(fd, OUTPUT_SIZE) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+    if (fd < 0)
         return err_sys(err, "make a file for the worker's messages");
-    int out = fd;
-    fd = -1;
-    return out;
+    if (ftruncate(fd, OUTPUT_SIZE) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+        return fd;
+    err_sys(err, "fix the size of the file for the worker's messages");
+    close(fd);
+    return -1;
 }
 
 /* What is there up to the first NUL, at most size - 1 bytes. */
@@ -200,6 +198,23 @@ find_program(const char *name)
     return NULL;
 }
 
+static int
+copy_and_seal(int from, int to)
+{
+    struct stat st;
+
+    if (from < 0 || fstat(from, &st) < 0)
+        return -1;
+    for (off_t left = st.st_size; left > 0;) {
+        ssize_t n = sendfile(to, from, NULL, (size_t)left);
+
+        if (n <= 0)
+            return -1;
+        left -= n;
+    }
+    return fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+}
+
 /*
  * crun will not run from a file that a container could write to: unless it finds itself in a sealed memory file it makes
  * itself a read-only mount and executes that, at every start.  So it gets a sealed memory file, once.  Where that
@@ -209,28 +224,21 @@ static void
 seal_program(struct crun *crun)
 {
     cleanup_close int from = open(crun->program, O_RDONLY | O_CLOEXEC);
-    cleanup_close int to = memfd_create("crun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    struct stat st;
+    int to = memfd_create("crun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    if (from < 0 || to < 0 || fstat(from, &st) < 0)
+    if (to < 0)
         return;
-    for (off_t left = st.st_size; left > 0;) {
-        ssize_t n = sendfile(to, from, NULL, (size_t)left);
-
-        if (n <= 0)
-            return;
-        left -= n;
+    if (copy_and_seal(from, to) < 0) {
+        close(to);
+        return;
     }
-    if (fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return;
     free(crun->program);
     /* Opened by the child before it executes anything, so the descriptor itself is not inherited. */
     crun->program = xasprintf("/proc/self/fd/%d", to);
     crun->program_fd = to;
-    to = -1;
 }
 
-/* fills argv: crun with its global options, then what is given, then NULL. */
+/* Fills argv: crun with its global options, then what is given, then NULL. */
 #define CRUN_ARGV(crun, ...)                                                                       \
     {                                                                                              \
         "crun", "--root", (crun)->root, "--cgroup-manager=cgroupfs", __VA_ARGS__, NULL             \
@@ -303,11 +311,7 @@ is_helper(pid_t pid, const char *bundle)
     size_t len = strlen(bundle) + 1; /* an argument of its own: with its NUL */
 
     snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (f == NULL)
-        return false;
-    size_t n = fread(text, 1, sizeof(text), f);
-    fclose(f);
+    size_t n = smallfile_read(path, text, sizeof(text));
     return n >= len && memcmp(text, "crun", 5) == 0 && memmem(text, n, bundle, len) != NULL;
 }
 
@@ -325,9 +329,9 @@ kill_helpers(const char *bundle)
     if (proc == NULL)
         return false;
     while ((entry = readdir(proc)) != NULL) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        pid_t pid = smallfile_pid(entry->d_name);
 
-        if (pid > 1 && pid != getpid() && is_helper(pid, bundle))
+        if (pid > 0 && pid != getpid() && is_helper(pid, bundle))
             any |= kill(pid, SIGKILL) == 0;
     }
     closedir(proc);
@@ -532,8 +536,8 @@ run_delete(const struct crun *crun, const char *id)
     posix_spawn_file_actions_init(&files);
     for (int fd = 0; fd <= 2; fd++)
         posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
-    int rc = posix_spawn(&pid, crun->program, &files, NULL, (char *const *)(uintptr_t)argv,
-                         (char *const *)(uintptr_t)environment);
+    int rc = posix_spawn(&pid, crun->program, &files, NULL, (char *const *)argv,
+                         (char *const *)environment);
     posix_spawn_file_actions_destroy(&files);
     if (rc != 0)
         return;

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <grp.h>
 #include <limits.h>
 #include <signal.h>
@@ -26,12 +27,14 @@
 #include "log.h"
 #include "ocispec.h"
 #include "runtime.h"
+#include "smallfile.h"
 #include "worker/protocol.h"
 
 enum { LIMIT_MS = 30000, SKIPPED = 77 };
 
 static char top[] =
     "/tmp/tci-test-runtime-XXXXXX"; /* holds the state directory and what is mounted */
+static char crun[] = "crun";
 static char state_dir[64], link_dir[64], empty_dir[64], worker_path[PATH_MAX];
 
 /* --- the worker ----------------------------------------------------------------------------- */
@@ -179,7 +182,7 @@ open_runtime(struct event_base *base)
     struct err err = ERR_INIT;
 
     config.state_dir = state_dir;
-    config.runtime = (char *)(uintptr_t) "crun";
+    config.runtime = crun;
     struct runtime *rt = runtime_new(base, &config, worker_path, link_dir, &err);
     if (rt == NULL)
         fail_msg("%s", err.msg);
@@ -223,13 +226,17 @@ make_directories(void **state)
 }
 
 static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static int
 remove_directories(void **state)
 {
-    char command[128];
-
     (void)state;
-    snprintf(command, sizeof(command), "rm -rf '%s'", top);
-    return system(command);
+    return nftw(top, remove_entry, 16, FTW_DEPTH | FTW_MOUNT | FTW_PHYS);
 }
 
 /* --- nothing is left ------------------------------------------------------------------------ */
@@ -262,27 +269,34 @@ count_lines(const char *path)
     return n;
 }
 
-/* Children that nobody has reaped; those that still run are not counted. */
+/* Calls visit for each child of this process and adds up what it returns. */
+static int
+each_child(int visit(pid_t))
+{
+    char path[64], text[4096], *save = NULL;
+    int sum = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    smallfile_read(path, text, sizeof(text));
+    for (char *word = strtok_r(text, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
+        sum += visit(smallfile_pid(word));
+    return sum;
+}
+
+static int
+is_zombie(pid_t pid)
+{
+    char path[64], text[512];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    smallfile_read(path, text, sizeof(text));
+    return strstr(text, ") Z ") != NULL;
+}
+
 static int
 count_zombies(void)
 {
-    char path[64], line[256];
-    int n = 0, pid;
-
-    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    while (fscanf(f, "%d", &pid) == 1) {
-        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-        FILE *stat = fopen(path, "re");
-
-        if (stat == NULL)
-            continue;
-        n += fgets(line, sizeof(line), stat) != NULL && strstr(line, ") Z ") != NULL;
-        fclose(stat);
-    }
-    fclose(f);
-    return n;
+    return each_child(is_zombie);
 }
 
 struct traces {
@@ -689,7 +703,7 @@ test_host_ids(void **state)
 static void
 test_state_directory_must_be_passable(void **state)
 {
-    struct config config = {.state_dir = state_dir, .runtime = (char *)(uintptr_t) "crun"};
+    struct config config = {.state_dir = state_dir, .runtime = crun};
     struct box *box = *state;
     struct err err = ERR_INIT;
 
@@ -699,7 +713,8 @@ test_state_directory_must_be_passable(void **state)
     assert_int_equal(err.code, ERR_CONFIG);
     assert_string_equal(err.field, "state_dir");
     assert_non_null(strstr(err.msg, top));
-    config.runtime = (char *)(uintptr_t) "podman";
+    char other[] = "no-such-runtime";
+    config.runtime = other;
     assert_null(runtime_new(box->base, &config, worker_path, link_dir, &err));
     assert_string_equal(err.field, "runtime");
 }
@@ -835,28 +850,23 @@ test_gateway_killed_while_starting(void **state)
 
 /* --- accidents ------------------------------------------------------------------------------ */
 
-/* Kills the processes that the runtime started and that are not containers: crun in whatever it is doing. */
+static int
+kill_if_crun(pid_t pid)
+{
+    char path[64], text[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    smallfile_read(path, text, sizeof(text));
+    if (strcmp(text, "crun") == 0)
+        kill(pid, SIGKILL);
+    return 0;
+}
+
+/* In whatever it is doing. */
 static void
 kill_crun(void)
 {
-    char path[64], cmdline[64];
-    int pid;
-
-    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    while (fscanf(f, "%d", &pid) == 1) {
-        snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-        FILE *c = fopen(path, "re");
-
-        if (c == NULL)
-            continue;
-        cmdline[fread(cmdline, 1, sizeof(cmdline) - 1, c)] = '\0';
-        fclose(c);
-        if (strcmp(cmdline, "crun") == 0)
-            kill(pid, SIGKILL);
-    }
-    fclose(f);
+    each_child(kill_if_crun);
 }
 
 static void
