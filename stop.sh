@@ -27,7 +27,7 @@ remove_containers() {
     [ -x "$GATEWAY" ] || die "$GATEWAY is missing: run sh start.sh to build it, then sh stop.sh again"
     step "$TOP/build-logs/stop.log" "Removing its containers" as_root "$GATEWAY" --remove-containers "$@" ||
         die "some containers could not be removed"
-    cat "$TOP/build-logs/stop.log"
+    say "$(tail -n 1 "$TOP/build-logs/stop.log")."
 }
 
 need_root
