@@ -87,7 +87,9 @@ class Connection:
             return Response(status, headers, b"")
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return Response(status, headers, self._chunks())
-        return Response(status, headers, self._exactly(int(headers.get("content-length", "0"))))
+        if "content-length" in headers:
+            return Response(status, headers, self._exactly(int(headers["content-length"])))
+        return Response(status, headers, self.closed())
 
     def _chunks(self):
         body = b""

@@ -3,9 +3,11 @@ sessions, start failures, the orderly end."""
 import concurrent.futures
 import json
 import os
+import secrets
 import shutil
 import signal
-import subprocess
+import socket
+import struct
 import time
 
 import httpx
@@ -20,6 +22,12 @@ from rawhttp import Connection
 def brief(make_module_gateway):
     """A gateway whose executions may take two seconds, with little memory for its workers."""
     return make_module_gateway(min_idle_workers=2, max_total_workers=8, exec_timeout=2, worker_memory_mb=256)
+
+
+@pytest.fixture(scope="module")
+def lean(make_module_gateway):
+    """A gateway with little memory for its workers and time enough to use it up on a busy machine."""
+    return make_module_gateway(min_idle_workers=1, max_total_workers=8, exec_timeout=60, worker_memory_mb=256)
 
 
 def died(answer, *words):
@@ -154,56 +162,56 @@ def test_death_is_answered_at_once(gateway, user):
     assert time.monotonic() - start < 15
 
 
-def test_out_of_memory(brief, users):
-    user = users(brief)
-    brief.ok(user, "kept = 1")
+def test_out_of_memory(lean, users):
+    user = users(lean)
+    lean.ok(user, "kept = 1")
     code = "held = []\nwhile True: held.append(bytearray(b'x') * 2**24)"
-    died(brief.execute(user, code), "ran out of memory")
-    fresh(brief, user)
+    died(lean.execute(user, code), "ran out of memory")
+    fresh(lean, user)
 
 
-def test_one_allocation_past_the_limit(brief, users):
+def test_one_allocation_past_the_limit(lean, users):
     """The issue's own: bytearray(10**11), or as much of it as is really touched, ends in MemoryError or 503."""
-    user = users(brief)
-    brief.ok(user, "kept = 1")
-    answer = brief.execute(user, "b = bytearray(10**11)\nfor i in range(0, len(b), 4096): b[i] = 1")
+    user = users(lean)
+    lean.ok(user, "kept = 1")
+    answer = lean.execute(user, "b = bytearray(10**11)\nfor i in range(0, len(b), 4096): b[i] = 1")
     if answer.status_code == 200:
         assert answer.json()["error"]["ename"] == "MemoryError"
-        assert brief.text(user, "kept") == "1"
+        assert lean.text(user, "kept") == "1"
     else:
         died(answer, "ran out of memory")
-        fresh(brief, user)
+        fresh(lean, user)
 
 
-def test_out_of_memory_with_numpy(brief, users):
-    user = users(brief)
-    brief.ok(user, "kept = 1")
-    died(brief.execute(user, "import numpy as np\na = np.ones(2**27)"), "ran out of memory")
-    fresh(brief, user)
+def test_out_of_memory_with_numpy(lean, users):
+    user = users(lean)
+    lean.ok(user, "kept = 1")
+    died(lean.execute(user, "import numpy as np\na = np.ones(2**27)"), "ran out of memory")
+    fresh(lean, user)
 
 
-def test_out_of_memory_by_files(brief, users):
+def test_out_of_memory_by_files(lean, users):
     """Files in /workspace count as memory: filling it ends in an error of the file system or out of memory."""
-    user = users(brief)
-    answer = brief.execute(user, "open('/workspace/f', 'wb').write(b'x' * 200 * 2**20)\nheld = bytearray(b'x') * (150 * 2**20)")
+    user = users(lean)
+    answer = lean.execute(user, "open('/workspace/f', 'wb').write(b'x' * 200 * 2**20)\nheld = bytearray(b'x') * (150 * 2**20)")
     if answer.status_code == 200:
         assert answer.json()["error"]["ename"] in ("OSError", "MemoryError")
     else:
         died(answer, "ran out of memory")
 
 
-def test_child_that_runs_out_of_memory(brief, users):
+def test_child_that_runs_out_of_memory(lean, users):
     """Only the child is killed, or the session with the documented answer; a later death is not blamed on memory."""
-    user = users(brief)
-    brief.ok(user, "kept = 1")
+    user = users(lean)
+    lean.ok(user, "kept = 1")
     code = ("import subprocess, sys\n"
             "p = subprocess.run([sys.executable, '-c', 'held = [bytearray(b\"x\") * 2**24 for i in range(100)]'])\n"
             "p.returncode")
-    answer = brief.execute(user, code)
+    answer = lean.execute(user, code)
     if answer.status_code == 200:
         assert answer.json()["result_text"] == "-9"
-        assert brief.text(user, "kept") == "1"
-        died(brief.execute(user, "import os; os._exit(3)"), "exited with status 3")
+        assert lean.text(user, "kept") == "1"
+        died(lean.execute(user, "import os; os._exit(3)"), "exited with status 3")
     else:
         died(answer, "ran out of memory")
 
@@ -375,11 +383,26 @@ def test_first_calls_of_one_user_at_once_share_a_session(gateway, user):
 # ------------------------------------------------------------------------------------------------------ hang-ups
 
 
-def hang_up(gateway, user, code, when):
+def hang_up(gateway, user, code, when, reset=False):
     """Sends code on a connection of its own and closes it once when() is true."""
     with Connection(gateway) as c:
         c.send(c.request("POST", "/execute", json.dumps({"user_uuid": user, "code": code}).encode()))
         eventually(when, 60, "the call has got there")
+        if reset:
+            c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Mark:
+    """A file of a session, seen from outside: .code makes it larger, .seen() tells whether that has run."""
+
+    def __init__(self, gateway, user):
+        name = "mark-" + secrets.token_hex(8)
+        self.code = f"open('/workspace/{name}', 'w').write('x')"
+        gateway.ok(user, f"open('/workspace/{name}', 'w').close()")
+        (self.path,) = [p for p in (f"/proc/{pid}/root/workspace/{name}" for pid in gateway.inits()) if os.path.exists(p)]
+
+    def seen(self):
+        return os.stat(self.path).st_size > 0
 
 
 def test_hang_up_drops_a_queued_call(gateway, user):
@@ -409,12 +432,32 @@ def test_hang_up_drops_only_its_own_call(gateway, user):
 
 def test_hang_up_interrupts_a_running_call(gateway, user):
     gateway.ok(user, "import time\nkept = 1")
+    mark = Mark(gateway, user)
     before = gateway.metrics()['tci_executions_total{outcome="cancelled"}']
-    code = "try:\n    time.sleep(1000)\nexcept KeyboardInterrupt:\n    interrupted = True\n    raise"
-    hang_up(gateway, user, code, lambda: gateway.session(user)["state"] == "busy")
+    code = f"try:\n    {mark.code}; time.sleep(1000)\nexcept KeyboardInterrupt:\n    interrupted = True\n    raise"
+    hang_up(gateway, user, code, mark.seen)
     answer = gateway.ok(user, "kept, interrupted")
     assert answer["result_text"] == "(1, True)" and answer["restarted"] is False
     assert gateway.metrics()['tci_executions_total{outcome="cancelled"}'] == before + 1
+
+
+def test_hang_up_by_reset(make_gateway, users):
+    """A connection that is reset counts as one that is closed, and costs no CPU while the code runs on."""
+    gateway = make_gateway(min_idle_workers=1, exec_timeout=60)
+    user = users()
+    gateway.ok(user, "import time\nkept = 1")
+    mark = Mark(gateway, user)
+    code = f"try:\n    {mark.code}; time.sleep(50)\nexcept KeyboardInterrupt:\n    interrupted = True"
+    hang_up(gateway, user, code, mark.seen, reset=True)
+    before = cpu_seconds(gateway.pid)
+    answer = gateway.ok(user, "kept, interrupted")
+    assert answer["result_text"] == "(1, True)" and answer["restarted"] is False
+    assert cpu_seconds(gateway.pid) - before < 1 * harness.slack()
+
+
+def cpu_seconds(pid):
+    fields = harness.read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_hang_up_on_code_that_ignores_interrupts(brief, users):
@@ -433,11 +476,21 @@ def test_hang_up_disturbs_nobody_else(gateway, users):
     gateway.ok(other, "kept = 1")
     with gateway.hold(other) as hold:
         for _ in range(5):
-            hang_up(gateway, user, "time.sleep(1000)", lambda: gateway.session(user)["state"] == "busy")
+            mark = Mark(gateway, user)
+            hang_up(gateway, user, f"{mark.code}; time.sleep(1000)", mark.seen)
             assert gateway.text(user, "1") == "1"
         hold.free()
         assert hold.future.result(60).json()["result_text"] == "held\n"
     assert gateway.ok(other, "kept")["result_text"] == "1"
+
+
+def test_hang_up_at_once(gateway, user):
+    """However early in an execution its client goes, the code does not run on to the time limit."""
+    gateway.ok(user, "import time\nkept = 1")
+    for _ in range(10):
+        hang_up(gateway, user, "time.sleep(1000)", lambda: gateway.session(user)["state"] == "busy")
+        answer = gateway.ok(user, "kept")
+        assert answer["result_text"] == "1" and answer["restarted"] is False
 
 
 def test_hang_up_before_there_is_a_worker(make_gateway, users):
@@ -522,28 +575,30 @@ def test_released_workers_are_not_reused(gateway, users):
 # ------------------------------------------------------------------------------------------------ start failures
 
 
-def copied_tree(tmp_path, kernelspec):
-    """A tree like the build's with a kernelspec "broken" of our own; returns its gateway binary."""
-    build = harness.build_dir()
-    for program in ("gateway/tci-gateway", "worker/tci-worker"):
-        (tmp_path / program).parent.mkdir(exist_ok=True)
-        shutil.copy2(os.path.join(build, program), tmp_path / program)
-    for name in ("web", "kernelspecs"):
-        shutil.copytree(os.path.join(harness.SOURCE_DIR, name), tmp_path / name)
-    broken = tmp_path / "kernelspecs" / "broken"
-    broken.mkdir()
-    (broken / "kernel.json").write_text(json.dumps(kernelspec))
-    os.chmod(tmp_path, 0o755)
-    for parent in list(tmp_path.parents)[:-2]:
-        os.chmod(parent, os.stat(parent).st_mode | 0o011)
-    return str(tmp_path / "gateway" / "tci-gateway")
+@pytest.fixture
+def broken_kernel():
+    """broken_kernel(argv) installs a kernelspec beside the system's, until the end of the test; its name is returned."""
+    made = []
+
+    def make(argv):
+        name = "tci-test-" + secrets.token_hex(6)
+        directory = os.path.join("/usr/local/share/jupyter/kernels", name)
+        os.makedirs(directory)
+        made.append(directory)
+        with open(os.path.join(directory, "kernel.json"), "w") as f:
+            json.dump({"argv": argv, "display_name": "broken", "language": "none"}, f)
+        return name
+
+    yield make
+    for directory in made:
+        shutil.rmtree(directory)
 
 
-@pytest.mark.parametrize("argv", [["/bin/false"], ["/no/such/program"], ["/bin/sh", "-c", "kill -11 $$"]])
-def test_kernel_that_cannot_start(make_gateway, users, tmp_path, argv):
+@pytest.mark.parametrize("argv", [["/bin/false", "{connection_file}"], ["/no/such/program", "{connection_file}"],
+                                  ["/bin/sh", "-c", "kill -11 $$", "{connection_file}"]], ids=range(3))
+def test_kernel_that_cannot_start(make_gateway, broken_kernel, users, argv):
     """The failure is told, to the operator and to users, and tried again at growing intervals only."""
-    binary = copied_tree(tmp_path, {"argv": argv, "display_name": "broken", "language": "none"})
-    gateway = make_gateway(ready=False, binary=binary, kernel="broken", min_idle_workers=1, max_total_workers=4)
+    gateway = make_gateway(ready=False, kernel=broken_kernel(argv), min_idle_workers=1, max_total_workers=4)
     error = eventually(lambda: gateway.status()["last_start_error"], 60, "the error is told")
     assert isinstance(error, str)
     assert gateway.client.get("/readyz").status_code == 503
@@ -561,8 +616,7 @@ def test_kernel_that_cannot_start(make_gateway, users, tmp_path, argv):
     rate = (starts() - first) / (time.monotonic() - begin)
     assert rate < 4, f"{rate:.1f} starts a second: no back-off"
     eventually(lambda: len(gateway.inits()) <= 4, 30)
-    cpu = subprocess.run(["ps", "-o", "cputimes=", "-p", str(gateway.pid)], capture_output=True, text=True).stdout
-    assert int(cpu) < 20
+    assert cpu_seconds(gateway.pid) < 20
 
 
 def test_unknown_kernel_stops_the_start(tmp_path):
