@@ -1,4 +1,7 @@
-/* boot.h - the boot record: where the gateway listens and who we are to it (protocol.h has its form). */
+/*
+ * boot.h - the boot record: where the gateway listens and who we are to it (protocol.h has its
+ * form).
+ */
 #ifndef WORKER_BOOT_H
 #define WORKER_BOOT_H
 

@@ -10,19 +10,23 @@
 #include "message.h"
 
 /*
- * Until the kernel has bound its sockets a connection fails, and is tried again: so short an interval that
- * start-up loses nothing by it, for which the cost is small (four attempts in it).
+ * Until the kernel has bound its sockets a connection fails, and is tried again: so short an
+ * interval that start-up loses nothing by it, for which the cost is small (four attempts in it).
  */
 enum { RECONNECT_MS = 5 };
 
 /*
- * What the kernel can make us hold is bounded by the container's memory; these keep it smaller.  A PUB socket drops
- * what its subscriber does not take, and the idle status with it, so iopub's queue is a long one.
+ * What the kernel can make us hold is bounded by the container's memory; these keep it smaller.  A
+ * PUB socket drops what its subscriber does not take, and the idle status with it, so iopub's queue
+ * is a long one.
  */
 enum { QUEUE_IOPUB = 8192, QUEUE_OTHERS = 256 };
 static const int64_t max_frame = 1 << 30;
 
-/* A kernel answers input requests to the peer whose shell identity asked for execution: same on all. */
+/*
+ * A kernel answers input requests to the peer whose shell identity asked for execution: same on
+ * all.
+ */
 static const char identity[] = "tci";
 
 static const struct {

@@ -21,8 +21,8 @@ enum channels_port {
 enum { CHANNELS_COUNT = 4 };
 
 /*
- * A ZeroMQ descriptor is edge-triggered, and any call on the socket may take the edge: so what may be readable without
- * its descriptor saying so is remembered.
+ * A ZeroMQ descriptor is edge-triggered, and any call on the socket may take the edge: so what may
+ * be readable without its descriptor saying so is remembered.
  */
 struct channel {
     enum tci_channel name;
@@ -32,8 +32,8 @@ struct channel {
 };
 
 /*
- * Connects all channels; the kernel may come later.  Dies when ZeroMQ refuses.  The order in the array is
- * that in which they are served: what ends an execution first.
+ * Connects all channels; the kernel may come later.  Dies when ZeroMQ refuses.  The order in the
+ * array is that in which they are served: what ends an execution first.
  */
 void channels_open(void *context, struct channel[CHANNELS_COUNT]);
 

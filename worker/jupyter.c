@@ -33,9 +33,9 @@ starts_with(const char *p, const char *end, const char *word)
 }
 
 /*
- * Looks for the member without parsing the JSON, because this is done for every message.  A quote inside a JSON
- * string is escaped, so the text `"msg_type"` can only be a name or a whole value; and what a kernel gains by a
- * forged status is one message out of a status' allowance.
+ * Looks for the member without parsing the JSON, because this is done for every message.  A quote
+ * inside a JSON string is escaped, so the text `"msg_type"` can only be a name or a whole value;
+ * and what a kernel gains by a forged status is one message out of a status' allowance.
  */
 static bool
 has_status_type(const char *p, const char *end)

@@ -1,6 +1,7 @@
 /*
- * jupyter.h - the little that the worker has to know of a Jupyter wire message: where it begins, and
- * whether it is a status.  Pure.  It neither parses nor verifies the rest: that is the gateway's part.
+ * jupyter.h - the little that the worker has to know of a Jupyter wire message: where it begins,
+ * and whether it is a status.  Pure.  It neither parses nor verifies the rest: that is the
+ * gateway's part.
  */
 #ifndef WORKER_JUPYTER_H
 #define WORKER_JUPYTER_H
@@ -20,8 +21,8 @@ enum {
 enum { JUPYTER_STATUS_MAX = 64 << 10 };
 
 /*
- * Index of the delimiter; -1 when there is none, or fewer frames behind it than a message has.  From the
- * delimiter on there are n - index frames.
+ * Index of the delimiter; -1 when there is none, or fewer frames behind it than a message has. From
+ * the delimiter on there are n - index frames.
  */
 int jupyter_begin(const struct frame *, size_t n);
 

@@ -2,6 +2,7 @@
 #include "launch.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
@@ -29,17 +30,17 @@ static char *
 expand(const char *text)
 {
     static const char name[] = "{connection_file}", path[] = LAUNCH_CONNECTION_FILE;
-    /* A replacement is at most so much longer, for each that there is room for in text. */
-    const size_t grow = strlen(path) > strlen(name) ? strlen(path) - strlen(name) : 0;
-    char *out = need(malloc(strlen(text) + strlen(text) / strlen(name) * grow + 1)), *end = out;
+    const size_t name_len = sizeof(name) - 1, path_len = sizeof(path) - 1;
+    /* Room for as many paths as there could be names, and for what is between them. */
+    char *out = need(malloc(strlen(text) / name_len * path_len + strlen(text) + 1)), *end = out;
     const char *hit;
 
     while ((hit = strstr(text, name)) != NULL) {
         end = mempcpy(end, text, (size_t)(hit - text));
-        end = mempcpy(end, path, strlen(path));
-        text = hit + strlen(name);
+        end = mempcpy(end, path, path_len);
+        text = hit + name_len;
     }
-    strcpy(end, text);
+    memcpy(end, text, strlen(text) + 1);
     return out;
 }
 
@@ -64,10 +65,9 @@ take_argv(const json_t *argv, struct launch *l, const char **why)
 static char *
 assignment(const char *name, const char *value)
 {
-    char *text = need(malloc(strlen(name) + strlen(value) + 2));
+    char *text;
 
-    strcpy(stpcpy(stpcpy(text, name), "="), value);
-    return text;
+    return need(asprintf(&text, "%s=%s", name, value) < 0 ? NULL : text);
 }
 
 static int

@@ -25,8 +25,8 @@ struct launch {
 };
 
 /*
- * 0, or -1 with *why saying in a static sentence what is wrong and *out cleared.  Pure: any bytes may come in.  Out of
- * memory ends the process.
+ * 0, or -1 with *why saying in a static sentence what is wrong and *out cleared.  Pure: any bytes
+ * may come in.  Out of memory ends the process.
  */
 int launch_parse(const void *text, size_t len, struct launch *out, const char **why)
     __attribute__((warn_unused_result));

@@ -1,9 +1,10 @@
 /*
  * limits.h - how much one execution may send to the gateway.  Pure counters; the time is passed in.
  *
- * Output (OUTPUT, and iopub but status) is counted against what EXECUTE allowed; over it, it is cut.  Status
- * messages and replies always pass, because an execution ends with them, so a kernel that sends them without end is
- * not cut but given up.  No honest kernel comes near these allowances: they are refilled by what is asked of it.
+ * Output (OUTPUT, and iopub but status) is counted against what EXECUTE allowed; over it, it is
+ * cut.  Status messages and replies always pass, because an execution ends with them, so a kernel
+ * that sends them without end is not cut but given up.  No honest kernel comes near these
+ * allowances: they are refilled by what is asked of it.
  */
 #ifndef WORKER_LIMITS_H
 #define WORKER_LIMITS_H

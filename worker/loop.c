@@ -9,8 +9,9 @@
  * The end of the kernel is seen before its last words may be: DRAINING reads on until there has been silence
  * for a moment, but not for long, for a grandchild may hold the pipes.
  *
- * PARTING sends EXITED and then waits for the gateway to end us.  A ROUTER that is behind with reading loses what it has not
- * read yet once its peer hangs up (ZeroMQ 4.3), and EXITED would be the first to be lost.
+ * PARTING sends EXITED and then waits for the gateway to end us.  A ROUTER that is behind with reading
+ * loses what it has not read yet once its peer hangs up (ZeroMQ 4.3), and EXITED would be the first to be
+ * lost.
  */
 #include "loop.h"
 
@@ -57,7 +58,7 @@ struct loop {
     pid_t kernel;        /* its process group as well; 0 = no process */
     char farewell[400];  /* EXITED's JSON */
     bool said_farewell;  /* PARTING: EXITED is on its way */
-    int64_t quiet_at_ms; /* DRAINING: over if nothing comes until then */
+    int64_t heard_at_ms; /* when the kernel last said something */
     int64_t deadline_ms; /* DRAINING, PARTING: over in any case */
     int exit_code;
 };
@@ -123,7 +124,7 @@ on_kernel_end(struct loop *l, int status)
         snprintf(l->farewell, sizeof(l->farewell), "{\"signal\":%d}", WTERMSIG(status));
     l->kernel = 0;
     l->phase = DRAINING;
-    l->quiet_at_ms = now + QUIET_MS;
+    l->heard_at_ms = now;
     l->deadline_ms = now + DRAIN_MS;
 }
 
@@ -261,7 +262,7 @@ on_kernel(struct loop *l, const struct pollfd *items)
         if (items[AT_PIPES + i].revents)
             any |= relay_pipe(r, i);
     if (any) {
-        l->quiet_at_ms = clock_ms() + QUIET_MS;
+        l->heard_at_ms = clock_ms();
         l->uplink_pending = true;
     }
     if (r->give_up && l->phase == RUNNING)
@@ -303,6 +304,13 @@ orphaned_at_ms(const struct loop *l)
     return since == CLOCK_NEVER ? CLOCK_NEVER : since + l->boot->orphan_ms;
 }
 
+/* DRAINING: when there has been silence for long enough.  What the link does not take is not silence. */
+static int64_t
+quiet_at_ms(const struct loop *l)
+{
+    return l->relay.blocked ? CLOCK_NEVER : l->heard_at_ms + QUIET_MS;
+}
+
 /* Milliseconds until something has to be done by the clock; -1 = nothing. */
 static int
 timeout_ms(const struct loop *l)
@@ -310,7 +318,7 @@ timeout_ms(const struct loop *l)
     int64_t at = earlier(uplink_deadline_ms(l->uplink), orphaned_at_ms(l)), left;
 
     if (l->phase == DRAINING)
-        at = earlier(at, l->quiet_at_ms);
+        at = earlier(at, quiet_at_ms(l));
     if (l->phase == DRAINING || l->phase == PARTING)
         at = earlier(at, l->deadline_ms);
     if (l->uplink_pending || (has_kernel(l) && relay_is_pending(&l->relay)))
@@ -333,7 +341,7 @@ on_clock(struct loop *l)
     }
     if (l->phase == PARTING && now >= l->deadline_ms)
         finish(l, TCI_EXIT_OK);
-    if (l->phase == DRAINING && (now >= l->quiet_at_ms || now >= l->deadline_ms))
+    if (l->phase == DRAINING && (now >= quiet_at_ms(l) || now >= l->deadline_ms))
         part(l);
 }
 

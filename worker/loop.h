@@ -4,7 +4,10 @@
 
 #include "boot.h"
 
-/* signals: a signalfd of SIGCHLD, SIGTERM and SIGINT.  Returns the exit code; no kernel is left running then. */
+/*
+ * signals: a signalfd of SIGCHLD, SIGTERM and SIGINT.  Returns the exit code; no kernel is left
+ * running then.
+ */
 int loop_run(const struct boot *, int signals);
 
 #endif

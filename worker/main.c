@@ -1,4 +1,7 @@
-/* main.c - tci-worker, PID 1 of a container: supervises one Jupyter kernel and speaks for it on the gateway's link. */
+/*
+ * main.c - tci-worker, PID 1 of a container: supervises one Jupyter kernel and speaks for it on the
+ * gateway's link.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

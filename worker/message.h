@@ -8,7 +8,10 @@
 #include "frame.h"
 #include "protocol.h"
 
-/* The socket's descriptor: readable after something has happened to it (edge-triggered, see zmq_getsockopt(3)). */
+/*
+ * The socket's descriptor: readable after something has happened to it (edge-triggered, see
+ * zmq_getsockopt(3)).
+ */
 int message_fd(void *socket);
 
 struct message {
@@ -17,18 +20,21 @@ struct message {
 };
 
 /*
- * 1: one was there.  0: none now.  -1: one of more frames than fit was there, and is dropped.  After 0 and -1 there is
- * nothing to clear.  Never waits.
+ * 1: one was there.  0: none now.  -1: one of more frames than fit was there, and is dropped. After
+ * 0 and -1 there is nothing to clear.  Never waits.
  */
 int message_recv(void *socket, struct message *) __attribute__((warn_unused_result));
 void message_clear(struct message *);
 
-/* What the frames hold, valid until the message is sent or cleared.  out has room for TCI_MAX_FRAMES. */
+/*
+ * What the frames hold, valid until the message is sent or cleared.  out has room for
+ * TCI_MAX_FRAMES.
+ */
 void message_view(struct message *, struct frame *out);
 
 /*
- * Sends the frames from `first` on.  0, or -1 when the socket does not take it now.  Never waits.  The message
- * remains to be cleared either way.
+ * Sends the frames from `first` on.  0, or -1 when the socket does not take it now.  Never waits.
+ * The message remains to be cleared either way.
  */
 int message_send(void *socket, struct message *, size_t first) __attribute__((warn_unused_result));
 

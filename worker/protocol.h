@@ -70,9 +70,9 @@ enum tci_channel {
     TCI_STDIN = 'n',
 };
 
-#define TCI_LIMITS_SIZE 12 /* bytes of EXECUTE's limits frame */
+#define TCI_LIMITS_SIZE 12            /* bytes of EXECUTE's limits frame */
 #define TCI_MAX_OUTPUT_MESSAGES 20000 /* the gateway's u32 in EXECUTE: one execution's messages */
-#define TCI_MAX_FRAMES 32  /* frames of one message, both directions; more is a protocol error */
+#define TCI_MAX_FRAMES 32 /* frames of one message, both directions; more is a protocol error */
 
 /*
  * The boot record: one JSON object on the worker's standard input, then end of file.
@@ -89,14 +89,14 @@ enum tci_channel {
  */
 
 /* Paths inside the container; the runtime makes them (gateway/ocispec.c). */
-#define TCI_PATH_WORKER "/tci-worker"            /* this program */
-#define TCI_PATH_LINK_DIR "/run/tci/link"        /* the link's directory, under a 0700 directory */
-#define TCI_PATH_LINK_SOCKET "gateway.sock"      /* the link's name in it */
-#define TCI_PATH_KERNEL_DIR "/run/kernel"        /* tmpfs of the sandbox user: connection file, sockets */
-#define TCI_PATH_KERNELSPEC "/kernelspec"        /* the kernelspec's directory, read-only */
-#define TCI_PATH_SKEL "/etc/skel"                /* copied into the home before the kernel starts */
-#define TCI_PATH_HOME "/home/sandbox"            /* tmpfs of the sandbox user */
-#define TCI_PATH_WORKSPACE "/workspace"          /* tmpfs of the sandbox user, the kernel's cwd */
+#define TCI_PATH_WORKER "/tci-worker"       /* this program */
+#define TCI_PATH_LINK_DIR "/run/tci/link"   /* the link's directory, under a 0700 directory */
+#define TCI_PATH_LINK_SOCKET "gateway.sock" /* the link's name in it */
+#define TCI_PATH_KERNEL_DIR "/run/kernel" /* tmpfs of the sandbox user: connection file, sockets */
+#define TCI_PATH_KERNELSPEC "/kernelspec" /* the kernelspec's directory, read-only */
+#define TCI_PATH_SKEL "/etc/skel"         /* copied into the home before the kernel starts */
+#define TCI_PATH_HOME "/home/sandbox"     /* tmpfs of the sandbox user */
+#define TCI_PATH_WORKSPACE "/workspace"   /* tmpfs of the sandbox user, the kernel's cwd */
 
 /* Exit codes of tci-worker. */
 enum tci_exit {

@@ -1,9 +1,9 @@
 /*
  * relay.c - see relay.h.
  *
- * Order.  What a cell wrote to descriptor 1 or 2 must reach the gateway before the cell's reply and idle status.  It
- * was in the pipe before the kernel sent those; so carrying what is in the pipes between taking a message from its
- * channel and passing it on is enough.
+ * Order.  What a cell wrote to descriptor 1 or 2 must reach the gateway before the cell's reply and
+ * idle status.  It was in the pipe before the kernel sent those; so carrying what is in the pipes
+ * between taking a message from its channel and passing it on is enough.
  */
 #include "relay.h"
 
@@ -136,8 +136,8 @@ obey(struct relay *r, enum limits_verdict verdict, const char *give_up)
 /* --- from the pipes ----------------------------------------------------------------------- */
 
 /*
- * The part of the chunk that is within the limit is worth having: it may be the beginning of a message that explains
- * the rest.
+ * The part of the chunk that is within the limit is worth having: it may be the beginning of a
+ * message that explains the rest.
  */
 static void
 judge_chunk(struct relay *r, int which, size_t len)
@@ -177,7 +177,10 @@ relay_pipe(struct relay *r, int which)
     return any;
 }
 
-/* Carries what is in the pipe now.  Whoever goes on writing does not hold up the message that waits. */
+/*
+ * Carries what is in the pipe now.  Whoever goes on writing does not hold up the message that
+ * waits.
+ */
 static void
 drain_pipe(struct relay *r, int which)
 {

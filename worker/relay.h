@@ -1,4 +1,7 @@
-/* relay.h - carries messages between the kernel's channels and the gateway, and the kernel's raw output with them. */
+/*
+ * relay.h - carries messages between the kernel's channels and the gateway, and the kernel's raw
+ * output with them.
+ */
 #ifndef WORKER_RELAY_H
 #define WORKER_RELAY_H
 
@@ -19,7 +22,10 @@ struct relay {
     int pipes[SPAWN_PIPES]; /* -1 = the kernel's end is closed */
     struct limits limits;
 
-    /* What has been read and waits for the link to take it, in this order; while there is any, nothing else is read. */
+    /*
+     * What has been read and waits for the link to take it, in this order; while there is any,
+     * nothing else is read.
+     */
     size_t chunk_len; /* of OUTPUT; 0 = none */
     int chunk_pipe;
     char chunk[RELAY_CHUNK];
@@ -38,13 +44,15 @@ void relay_open(struct relay *, void *context, struct uplink *, const struct spa
 void
 relay_close(struct relay *); /* accepts one that was never opened, with its pipes -1; idempotent */
 
-/* EXECUTE or RELAY: sends it to its channel and grants what it grants.  Moves the message's frames. */
+/*
+ * EXECUTE or RELAY: sends it to its channel and grants what it grants.  Moves the message's frames.
+ */
 void relay_request(struct relay *, const struct request *, struct message *);
 
 /*
- * Carry what there is, up to a budget (of a pipe, one chunk); true if there was anything.  Without a link everything is read and dropped, so that
- * what runs comes to its end.  When the link takes nothing they stop and set `blocked`.  A channel that has not been read
- * empty stays pending.
+ * Carry what there is, up to a budget (of a pipe, one chunk); true if there was anything.  Without
+ * a link everything is read and dropped, so that what runs comes to its end.  When the link takes
+ * nothing they stop and set `blocked`.  A channel that has not been read empty stays pending.
  */
 bool relay_channel(struct relay *, struct channel *);
 bool relay_pipe(struct relay *, int which);

@@ -9,9 +9,10 @@ enum {
 };
 
 /*
- * Copies what is in the directory `from` into the directory `to`, as the calling process' user, with modes and
- * modification times; a file that is there already is left alone, a device or socket is left out, and `from`
- * need not exist.  0, or -1 with errno (EFBIG: over a limit).  Allocates nothing, so it may run between fork and exec.
+ * Copies what is in the directory `from` into the directory `to`, as the calling process' user,
+ * with modes and modification times; a file that is there already is left alone, a device or socket
+ * is left out, and `from` need not exist.  0, or -1 with errno (EFBIG: over a limit).  Allocates
+ * nothing, so it may run between fork and exec.
  */
 int skel_copy(const char *from, const char *to) __attribute__((warn_unused_result));
 

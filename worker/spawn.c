@@ -1,9 +1,9 @@
 /*
  * spawn.c - see spawn.h.
  *
- * The child does all of it itself, after it has given up root wherever it can: what it writes is the sandbox user's,
- * and nothing there can make root write elsewhere.  Between fork and exec it does nothing but system calls, because
- * ZeroMQ's threads may have held any lock at the fork.
+ * The child does all of it itself, after it has given up root wherever it can: what it writes is
+ * the sandbox user's, and nothing there can make root write elsewhere.  Between fork and exec it
+ * does nothing but system calls, because ZeroMQ's threads may have held any lock at the fork.
  */
 #include "spawn.h"
 
@@ -94,7 +94,9 @@ drop_capabilities(void)
     return (int)syscall(SYS_capset, &header, none);
 }
 
-/* Without CAP_SETPCAP the bounding set stays as the runtime made it; no_new_privs makes it useless. */
+/*
+ * Without CAP_SETPCAP the bounding set stays as the runtime made it; no_new_privs makes it useless.
+ */
 static void
 empty_bounding_set(void)
 {
@@ -154,7 +156,10 @@ prepare_files(const struct launch *l)
     return NULL;
 }
 
-/* Descriptors other than 0 to 2 end with the exec.  All of ours do by themselves; this is for inherited ones. */
+/*
+ * Descriptors other than 0 to 2 end with the exec.  All of ours do by themselves; this is for
+ * inherited ones.
+ */
 static void
 close_others(void)
 {

@@ -1,4 +1,6 @@
-/* spawn.h - starts the kernel: as the sandbox user, with nothing of the worker's left in its hands. */
+/*
+ * spawn.h - starts the kernel: as the sandbox user, with nothing of the worker's left in its hands.
+ */
 #ifndef WORKER_SPAWN_H
 #define WORKER_SPAWN_H
 
@@ -15,8 +17,8 @@ struct spawned {
 };
 
 /*
- * As the sandbox user: writes the connection file, copies the skeleton into the home, and runs the program.  0, or -1 with
- * a sentence in why when it cannot be run; then no process is left.
+ * As the sandbox user: writes the connection file, copies the skeleton into the home, and runs the
+ * program.  0, or -1 with a sentence in why when it cannot be run; then no process is left.
  */
 int spawn_kernel(const struct launch *, struct spawned *, char *why, size_t why_size)
     __attribute__((warn_unused_result));

@@ -1,10 +1,11 @@
 /*
  * uplink.c - see uplink.h.
  *
- * Each connection is a socket of its own.  HELLO must be the first message of every connection, and ZeroMQ's own
- * reconnecting would let messages slip in front of it: those queued for the old connection, and those sent
- * between its return and our notice of it.  A socket that dials once, with HELLO first in its queue, cannot
- * get that wrong, and what it had queued when the link broke goes with it.
+ * Each connection is a socket of its own.  HELLO must be the first message of every connection, and
+ * ZeroMQ's own reconnecting would let messages slip in front of it: those queued for the old
+ * connection, and those sent between its return and our notice of it.  A socket that dials once,
+ * with HELLO first in its queue, cannot get that wrong, and what it had queued when the link broke
+ * goes with it.
  */
 #include "uplink.h"
 
@@ -21,8 +22,8 @@ enum {
     REDIAL_MAX_MS = 200,    /* a gateway that comes back finds its sessions within this time */
     DIAL_TIMEOUT_MS = 5000, /* a gateway under load may be slow to shake hands */
     /*
-     * More than one execution's messages: while the gateway is slow an iopub that is not read would drop what the
-     * kernel publishes.  Their bytes are bounded by the limits.
+     * More than one execution's messages: while the gateway is slow an iopub that is not read would
+     * drop what the kernel publishes.  Their bytes are bounded by the limits.
      */
     QUEUE = TCI_MAX_OUTPUT_MESSAGES + 4096,
     /* Longest frame from the gateway: it is trusted, this only keeps an accident small. */

@@ -1,4 +1,7 @@
-/* test_worker_parse.c - what the worker parses: boot record, CONFIG, the gateway's messages, Jupyter frames. */
+/*
+ * test_worker_parse.c - what the worker parses: boot record, CONFIG, the gateway's messages,
+ * Jupyter frames.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

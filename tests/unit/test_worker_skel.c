@@ -148,7 +148,9 @@ has_a_depth(void **state)
 
     (void)state;
     for (int i = 0; i < SKEL_MAX_DEPTH + 1; i++) {
-        strcat(path, "/d");
+        const size_t len = strlen(path);
+
+        snprintf(path + len, sizeof(path) - len, "/d");
         assert_int_equal(mkdir(path, 0755), 0);
     }
     assert_int_equal(skel_copy("from", "to"), -1);
