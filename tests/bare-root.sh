@@ -1,7 +1,7 @@
 #!/bin/sh
 # bare-root.sh - proves that two commands are enough on a machine with nothing on it: makes a bare Debian 12
 # root, copies the committed tree into it, runs `sh start.sh`, pastes the curl line it prints, runs
-# `sh stop.sh`, and looks for anything that was left behind.
+# `sh start.sh --restart` to see that a session lives on, `sh stop.sh`, and looks for what was left behind.
 #
 #   sudo sh tests/bare-root.sh [--check] [--user] [--keep]
 #
@@ -106,21 +106,27 @@ make_visitor() {
     chown -R visitor: /tci/src
 }
 
-# The line as a person would copy it, given to a shell as a person would paste it.
-paste_curl() {
+# paste CODE - the line as a person would copy it, given to a shell as a person would paste it; with CODE in
+# the place of its own.
+paste() {
     line=$(grep '^curl ' /tci/start.out) || fail "start.sh printed no curl line"
+    line=$(printf '%s\n' "$line" | sed "s/print(6 \* 7)/$1/")
     printf '\n$ %s\n' "$line"
     answer=$(run sh -c "$line")
     printf '%s\n\n' "$answer"
+}
+
+# expect TEXT - what the last answer must have as its text, as JSON writes it.
+expect() {
     case $answer in
-    '{"result_text":'*'42\n'*) ;;
-    *) fail "the answer is not what was asked for" ;;
+    '{"result_text":'"$1"',"result_base64":null,'*) ;;
+    *) fail "the answer should have been $1" ;;
     esac
 }
 
 # The control groups of the containers that run, as the host names them; its others are not ours to judge.
 note_groups() {
-    GROUPS_MADE=$(sed -n 's|.*:/\(tci-[0-9a-f]*\)/.*|\1|p' /proc/[0-9]*/cgroup | sort -u)
+    GROUPS_MADE=$(sed -n 's|.*:/\(tci-[0-9a-f]*\)/.*|\1|p' /proc/[0-9]*/cgroup 2>/dev/null | sort -u)
     [ -n "$GROUPS_MADE" ] || fail "no container has a control group of its own"
 }
 
@@ -137,11 +143,20 @@ nothing_left() {
 
 start_and_stop() {
     run sh start.sh | tee /tci/start.out
-    paste_curl
+    paste 'print(6 * 7)'
+    expect '"42\n"'
+    paste 'kept = 6 * 7'
+    expect null
     note_groups
+
     echo '$ sh start.sh    # once more'
     run sh start.sh >/tci/again.out
     grep 'is running already' /tci/again.out || fail "start.sh does not see the gateway that runs"
+    echo '$ sh start.sh --restart'
+    run sh start.sh --restart >/tci/again.out
+    paste 'print(kept)'
+    expect '"42\n"'
+
     run sh stop.sh
     nothing_left
 }
