@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
@@ -167,7 +168,7 @@ check_v2(struct cgroup_host *host, struct err *err)
     host->hierarchies[host->n_hierarchies++] = xstrdup(host->root);
     host->memory = host->hierarchies[0];
     host->swap = access("/proc/swaps", F_OK) == 0; /* memory.swap.max exists with it */
-    return check_writable(host->root, controllers, err);
+    return check_writable(host->root, "memory", err);
 }
 
 /*
@@ -283,6 +284,29 @@ kill_each(const char *procs)
     return any;
 }
 
+static void
+write_text(const char *path, const char *text)
+{
+    cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0)
+        (void)!write(fd, text, strlen(text));
+}
+
+/*
+ * Version 1 does not kill what is frozen, and a removal that was cut off leaves it so.  Version 2 has a file that kills all
+ * at once, but says nothing of whom.
+ */
+static void
+thaw_and_kill(const char *dir)
+{
+    cleanup_free char *freezer = xasprintf("%s/freezer.state", dir);
+    cleanup_free char *killer = xasprintf("%s/cgroup.kill", dir);
+
+    write_text(freezer, "THAWED");
+    write_text(killer, "1");
+}
+
 /* A process may be in some of the hierarchies only: where its start was cut off half-way. */
 bool
 cgroup_kill(const struct cgroup_host *host, const char *id)
@@ -294,6 +318,7 @@ cgroup_kill(const struct cgroup_host *host, const char *id)
         cleanup_free char *procs = xasprintf("%s/cgroup.procs", dir);
 
         any |= kill_each(procs);
+        thaw_and_kill(dir);
     }
     return any;
 }

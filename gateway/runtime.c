@@ -41,8 +41,9 @@
 enum {
     FIRST_REST_MS = 20, /* before a failed removal is tried again; doubled each time */
     LAST_REST_MS = 2000,
-    LOUD_ATTEMPTS = 8, /* from here on a failed removal is a warning */
-    MAX_BOOT = 4096,   /* fits a pipe, so that writing it never blocks */
+    LOUD_ATTEMPTS = 8,    /* from here on a failed removal is a warning */
+    KILL_LIMIT_MS = 5000, /* from SIGKILL to the end of init; then it is said, and sent again */
+    MAX_BOOT = 4096,      /* fits a pipe, so that writing it never blocks */
 };
 
 enum phase { QUEUED, STARTING, RUNNING, ENDED, CONDEMNED, REMOVING, RESTING };
@@ -60,7 +61,7 @@ struct container {
     pid_t init;  /* 0: none, or reaped */
     int pidfd;
     struct event *exit_event; /* while RUNNING */
-    struct event *timer;      /* while RESTING */
+    struct event *timer;      /* while RESTING, or RUNNING and doomed */
     unsigned attempts;        /* at removing it */
     struct container_exit exit;
     const struct container_ops *ops;
@@ -177,6 +178,14 @@ condemn(struct container *c)
 }
 
 static void
+arm(struct container *c, unsigned ms)
+{
+    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+    event_add(c->timer, &tv);
+}
+
+static void
 rest(struct container *c, const struct err *err)
 {
     unsigned ms = LAST_REST_MS;
@@ -188,16 +197,29 @@ rest(struct container *c, const struct err *err)
         log_warn("container %s: cannot be removed yet: %s", c->id, err->msg);
     else
         log_debug("container %s: cannot be removed yet: %s", c->id, err->msg);
-    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
     set_phase(c, RESTING);
-    event_add(c->timer, &tv);
+    arm(c, ms);
 }
 
 static void
-on_rested(evutil_socket_t fd, short what, void *arg)
+kill_init(struct container *c)
 {
+    pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+    arm(c, KILL_LIMIT_MS);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct container *c = arg;
+
     (void)fd, (void)what;
-    condemn(arg);
+    if (c->phase == RESTING) {
+        condemn(c);
+    } else if (c->phase == RUNNING) {
+        log_warn("container %s: was killed, but does not end", c->id);
+        kill_init(c);
+    }
 }
 
 static void
@@ -266,12 +288,6 @@ container_free(struct container *c)
     free(c);
 }
 
-static void
-kill_init(const struct container *c)
-{
-    pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
-}
-
 /* False if it has not ended, after all.  Not our child (adopted): its status is somebody else's. */
 static bool
 reap(struct container *c)
@@ -300,6 +316,7 @@ on_init_exit(evutil_socket_t fd, short what, void *arg)
         return;
     event_free(c->exit_event);
     c->exit_event = NULL;
+    event_del(c->timer);
     c->init = 0;
     c->exit.oom = c->runtime->driver->was_oom(c->box);
     c->runtime->driver->last_words(c->box, c->doomed);
@@ -382,7 +399,7 @@ container_new(struct runtime *rt, const char *id, void *box, const struct contai
     snprintf(c->id, sizeof(c->id), "%s", id);
     c->box = box;
     c->pidfd = -1;
-    c->timer = xnotnull(evtimer_new(rt->base, on_rested, c));
+    c->timer = xnotnull(evtimer_new(rt->base, on_timer, c));
     c->ops = ops;
     c->owner = owner;
     DL_APPEND(rt->containers, c);
