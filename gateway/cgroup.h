@@ -21,7 +21,9 @@ struct cgroup_host;
  * bear, this thread and what it starts from now on see the host without it.
  */
 struct cgroup_host *cgroup_open(const char *root, const char *state_dir, struct err *) must_check;
-void cgroup_close(struct cgroup_host *); /* accepts NULL; removes the parent groups if they are empty */
+
+/* Accepts NULL.  Removes the parent groups if they are empty. */
+void cgroup_close(struct cgroup_host *);
 
 /* The linux.cgroupsPath of a container; free it. */
 char *cgroup_path(const struct cgroup_host *, const char *id);

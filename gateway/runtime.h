@@ -10,6 +10,7 @@
  *
  * container_destroy may be called in any state, any number of times; on_removed then comes exactly once,
  * when process, cgroup, mounts and directories are gone, and is the last callback: the container is freed after it.
+ * Called before on_started, neither that nor on_start_failed comes any more; called after it, on_exited still does.
  * No callback comes before the call that caused it has returned.
  *
  * Drivers (crun now; docker, kubernetes later) stand behind struct runtime_driver.
@@ -32,13 +33,13 @@ struct container;
 
 /* Everything that says what a container is; borrowed for the call. */
 struct container_spec {
-    const char *id;       /* [a-z0-9]{1,32}, unique in the state directory */
-    unsigned slot;        /* index of its host uid range, unique among live containers */
-    const char *boot;     /* the boot record (worker/protocol.h) for the worker's stdin */
-    size_t boot_len;      /* at most 4096 */
-    double cpu;           /* cores */
+    const char *id;   /* [a-z0-9]{1,32}, unique in the state directory */
+    unsigned slot;    /* index of its host uid range, unique among live containers */
+    const char *boot; /* the boot record (worker/protocol.h) for the worker's stdin */
+    size_t boot_len;  /* at most 4096 */
+    double cpu;       /* cores */
     unsigned memory_mb;
-    unsigned disk_mb;     /* size of /workspace; /tmp and the home are a quarter each, at least 16 */
+    unsigned disk_mb; /* size of /workspace; /tmp and the home are a quarter each, at least 16 */
     unsigned pids;
     const char *kernelspec_dir; /* host directory mounted read-only on TCI_PATH_KERNELSPEC */
     const char *skel_dir;       /* host directory mounted read-only on TCI_PATH_SKEL */
@@ -46,15 +47,15 @@ struct container_spec {
 
 /* How a container's init ended, as far as can be known. */
 struct container_exit {
-    bool known;  /* code and signal are meaningful: init was our child */
-    int code;    /* exit code, when signal is 0 */
+    bool known; /* code and signal are meaningful: init was our child */
+    int code;   /* exit code, when signal is 0 */
     int signal;
-    bool oom;    /* the kernel killed a process of this container for memory */
+    bool oom; /* the kernel killed a process of this container for memory */
 };
 
 /* Calls to the owner.  Any of them may call container_destroy. */
 struct container_ops {
-    void (*on_started)(void *owner, pid_t init);         /* host pid of init */
+    void (*on_started)(void *owner, pid_t init); /* host pid of init */
     void (*on_start_failed)(void *owner, const struct err *);
     void (*on_exited)(void *owner, const struct container_exit *);
     void (*on_removed)(void *owner);
@@ -71,7 +72,8 @@ struct runtime *runtime_new(struct event_base *, const struct config *, const ch
 void runtime_free(struct runtime *); /* accepts NULL; leaves containers alone */
 
 struct container *container_start(struct runtime *, const struct container_spec *,
-                                  const struct container_ops *, void *owner, struct err *) must_check;
+                                  const struct container_ops *, void *owner,
+                                  struct err *) must_check;
 
 /*
  * Takes over a container that an earlier gateway left, as if started: on_started has happened, its init

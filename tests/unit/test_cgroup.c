@@ -12,7 +12,7 @@
 #include <ftw.h>
 #include <sys/wait.h>
 
-static char top[] = "/tmp/tci-test-cgroup-XXXXXX";
+static char top[64];
 
 static void
 put(const char *name, const char *text)
@@ -44,7 +44,7 @@ static int
 make_top(void **state)
 {
     (void)state;
-    memcpy(top + strlen(top) - 6, "XXXXXX", 6);
+    snprintf(top, sizeof(top), "/tmp/tci-test-cgroup-XXXXXX");
     return mkdtemp(top) == NULL ? -1 : 0;
 }
 
@@ -170,10 +170,9 @@ test_kill(void **state)
     put("tci-0/a/cgroup.procs", "");
     assert_false(cgroup_kill(host, "a"));
     assert_false(cgroup_kill(host, "b"));
-    snprintf(text, sizeof(text), "%s/tci-0/a/freezer.state", top);
-    char now[16];
-    smallfile_read(text, now, sizeof(now));
-    assert_string_equal(now, "THAWED");
+    cleanup_free char *freezer = xasprintf("%s/tci-0/a/freezer.state", top);
+    smallfile_read(freezer, text, sizeof(text));
+    assert_string_equal(text, "THAWED");
     host_free(host);
 }
 
