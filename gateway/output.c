@@ -247,13 +247,13 @@ add_item(struct output *o, struct item item)
 static void
 replace_item(struct output *o, struct item *item, const struct item *by)
 {
-    size_t old = json_string_length(item->data), new = json_string_length(by->data);
+    size_t before = json_string_length(item->data), after = json_string_length(by->data);
 
-    if (new > old &&new - old > room(o)) {
+    if (after > before && after - before > room(o)) {
         o->truncated = true;
         return;
     }
-    o->kept += new - old;
+    o->kept += after - before;
     item->image = by->image;
     json_decref(item->data);
     item->data = json_incref(by->data);
@@ -331,13 +331,13 @@ on_clear(struct output *o, const json_t *content)
 
 /* --- errors --- */
 
-/* Copies at most max bytes of a string, "" of anything else; *budget pays. */
+/* Copies at most max bytes of a string, "" of anything else; *budget, which has as many, pays. */
 static json_t *
 cut_string(struct output *o, const json_t *string, size_t max, size_t *budget)
 {
     const char *s = json_is_string(string) ? json_string_value(string) : "";
     size_t len = json_string_length(string);
-    size_t fits = utf8_cut(s, len, max < *budget ? max : *budget);
+    size_t fits = utf8_cut(s, len, max);
 
     o->seen += len;
     *budget -= fits;
@@ -393,8 +393,8 @@ escape_length(const char *s, size_t len)
             i++;
         return i < len && s[i] >= 0x40 && s[i] <= 0x7e ? i + 1 : i;
     }
-    if (memchr("]PX^_", s[1],
-               5)) { /* a string; one without an end must not take the rest with it */
+    /* A string; one without an end must not take the rest with it. */
+    if (memchr("]PX^_", s[1], 5)) {
         while (i < len && s[i] != '\a' && s[i] != '\n' && s[i] != '\033')
             i++;
         if (i + 1 < len && s[i] == '\033' && s[i + 1] == '\\')

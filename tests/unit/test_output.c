@@ -196,6 +196,7 @@ taking_empties(void **state)
     stream(*state, "x");
     display(*state, "image/png", PNG, NULL);
     raise(*state, "E", "v", "t");
+    refuse(*state, "{\"status\": \"aborted\"}");
     json_decref(output_take(*state));
     nothing_gives_nulls(state);
 }
@@ -412,6 +413,21 @@ clear_gives_the_room_back(void **state)
     text_is(*state, long_text);
 }
 
+static void
+cleared_text_may_be_followed_by_more(void **state)
+{
+    struct output *o = output_new(4);
+
+    (void)state;
+    stream(o, "12345");
+    message(o, "clear_output", "{}");
+    stream(o, "6789");
+    json_auto_t *answer = output_take(o);
+    answer_has(answer, "result_text", "\"6789\"");
+    answer_has(answer, "truncated", "true"); /* it was, whatever came of it */
+    output_free(o);
+}
+
 /* --- errors --- */
 
 static void
@@ -477,6 +493,16 @@ control_sequences_are_removed(void **state)
         raise(*state, "E", "v", cases[i].line);
         text_is(*state, cases[i].plain);
     }
+}
+
+static void
+nul_after_escape_is_no_string(void **state)
+{
+    json_auto_t *answer = NULL;
+
+    message(*state, "error", "{'ename': 'E', 'traceback': ['a\\u001b\\u0000bc']}");
+    answer = output_take(*state);
+    answer_has(answer, "result_text", "\"a\\u0000bc\"");
 }
 
 static void
@@ -843,10 +869,12 @@ main(void)
         TEST(clear_forgets_what_came_before),
         TEST(clear_with_wait_comes_with_the_next_output),
         TEST(clear_gives_the_room_back),
+        TEST(cleared_text_may_be_followed_by_more),
         TEST(traceback_follows_the_text_without_colours),
         TEST(traceback_begins_a_line),
         TEST(error_without_traceback_is_one_line),
         TEST(control_sequences_are_removed),
+        TEST(nul_after_escape_is_no_string),
         TEST(streams_keep_their_control_sequences),
         TEST(reply_s_error_does_not_double),
         TEST(reply_s_error_counts_when_alone),

@@ -59,6 +59,7 @@ json_is_read_as_it_is(void **state)
         "{\"r\": [0.5, -1.25e3, 1E-2, 1e+2, 1e-999, 123456789012345678.0]}",
         "{\"w\": [true, false, null]}",
         "{\"e\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\u20AC\\ud83d\\ude00 end\"}",
+        "{\"s\": \"\\ud800\\udc00\\udbff\\udfff\\ud7ff\\ue000\\uffff\"}",
         "{\"u\": \"\x7f é 漢 😀\"}",
         "{\"k\\ney\": 1, \"\\u00e9\": 2}",
     };
