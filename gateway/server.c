@@ -340,12 +340,42 @@ raise_descriptor_limit(void)
     }
 }
 
+static void
+remove_store(const struct config *config)
+{
+    static const char *const names[] = {"tci.db", "tci.db-wal", "tci.db-shm"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        cleanup_free char *path = state_path(config, names[i]);
+
+        unlink(path);
+    }
+}
+
+/* Without its store the gateway loses sessions, without starting it loses them all: what cannot be read is kept aside. */
+static struct store *
+open_store(const struct config *config, struct err *err)
+{
+    cleanup_free char *path = state_path(config, "tci.db");
+    cleanup_free char *aside = state_path(config, "tci.db.unusable");
+    struct store *store = store_open(path, err);
+
+    if (store)
+        return store;
+    log_error("%s; it is kept as %s, and its sessions are lost", err->msg, aside);
+    if (rename(path, aside) < 0) {
+        err_sys(err, "cannot rename %s", path);
+        return NULL;
+    }
+    remove_store(config);
+    return store_open(path, err);
+}
+
 static int
 open_backends(struct server *s, struct err *err)
 {
     const struct config *config = s->config;
     cleanup_free char *link_dir = state_path(config, "link");
-    cleanup_free char *store_path = state_path(config, "tci.db");
 
     s->skel_dir = xasprintf("%s/skel/%s", config->state_dir, config->kernel);
     if (files_find(&s->files, err) < 0 || files_make_dir(s->skel_dir, 0755, err) < 0 ||
@@ -357,7 +387,7 @@ open_backends(struct server *s, struct err *err)
     s->env.link = link_new(s->base, link_dir, config->max_output_bytes + LINK_SLACK, err);
     if (s->env.link == NULL)
         return -1;
-    s->store = store_open(store_path, err);
+    s->store = open_store(config, err);
     return s->store ? 0 : -1;
 }
 
@@ -459,29 +489,21 @@ remove_all(struct runtime *runtime, unsigned *n, struct err *err)
     return rc;
 }
 
-static void
-remove_store(const struct config *config)
-{
-    static const char *const names[] = {"tci.db", "tci.db-wal", "tci.db-shm"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        cleanup_free char *path = state_path(config, names[i]);
-
-        unlink(path);
-    }
-}
-
 int
 server_remove_containers(const struct config *config, unsigned *n, struct err *err)
 {
     cleanup_free char *link_dir = state_path(config, "link");
     struct files files = {NULL, NULL, NULL};
-    cleanup_close int lock_fd = open_state_dir(config, err);
+    cleanup_close int lock_fd = -1;
     struct event_base *base;
     struct runtime *runtime;
     int rc = -1;
 
     *n = 0;
+    if (access(config->state_dir, F_OK) < 0 && errno == ENOENT)
+        return 0; /* never started there */
+    lock_fd = open_state_dir(config, err);
+
     if (lock_fd < 0 || files_find(&files, err) < 0)
         return -1;
     base = xnotnull(event_base_new());

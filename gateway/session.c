@@ -17,6 +17,8 @@
 #include "output.h"
 #include "worker.h"
 
+enum { NAG_MS = 300 };
+
 struct job {
     struct session *session;
     struct execution *execution;
@@ -35,6 +37,7 @@ struct session {
     unsigned long n_executions;
     bool restarted;     /* to be told with the next answer */
     struct event *kick; /* runs the next job in a turn of its own */
+    struct event *nag;  /* while a cancelled job runs: interrupts it, again and again */
     session_spent_fn *spent;
     void *owner;
 };
@@ -46,6 +49,25 @@ on_kick(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     run_next(arg);
+}
+
+/* Again, because an interrupt that comes before the code does is lost, and code may catch one. */
+static void
+on_nag(evutil_socket_t fd, short what, void *arg)
+{
+    struct session *s = arg;
+
+    (void)fd, (void)what;
+    worker_interrupt(s->worker);
+}
+
+static void
+nag(struct session *s)
+{
+    const struct timeval every = {0, NAG_MS * 1000};
+
+    worker_interrupt(s->worker);
+    event_add(s->nag, &every);
 }
 
 struct session *
@@ -60,6 +82,7 @@ session_new(struct event_base *base, unsigned queue_limit, bool restarted, sessi
     s->spent = spent;
     s->owner = owner;
     s->kick = xnotnull(event_new(base, -1, 0, on_kick, s));
+    s->nag = xnotnull(event_new(base, -1, EV_PERSIST, on_nag, s));
     return s;
 }
 
@@ -110,6 +133,7 @@ session_fail_queue(struct session *s, const struct err *why)
 static void
 stop_running(struct session *s)
 {
+    event_del(s->nag);
     worker_forget(s->worker);
     s->state = SESSION_IDLE;
     s->n_executions++;
@@ -124,6 +148,7 @@ session_free(struct session *s, const struct err *why)
         stop_running(s);
     session_fail_queue(s, why);
     event_free(s->kick);
+    event_free(s->nag);
     free(s);
 }
 
@@ -235,7 +260,7 @@ job_cancel(struct job *job)
     metrics_add(METRIC_EXECUTIONS_CANCELLED, 1);
     if (s->state == SESSION_BUSY && job == s->jobs) {
         job->done = NULL;
-        worker_interrupt(s->worker);
+        nag(s);
     } else {
         job_free(job);
     }

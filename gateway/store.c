@@ -35,6 +35,7 @@ static const char each_sql[] =
     " FROM workers w FULL JOIN sessions s ON s.worker = w.id ORDER BY s.created";
 
 struct store {
+    char *path;
     sqlite3 *db;
     sqlite3_stmt *statements[N_STATEMENTS];
 };
@@ -42,7 +43,7 @@ struct store {
 static int
 fail(struct store *store, const char *what, struct err *err)
 {
-    return err_set(err, ERR_SYSTEM, "store: %s: %s", what, sqlite3_errmsg(store->db));
+    return err_set(err, ERR_SYSTEM, "%s: %s: %s", store->path, what, sqlite3_errmsg(store->db));
 }
 
 static int
@@ -76,10 +77,11 @@ check_version(struct store *store, struct err *err)
         return fail(store, "cannot read", err);
     if (sqlite3_step(st) == SQLITE_ROW)
         version = sqlite3_column_int(st, 0);
-    sqlite3_finalize(st);
+    if (sqlite3_finalize(st) != SQLITE_OK)
+        return fail(store, "cannot read", err);
     if (version != 0 && version != LAYOUT_VERSION)
-        return err_set(err, ERR_SYSTEM, "store: layout version %d, this program knows %d", version,
-                       LAYOUT_VERSION);
+        return err_set(err, ERR_SYSTEM, "%s: layout version %d, this program knows %d", store->path,
+                       version, LAYOUT_VERSION);
     return 0;
 }
 
@@ -88,10 +90,12 @@ store_open(const char *path, struct err *err)
 {
     struct store *store = xcalloc(1, sizeof(*store));
     mode_t mask = umask(0077); /* the file holds secrets, and so do its journals */
-    int rc = sqlite3_open(path, &store->db);
+    int rc;
 
+    store->path = xstrdup(path);
+    rc = sqlite3_open(path, &store->db);
     if (rc != SQLITE_OK)
-        fail(store, path, err);
+        fail(store, "cannot open", err);
     else if ((rc = check_version(store, err)) == 0)
         rc = set_up(store, err);
     umask(mask);
@@ -110,6 +114,7 @@ store_close(struct store *store)
     for (int i = 0; i < N_STATEMENTS; i++)
         sqlite3_finalize(store->statements[i]);
     sqlite3_close(store->db);
+    free(store->path);
     free(store);
 }
 
