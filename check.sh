@@ -2,7 +2,7 @@
 # check.sh - sets everything up and runs every test; what continuous integration runs as well.
 #
 #   sh check.sh             all of it
-#   sh check.sh SUITE...    some of it: lint unit unit-asan blackbox blackbox-asan worker-asan fuzz bench
+#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan fuzz
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -24,9 +24,15 @@ build() {
     step "$LOGS/$tree.log" "$title" build_tree "$TOP/$tree" --enable-werror "$@" || give_up
 }
 
-build_all() {
+build_gcc() {
     build build-gcc "Building with gcc"
+}
+
+build_asan() {
     build build-asan "Building with the sanitizers" --enable-sanitizers
+}
+
+build_check() {
     build build-check "Building with clang, with fuzz targets" CC=clang --enable-sanitizers --enable-fuzzers
 }
 
@@ -50,6 +56,10 @@ suite_unit_asan() {
     suite unit-asan count_make make -C "$TOP/build-asan" -j"$(nproc)" check
 }
 
+suite_kernelspecs() {
+    suite_pytest kernelspecs build-gcc tests/kernelspecs
+}
+
 suite_worker_asan() {
     suite_pytest worker-asan build-asan tests/worker
 }
@@ -68,15 +78,12 @@ suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
 }
 
-suite_bench() {
-    suite bench count_last_line env TCI_BUILD_DIR="$TOP/build-gcc" sh tests/bench-smoke.sh
-}
-
 # Lane one keeps a core busy; lane two mostly waits for containers.
 lane_one() {
     suite_lint
     suite_unit
     suite_unit_asan
+    suite_kernelspecs
     suite_worker_asan
     suite_fuzz
 }
@@ -84,7 +91,6 @@ lane_one() {
 lane_two() {
     suite_blackbox_asan
     suite_blackbox
-    suite_bench
 }
 
 # --- running a suite ---
@@ -174,10 +180,20 @@ run_lanes() {
     trap - INT TERM
 }
 
+run_all() {
+    build_gcc
+    build_asan
+    build_check
+    run_lanes
+}
+
+# Builds no more than the named suites need.
 run_some() {
     for name; do
         case $name in
-        lint | unit | unit-asan | blackbox | blackbox-asan | worker-asan | fuzz | bench) ;;
+        lint | unit | kernelspecs | blackbox) build_gcc ;;
+        *-asan) build_asan ;;
+        fuzz) build_check ;;
         *) die "there is no suite named $name" ;;
         esac
     done
@@ -200,11 +216,10 @@ cd "$TOP"
 # shellcheck disable=SC2086 # lists of words
 (install_packages $PACKAGES_RUN $PACKAGES_BUILD $PACKAGES_CHECK) || give_up
 prepare_logs
-build_all
 if [ $# -gt 0 ]; then
     run_some "$@"
 else
-    run_lanes
+    run_all
 fi
 look_for_reports
 show_failures
