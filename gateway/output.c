@@ -384,6 +384,7 @@ make_error(struct output *o, const json_t *content)
 static size_t
 escape_length(const char *s, size_t len)
 {
+    static const char strings[] = {']', 'P', 'X', '^', '_'};
     size_t i = 2;
 
     if (len < 2)
@@ -394,7 +395,7 @@ escape_length(const char *s, size_t len)
         return i < len && s[i] >= 0x40 && s[i] <= 0x7e ? i + 1 : i;
     }
     /* A string; one without an end must not take the rest with it. */
-    if (memchr("]PX^_", s[1], 5)) {
+    if (memchr(strings, s[1], sizeof(strings))) {
         while (i < len && s[i] != '\a' && s[i] != '\n' && s[i] != '\033')
             i++;
         if (i + 1 < len && s[i] == '\033' && s[i + 1] == '\\')
