@@ -44,8 +44,8 @@ fuzz() {
     fi
 }
 
+step "$TOP/build-logs/fuzz-build.log" "Building the fuzz targets" build
 mkdir -p "$WORK/findings"
-step "$WORK/build.log" "Building the fuzz targets" build
 [ $# -gt 0 ] || {
     # shellcheck disable=SC2046 # a list of words
     set -- $(all_targets)
