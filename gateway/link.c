@@ -134,7 +134,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 static int
-set_options(struct link *link, size_t max_frame, struct err *err)
+set_options(struct link *link, size_t max_frame, gid_t group, struct err *err)
 {
     const int one = 1, zero = 0, queue = PEER_QUEUE;
     const int64_t max = (int64_t)max_frame;
@@ -145,7 +145,8 @@ set_options(struct link *link, size_t max_frame, struct err *err)
         zmq_setsockopt(link->socket, ZMQ_LINGER, &zero, sizeof(zero)) < 0 ||
         zmq_setsockopt(link->socket, ZMQ_SNDHWM, &queue, sizeof(queue)) < 0 ||
         zmq_setsockopt(link->socket, ZMQ_RCVHWM, &queue, sizeof(queue)) < 0 ||
-        zmq_setsockopt(link->socket, ZMQ_MAXMSGSIZE, &max, sizeof(max)) < 0)
+        zmq_setsockopt(link->socket, ZMQ_MAXMSGSIZE, &max, sizeof(max)) < 0 ||
+        zmq_setsockopt(link->socket, ZMQ_IPC_FILTER_GID, &group, sizeof(group)) < 0)
         return err_set(err, ERR_SYSTEM, "link: cannot set up the socket: %s", zmq_strerror(errno));
     return 0;
 }
@@ -180,7 +181,7 @@ add_event(struct link *link, struct event_base *base, struct err *err)
 }
 
 struct link *
-link_new(struct event_base *base, const char *dir, size_t max_frame, struct err *err)
+link_new(struct event_base *base, const struct link_options *o, struct err *err)
 {
     struct link *link = xcalloc(1, sizeof(*link));
 
@@ -188,7 +189,7 @@ link_new(struct event_base *base, const char *dir, size_t max_frame, struct err 
     /* One socket serves all workers, but every accepted connection is a descriptor. */
     zmq_ctx_set(link->context, ZMQ_MAX_SOCKETS, 16);
     link->socket = xnotnull(zmq_socket(link->context, ZMQ_ROUTER));
-    if (set_options(link, max_frame, err) < 0 || bind_socket(link, dir, err) < 0 ||
+    if (set_options(link, o->max_frame, o->group, err) < 0 || bind_socket(link, o->dir, err) < 0 ||
         add_event(link, base, err) < 0) {
         link_free(link);
         return NULL;

@@ -7,6 +7,7 @@
 #define GATEWAY_LINK_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "err.h"
 #include "mem.h"
@@ -22,13 +23,16 @@ struct link_peer;
  */
 typedef void link_message_fn(void *owner, char verb, const struct wire_frame *, size_t n);
 
+struct link_options {
+    const char *dir;  /* holds the socket TCI_PATH_LINK_SOCKET; made if need be, 0711 */
+    size_t max_frame; /* bytes; a longer frame ends the connection it came on */
+    gid_t group; /* connections of other primary groups are refused, root's too (SO_PEERCRED) */
+};
+
 /*
- * Binds ipc://dir/TCI_PATH_LINK_SOCKET.  The directory is made if need be, 0711, the socket 0666: what keeps
- * others from it is the mode of the directory above and, in a container, the 0700 mount point.  A frame
- * longer than max_frame ends the connection it came on.
+ * Binds it, mode 0666: containers' users are nobody's on the host, so the group is what tells them from others.
  */
-struct link *link_new(struct event_base *, const char *dir, size_t max_frame,
-                      struct err *) must_check;
+struct link *link_new(struct event_base *, const struct link_options *, struct err *) must_check;
 void link_free(struct link *); /* accepts NULL; all peers must be gone */
 
 /* Hears the peer with that routing id from now on.  Copies the id; owner must outlive the peer. */

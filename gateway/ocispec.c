@@ -22,10 +22,10 @@ enum {
 
 /*
  * What the worker, root in its user namespace, needs: to become the sandbox user, to give it its files, to kill its
- * processes.  The kernel gets none.
+ * processes, and to empty the bounding set (SETPCAP) before it starts the kernel, which gets none.
  */
-static const char *const capabilities[] = {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL",
-                                           "CAP_SETGID", "CAP_SETUID"};
+static const char *const capabilities[] = {"CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_KILL",
+                                           "CAP_SETGID", "CAP_SETPCAP",      "CAP_SETUID"};
 
 static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
 
@@ -228,13 +228,27 @@ namespace_list(void)
     return list;
 }
 
-static json_t *
-id_map(unsigned slot)
+static json_int_t
+first_id(unsigned slot)
 {
-    json_int_t first = OCISPEC_FIRST_ID + (json_int_t)slot * OCISPEC_IDS;
+    return OCISPEC_FIRST_ID + (json_int_t)slot * OCISPEC_IDS;
+}
 
-    return xnotnull(
-        json_pack("[{s:i,s:I,s:i}]", "containerID", 0, "hostID", first, "size", OCISPEC_IDS));
+static json_t *
+uid_map(unsigned slot)
+{
+    return xnotnull(json_pack("[{s:i,s:I,s:i}]", "containerID", 0, "hostID", first_id(slot), "size",
+                              OCISPEC_IDS));
+}
+
+/* Root's group is one for all, by which the link knows the workers; everything else is the container's own. */
+static json_t *
+gid_map(unsigned slot)
+{
+    return xnotnull(json_pack("[{s:i,s:i,s:i},{s:i,s:I,s:i}]",                         /**/
+                              "containerID", 0, "hostID", OCISPEC_LINK_GID, "size", 1, /**/
+                              "containerID", 1, "hostID", first_id(slot) + 1, "size",  /**/
+                              OCISPEC_IDS - 1));
 }
 
 static json_t *
@@ -243,8 +257,8 @@ linux_part(const struct ocispec_host *host, const struct container_spec *spec,
 {
     return xnotnull(json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s}",                  /**/
                               "namespaces", namespace_list(),                           /**/
-                              "uidMappings", id_map(spec->slot),                        /**/
-                              "gidMappings", id_map(spec->slot),                        /**/
+                              "uidMappings", uid_map(spec->slot),                       /**/
+                              "gidMappings", gid_map(spec->slot),                       /**/
                               "cgroupsPath", cgroup_path,                               /**/
                               "resources", resources(host, spec),                       /**/
                               "seccomp", json_incref(host->seccomp),                    /**/

@@ -11,9 +11,10 @@
 struct container_spec;
 
 enum {
-    OCISPEC_FIRST_ID = 0x40000000, /* host uid and gid of slot 0's root */
-    OCISPEC_IDS = 65536,           /* of a slot */
-    OCISPEC_MAX_SLOTS = 0x4000,    /* so that ids stay below 2^31 */
+    OCISPEC_FIRST_ID = 0x40000000,           /* host uid and gid of slot 0's root */
+    OCISPEC_IDS = 65536,                     /* of a slot */
+    OCISPEC_LINK_GID = OCISPEC_FIRST_ID - 1, /* host gid of every container's group 0 */
+    OCISPEC_MAX_SLOTS = 0x4000,              /* so that ids stay below 2^31 */
 };
 
 /* What is the same for all containers; borrowed. */

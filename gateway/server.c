@@ -26,6 +26,7 @@
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
+#include "ocispec.h"
 #include "pool.h"
 #include "route.h"
 #include "runtime.h"
@@ -376,6 +377,11 @@ open_backends(struct server *s, struct err *err)
 {
     const struct config *config = s->config;
     cleanup_free char *link_dir = state_path(config, "link");
+    const struct link_options link = {
+        .dir = link_dir,
+        .max_frame = config->max_output_bytes + LINK_SLACK,
+        .group = OCISPEC_LINK_GID,
+    };
 
     s->skel_dir = xasprintf("%s/skel/%s", config->state_dir, config->kernel);
     if (files_find(&s->files, err) < 0 || files_make_dir(s->skel_dir, 0755, err) < 0 ||
@@ -384,7 +390,7 @@ open_backends(struct server *s, struct err *err)
     s->env.runtime = runtime_new(s->base, config, s->files.worker, link_dir, err);
     if (s->env.runtime == NULL)
         return -1;
-    s->env.link = link_new(s->base, link_dir, config->max_output_bytes + LINK_SLACK, err);
+    s->env.link = link_new(s->base, &link, err);
     if (s->env.link == NULL)
         return -1;
     s->store = open_store(config, err);

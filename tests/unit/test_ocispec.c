@@ -150,9 +150,16 @@ test_namespaces_and_ids(void **state)
     const json_t *map = json_array_get(json_object_get(part, "uidMappings"), 0);
     assert_int_equal(json_integer_value(json_object_get(map, "hostID")), 0x40000000 + 2 * 65536);
     assert_int_equal(json_integer_value(json_object_get(map, "size")), 65536);
-    assert_true(
-        json_equal(json_object_get(part, "uidMappings"), json_object_get(part, "gidMappings")));
     assert_int_equal(json_array_size(json_object_get(part, "uidMappings")), 1);
+    assert_int_equal(json_array_size(json_object_get(part, "gidMappings")), 2);
+    map = json_array_get(json_object_get(part, "gidMappings"), 0);
+    assert_int_equal(json_integer_value(json_object_get(map, "hostID")), OCISPEC_LINK_GID);
+    assert_int_equal(json_integer_value(json_object_get(map, "size")), 1);
+    map = json_array_get(json_object_get(part, "gidMappings"), 1);
+    assert_int_equal(json_integer_value(json_object_get(map, "containerID")), 1);
+    assert_int_equal(json_integer_value(json_object_get(map, "hostID")),
+                     0x40000000 + 2 * 65536 + 1);
+    assert_int_equal(json_integer_value(json_object_get(map, "size")), 65535);
 }
 
 static void
