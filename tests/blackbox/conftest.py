@@ -2,6 +2,7 @@
 
     gateway        the session's shared gateway: 2 warm workers, 12 at most, 30 s for an execution
     make_gateway   make_gateway(**settings) starts one of its own; it is finished at the end of the test
+    state_dir      path for a state directory
     user           a fresh user id, released on the shared gateway at the end
     users          users() makes more of them
 """
@@ -84,7 +85,16 @@ make_module_gateway = pytest.fixture(_factory, scope="module")
 
 
 @pytest.fixture
-def users(request):
+def state_dir():
+    """A state directory that does not exist yet, where containers could reach it; for programs that a test runs
+    itself."""
+    one = harness.Gateway()
+    yield one.state_dir
+    one.destroy()
+
+
+@pytest.fixture
+def users():
     """users() → a fresh user id; users(gateway) → one that is released on that gateway at the end."""
     made = []
 

@@ -139,7 +139,7 @@ def test_nothing_is_left_after_the_end(make_gateway):
     gateway.ok("idle", "1")
     gateway.spawn("busy", "while True: pass")
     gateway.spawn("dying", "import os; os._exit(1)")
-    eventually(lambda: gateway.session("busy") and gateway.session("busy")["state"] == "busy", 60)
+    eventually(lambda: (gateway.session("busy") or {"state": None})["state"] == "busy", 60)
     gateway.note_cgroups()
     assert gateway.stop() == 0
     assert gateway.run_again("--remove-containers").returncode == 0

@@ -39,6 +39,12 @@ def died(answer, *words):
     return detail
 
 
+def is_gone(gateway, user):
+    """Whether the user's session has lost its worker."""
+    session = gateway.session(user)
+    return session is None or session["state"] != "idle"
+
+
 def fresh(gateway, user):
     """The next call of that user is answered from an environment that is clean and says so."""
     answer = gateway.ok(user, "'kept' in globals()")
@@ -222,7 +228,7 @@ def test_death_between_two_calls(gateway, user):
     kernel = gateway.kernel_of(user)
     os.kill(kernel, signal.SIGKILL)
     eventually(lambda: not harness.process_exists(kernel), 30)
-    eventually(lambda: gateway.session(user) is None or gateway.session(user)["state"] != "idle", 30, "it is noticed")
+    eventually(lambda: is_gone(gateway, user), 30, "it is noticed")
     fresh(gateway, user)
 
 
@@ -230,7 +236,7 @@ def test_death_of_the_worker_process(gateway, user):
     """PID 1 of the container killed from outside, between two calls and during one."""
     gateway.ok(user, "kept = 1")
     os.kill(gateway.init_of(user), signal.SIGKILL)
-    eventually(lambda: gateway.session(user) is None or gateway.session(user)["state"] != "idle", 30, "it is noticed")
+    eventually(lambda: is_gone(gateway, user), 30, "it is noticed")
     fresh(gateway, user)
     with gateway.hold(user) as hold:
         init = [pid for pid in gateway.inits() if os.path.exists(f"/proc/{pid}/root/workspace/{hold.name}")]
@@ -498,7 +504,7 @@ def test_hang_up_before_there_is_a_worker(make_gateway, users):
     gateway = make_gateway(ready=False, min_idle_workers=0, max_total_workers=2)
     user = users()
     hang_up(gateway, user, "1", lambda: gateway.session(user) is not None)
-    eventually(lambda: gateway.session(user) is None or gateway.session(user)["queued"] == 0, 60, "it is forgotten")
+    eventually(lambda: (gateway.session(user) or {"queued": 0})["queued"] == 0, 60, "it is forgotten")
     eventually(lambda: gateway.execute(user, "print('alive')").status_code == 200, 120)
 
 
@@ -524,7 +530,7 @@ def test_idle_sessions_are_reaped(make_gateway, users):
     gateway.ok(idle, "kept = 1")
     init = gateway.init_of(idle)
     busy = gateway.spawn(working, "import time\ntime.sleep(6)\n'worked'")
-    eventually(lambda: gateway.session(idle) is None or gateway.session(idle)["state"] != "idle", 60, "it is reaped")
+    eventually(lambda: is_gone(gateway, idle), 60, "it is reaped")
     eventually(lambda: not harness.process_exists(init), 30, "its container is gone")
     assert busy.result(60).json()["result_text"] == "'worked'"  # work is not idleness
     assert gateway.metrics()["tci_sessions_reaped_total"] >= 1
