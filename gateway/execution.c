@@ -233,6 +233,15 @@ execution_iopub(struct execution *x, const char *msg_type, const json_t *content
 }
 
 void
+execution_idle_lost(struct execution *x)
+{
+    if (x->state != RUNNING)
+        return;
+    output_mark_truncated(x->output);
+    step(x, GOT_IDLE);
+}
+
+void
 execution_raw(struct execution *x, int fd, const void *data, size_t len)
 {
     if (x->state == RUNNING)

@@ -51,6 +51,9 @@ int execution_count(const struct execution *);       /* the kernel's In[] number
 void execution_reply(struct execution *, const json_t *content);
 void execution_iopub(struct execution *, const char *msg_type, const json_t *content);
 
+/* Its idle status was published but lost on the way, and other output may be lost with it. */
+void execution_idle_lost(struct execution *);
+
 /* Raw bytes of descriptor 1 or 2 that the worker read while it ran. */
 void execution_raw(struct execution *, int fd, const void *data, size_t len);
 

@@ -13,7 +13,10 @@
 #include "output.h"
 #include "worker/protocol.h"
 
-enum { PROBE_RETRY_MS = 100 };
+enum {
+    PROBE_RETRY_MS = 100,
+    LATE_IDLE_MS = 300, /* from the reply to the suspicion that the idle status is lost */
+};
 
 struct kernel {
     struct event_base *base;
@@ -90,16 +93,23 @@ channel_frame(const char *channel)
 }
 
 static void
+arm(struct kernel *k, unsigned ms)
+{
+    const struct timeval tv = {0, (int)ms * 1000};
+
+    event_add(k->probe_timer, &tv);
+}
+
+static void
 send_probe(struct kernel *k)
 {
-    const struct timeval tv = {0, PROBE_RETRY_MS * 1000};
     json_auto_t *content = json_object();
     struct err err = ERR_INIT;
 
     if (send_request(k, TCI_RELAY, channel_frame("s"), "kernel_info_request", content, k->probe_id,
                      sizeof(k->probe_id), &err) < 0)
         log_debug("kernel: probe not sent: %s", err.msg);
-    event_add(k->probe_timer, &tv);
+    arm(k, PROBE_RETRY_MS);
 }
 
 /*
@@ -110,15 +120,12 @@ static void
 on_probe_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct kernel *k = arg;
-    const struct timeval tv = {0, PROBE_RETRY_MS * 1000};
 
     (void)fd, (void)what;
-    if (!k->probe_replied) {
-        event_add(k->probe_timer, &tv);
-        return;
-    }
-    k->probe_replied = k->probe_idled = false;
-    send_probe(k);
+    if (k->probe_id[0] && !k->probe_replied)
+        arm(k, PROBE_RETRY_MS);
+    else
+        kernel_probe(k);
 }
 
 void
@@ -135,7 +142,10 @@ probe_step(struct kernel *k)
         return;
     k->probe_id[0] = '\0';
     event_del(k->probe_timer);
-    k->ready(k->owner); /* last: k may be gone now */
+    if (k->execution)
+        execution_idle_lost(k->execution);
+    else
+        k->ready(k->owner); /* last, both: k may be gone now */
 }
 
 static void
@@ -167,6 +177,8 @@ void
 kernel_forget(struct kernel *k)
 {
     k->execution = NULL;
+    k->probe_id[0] = '\0';
+    event_del(k->probe_timer);
 }
 
 int
@@ -216,13 +228,24 @@ on_probe_message(struct kernel *k, char channel, const char *type, const json_t 
     probe_step(k);
 }
 
+/*
+ * A publisher drops what its queue does not hold, the idle status with it.  Messages of one kernel come in order, so when
+ * the idle status of a later request is here, the one that is still missing will not come.
+ */
+static void
+on_execute_reply(struct kernel *k, const json_t *content)
+{
+    arm(k, LATE_IDLE_MS); /* first: the execution may end with this reply, and k be gone */
+    execution_reply(k->execution, content);
+}
+
 static void
 on_execution_message(struct kernel *k, char channel, const char *type, const json_t *content)
 {
     if (channel == TCI_IOPUB)
         execution_iopub(k->execution, type, content);
     else if (channel == TCI_SHELL && strcmp(type, "execute_reply") == 0)
-        execution_reply(k->execution, content);
+        on_execute_reply(k, content);
     else if (channel == TCI_STDIN && strcmp(type, "input_request") == 0)
         refuse_input(k);
 }
