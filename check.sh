@@ -192,7 +192,7 @@ run_some() {
     for name; do
         case $name in
         lint | unit | kernelspecs | blackbox) build_gcc ;;
-        *-asan) build_asan ;;
+        unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;
         esac
