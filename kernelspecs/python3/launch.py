@@ -11,7 +11,7 @@ import warnings
 CHILD_STARTS = {"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
 
 
-def import_app():
+def import_kernel():
     """ipykernel without what a worker never uses: the debug adapter and static completion.
 
     Both are optional for their importers, and a quarter of the start.  User code can import them as ever.
@@ -20,11 +20,11 @@ def import_app():
     for name in absent:
         sys.modules[name] = None
     from ipykernel.kernelapp import IPKernelApp
-    import ipykernel.ipkernel  # what the app would import later, while the two are hidden
+    import tci_kernel
 
     for name in absent:
         del sys.modules[name]
-    return IPKernelApp
+    return IPKernelApp, tci_kernel
 
 
 def unbuffer_descriptors():
@@ -47,35 +47,18 @@ def flush_before_children(event, _):
                 pass
 
 
-def mend_streams():
-    """What printing does not need, but children and ordering do."""
-    sys.stdout.fileno = sys.__stdout__.fileno  # subprocess.run(..., stdout=sys.stdout)
-    sys.stderr.fileno = sys.__stderr__.fileno
-    sys.addaudithook(flush_before_children)
-
-
-def mend_shell_commands(shell):
-    """`!command` writes to descriptor 1 itself: a terminal in between would add carriage returns."""
-    shell.system = shell.system_raw
-
-
-def end_cell():
-    raise SystemExit
-
-
-def mend_exit(shell):
-    """exit() and quit() end the code, as sys.exit() does; they do not end the kernel behind its back."""
-    shell.ask_exit = end_cell
-    warnings.filterwarnings("ignore", "To exit: use")
-
-
-def settings():
+def settings(kernel_class):
     from traitlets.config import Config
 
     config = Config()
+    config.IPKernelApp.kernel_class = kernel_class
+    config.IPKernelApp.outstream_class = "tci_kernel.Stream"
     config.IPKernelApp.capture_fd_output = False  # the worker reads the descriptors
     config.IPKernelApp.log_level = 50  # silence on standard error
     config.HistoryManager.enabled = False  # no database, no thread that writes it
+    config.IPythonKernel._execute_sleep = 0  # our client waits for the streams as well as for the reply
+    config.Session.packer = "tci_kernel.pack"
+    config.Session.unpacker = "tci_kernel.unpack"
     return config
 
 
@@ -94,15 +77,14 @@ def warm(shell):
 def main():
     gc.disable()
     connection_file = sys.argv[1]
+    app_class, tci_kernel = import_kernel()
     del sys.path[0]  # this file's directory; IPython puts '' there, the current directory
     sys.argv = [""]  # user code that parses arguments finds none
-    app_class = import_app()
+    warnings.filterwarnings("ignore", "To exit: use")
     unbuffer_descriptors()
-    app = app_class.instance(config=settings(), connection_file=connection_file)
+    app = app_class.instance(config=settings(tci_kernel.Kernel), connection_file=connection_file)
     app.initialize([])
-    mend_streams()
-    mend_shell_commands(app.shell)
-    mend_exit(app.shell)
+    sys.addaudithook(flush_before_children)
     warm(app.shell)
     gc.freeze()  # all this stays: no collection need ever look at it, and the user's imports trigger many
     gc.enable()

@@ -55,20 +55,21 @@ class Kernel:
         os.close(write_fd)
         self.client = BlockingKernelClient()
         self.client.load_connection_file(str(connection))
-        self.client.start_channels()
+        self.client.start_channels(hb=False)  # on a busy machine a starting kernel may not beat in time
         self.client.wait_for_ready(timeout=60)
         for code in TCI["warmup"]:
             assert self.run(code, silent=True)["status"] == "ok"
 
     def run(self, code, silent=False):
         """Status, text by stream, results, images and error of one execution."""
-        msg_id = self.client.execute(code, silent=silent, allow_stdin=False)
-        answer = {"text": "", "result": None, "images": [], "ename": None}
+        msg_id = self.client.execute(code, silent=silent, allow_stdin=False, stop_on_error=False)
+        answer = {"text": "", "result": None, "images": [], "ename": None, "types": []}
         while True:
             msg = self.client.get_iopub_msg(timeout=60)
             content = msg["content"]
             if msg["parent_header"].get("msg_id") != msg_id:
                 continue
+            answer["types"].append(msg["msg_type"])
             if msg["msg_type"] == "status" and content["execution_state"] == "idle":
                 break
             if msg["msg_type"] == "stream":
@@ -79,9 +80,11 @@ class Kernel:
                 answer["ename"] = content["ename"]
             if "image/png" in content.get("data", {}):
                 answer["images"].append(base64.b64decode(content["data"]["image/png"]))
-        reply = self.client.get_shell_msg(timeout=60)
-        assert reply["parent_header"]["msg_id"] == msg_id
+        reply = {"parent_header": {}}
+        while reply["parent_header"].get("msg_id") != msg_id:
+            reply = self.client.get_shell_msg(timeout=60)
         answer["status"] = reply["content"]["status"]
+        answer["reply_ename"] = reply["content"].get("ename")
         return answer
 
     def raw(self):
@@ -188,6 +191,97 @@ def test_interrupt(kernel, code):
     time.sleep(0.3)
     os.kill(kernel.process.pid, signal.SIGINT)  # while idle
     assert kernel.run("1")["result"] == "1"
+
+
+def test_interrupt_between_receipt_and_run(kernel):
+    kernel.run("def once(lines):\n    get_ipython().input_transformers_post.clear()\n    raise KeyboardInterrupt\n"
+               "get_ipython().input_transformers_post.append(once)")
+    answer = kernel.run("1")
+    assert (answer["status"], answer["reply_ename"]) == ("error", "KeyboardInterrupt")
+    assert kernel.run("1")["result"] == "1"
+
+
+def test_only_messages_that_say_something(kernel):
+    assert kernel.run("kept = 1")["types"] == ["status"]
+    assert kernel.run("kept")["types"] == ["execute_result", "status"]
+
+
+@pytest.mark.parametrize("code", ["x = 'a\0b'", "\0", "x = 1\n\0\n"])
+def test_nul_in_code(kernel, code):
+    answer = kernel.run(code)
+    assert (answer["status"], answer["reply_ename"]) == ("error", "ValueError")
+    assert kernel.run("1")["result"] == "1"
+
+
+def test_lone_surrogates(kernel):
+    answer = kernel.run("raise ValueError('\\ud800')")
+    assert answer["ename"] == answer["reply_ename"] == "ValueError"
+    assert kernel.run("print('a\\ud800b')")["text"] == "a\ud800b\n"
+    assert kernel.run("print('a\\udc80b')")["text"] == "a\udc80b\n"
+    answer = kernel.run("class Odd:\n    def __repr__(self): return '\\udfff'\nOdd()")
+    assert answer["result"] == "\udfff"
+    assert kernel.run("1")["result"] == "1" and kernel.raw() == ""
+
+
+@pytest.mark.parametrize("code, ename", [
+    ("sys.stdout = None", None),
+    ("sys.stdout = None; 1 / 0", "ZeroDivisionError"),
+    ("sys.stderr = None; 1 / 0", "ZeroDivisionError"),
+    ("sys.stdout.close()", None),
+    ("sys.stdout.close(); sys.stderr.close(); 1 / 0", "ZeroDivisionError"),
+    ("del sys.stdout, sys.stderr", None),
+    ("f = open('f', 'w'); sys.stdout = f; f.close()", None),
+    ("class Bad:\n    def flush(self): raise SystemExit\nsys.stdout = sys.stderr = Bad()", None),
+    ("sys.excepthook = None; 1 / 0", "ZeroDivisionError"),
+    ("sys.displayhook = None; 5", "TypeError"),
+    ("del builtins.len", "NameError"),
+    ("del builtins.len; 1 / 0", None),
+    ("del builtins.getattr, builtins.super", None),
+    ("builtins.isinstance = None", "TypeError"),
+    ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "ValueError"),
+    ("class E(Exception):\n    def __str__(self): return 5\nraise E", "TypeError"),
+    ("class M(type):\n    __name__ = property(lambda self: 1 / 0)\n"
+     "class E(Exception, metaclass=M): pass\nraise E", "ZeroDivisionError"),
+    ("raise SystemExit(3)", "SystemExit"),
+    ("raise GeneratorExit", "GeneratorExit"),
+    ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
+    ("def f(): f()\nf()", "RecursionError"),
+])
+def test_answer_whatever_the_code_does(kernel, code, ename):
+    answer = kernel.run("import builtins, sys\n" + code)
+    if ename:
+        assert (answer["status"], answer["reply_ename"]) == ("error", ename)
+    answer = kernel.run("import sys\nprint('out', len('abc'))\nprint('err', file=sys.stderr)")
+    assert sorted(answer["text"].splitlines()) == ["err", "out 3"]
+    assert kernel.run("1 / 0")["ename"] == "ZeroDivisionError"
+
+
+def test_streams_put_back_in_a_later_cell(kernel):
+    kernel.run("import io, sys\nold, sys.stdout = sys.stdout, io.StringIO()\nprint('kept')")
+    answer = kernel.run("kept, sys.stdout = sys.stdout.getvalue(), old\nprint('seen', kept, end='')")
+    assert answer["text"] == "seen kept\n"
+
+
+def test_patched_builtins_stay(kernel):
+    kernel.run("import builtins\nbuiltins.ord, old = (lambda c: -1), builtins.ord")
+    assert kernel.run("1 / 0")["ename"] == "ZeroDivisionError"
+    assert kernel.run("ord('a')")["result"] == "-1"
+    kernel.run("builtins.ord = old")
+
+
+def test_input_transformers_of_the_user(kernel):
+    kernel.run("def six(lines): return [line.replace('?six?', '6') for line in lines]\n"
+               "transformers = get_ipython().input_transformers_post\ntransformers.append(six)")
+    assert kernel.run("(\n?six?)")["result"] == "6"
+    kernel.run("transformers.remove(six)")
+    assert kernel.run("(\n?six?)")["ename"] == "SyntaxError"
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_all_that_is_printed_is_there(kernel, flush):
+    kernel.run("import time")
+    for pause in 0, 0.1995, 0.2, 0.2005, 0.25:  # ipykernel's own timer flushes after 0.2 s
+        assert kernel.run(f"print('xxx', flush={flush})\ntime.sleep({pause})")["text"] == "xxx\n"
 
 
 def test_history_without_a_database(kernel):

@@ -1,0 +1,148 @@
+"""tci_kernel.py - ipykernel's classes with what TCI needs of them; launch.py starts them.
+
+One client sends one request at a time, and wants the answer whatever the code has done to the interpreter that
+both it and the kernel run in.  Messages and hand-overs between threads that such a client has no use for are
+left out: together they would be half of what a short execution costs.
+"""
+
+import builtins
+import json
+import sys
+import traceback
+
+from ipykernel.iostream import OutStream
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.jsonutil import json_clean
+from ipykernel.zmqshell import ZMQInteractiveShell
+from jupyter_client.jsonutil import json_default
+from traitlets import Type
+
+BUILTINS = dict(builtins.__dict__)
+
+encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=json_default).encode
+decode = json.JSONDecoder().decode
+
+
+def pack(part):
+    """A part of a message as JSON.  Lone surrogates, which UTF-8 cannot hold, become JSON's escapes of them."""
+    try:
+        text = encode(part)
+    except (TypeError, ValueError):  # something that only user code puts into a message
+        text = encode(json_clean(part))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def unpack(part):
+    """Without the date of a header: parsing it would take longer than running short code."""
+    value = decode(part.decode("utf-8", "replace"))
+    if "msg_type" in value:
+        value.pop("date", None)
+    return value
+
+
+class Stream(OutStream):
+    """sys.stdout and sys.stderr.
+
+    A message that waits in the publishing thread's queue is sent before all that are put there later.  Flushing
+    a stream from which everything is in that queue therefore need not wait for the thread.
+    """
+
+    def fileno(self):
+        """For children: subprocess.run(..., stdout=sys.stdout)."""
+        return getattr(sys, f"__{self.name}__").fileno()
+
+    def close(self):
+        """Not for user code to do; later answers come this way too."""
+        self.flush()
+
+    def flush(self):
+        with self._buffer_lock:
+            waiting = self._buffer.tell() > 0
+        if waiting:
+            super().flush()
+
+    def _flush(self):
+        with self._buffer_lock:  # what is neither in the buffer nor in the queue would be missed by flush()
+            super()._flush()
+
+
+class Shell(ZMQInteractiveShell):
+    # `!command` writes to descriptor 1 itself: a terminal in between would add carriage returns.
+    system = ZMQInteractiveShell.system_raw
+
+    transformed = None
+
+    def ask_exit(self):
+        """exit() and quit() end the code, as sys.exit() does; they do not end the kernel behind its back."""
+        raise SystemExit
+
+    def transform_cell(self, raw_cell):
+        """The kernel asks for this to see whether the cell awaits something, and the shell to run it."""
+        known, self.transformed = self.transformed, None
+        if known and known[0] is raw_cell:
+            return known[1]
+        cell = super().transform_cell(raw_cell)
+        self.transformed = raw_cell, cell
+        return cell
+
+    def showtraceback(self, *args, **kwargs):
+        self.kernel.mend()
+        super().showtraceback(*args, **kwargs)
+
+
+def error_reply(error):
+    """The reply to code that could not be run, or left the interpreter in pieces."""
+    lines = traceback.format_exception_only(error)
+    return {
+        "status": "error",
+        "ename": type(error).__name__,
+        "evalue": lines[-1].partition(": ")[2].rstrip(),
+        "traceback": [line.rstrip("\n") for line in lines],
+        "user_expressions": {},
+        "payload": [],
+    }
+
+
+class Kernel(IPythonKernel):
+    shell_class = Type(Shell)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+
+    def set_parent(self, ident, parent, channel="shell"):
+        """Tells the streams too, whatever sys.stdout is now: the code may put them back before it prints."""
+        super().set_parent(ident, parent, channel)
+        if channel == "shell":
+            for stream in self.streams.values():
+                stream.set_parent(parent)
+
+    async def do_execute(self, *args, **kwargs):
+        self.shell.transformed = None
+        try:
+            return await super().do_execute(*args, **kwargs)
+        except BaseException as error:  # also what would end the event loop
+            builtins.__dict__.update(BUILTINS)
+            return error_reply(error)
+        finally:
+            self.mend()
+
+    def mend(self):
+        """Puts back what an answer needs: builtin names, and a sys.stdout and sys.stderr that can be flushed."""
+        for name in BUILTINS.keys() - builtins.__dict__.keys():
+            builtins.__dict__[name] = BUILTINS[name]
+        for name, stream in self.streams.items():
+            try:
+                getattr(sys, name).flush()
+            except BaseException:
+                setattr(sys, name, stream)
+
+    async def _flush_control_queue(self):
+        """Nothing on the control socket is of importance to the next execution."""
+
+    def _publish_execute_input(self, code, parent, execution_count):
+        """The only client knows what it has sent."""
+
+    def _publish_status(self, status, channel, parent=None):
+        if status != "busy":
+            super()._publish_status(status, channel, parent)
