@@ -293,6 +293,19 @@ write_text(const char *path, const char *text)
         (void)!write(fd, text, strlen(text));
 }
 
+/* Version 2 counts weights from 1 to 10000 where version 1 counts shares from 2 to 262144. */
+void
+cgroup_set_shares(const struct cgroup_host *host, const char *id, unsigned shares)
+{
+    unsigned weight = 1 + (shares - 2) * 9999u / 262142u;
+    cleanup_free char *dir =
+        group_dir(host, host->v2 ? host->root : find_controller(host, "cpu"), id);
+    cleanup_free char *path = xasprintf("%s/%s", dir, host->v2 ? "cpu.weight" : "cpu.shares");
+    cleanup_free char *text = xasprintf("%u", host->v2 ? weight : shares);
+
+    write_text(path, text);
+}
+
 /*
  * Version 1 does not kill what is frozen, and a removal that was cut off leaves it so.  Version 2 has a file that kills all
  * at once, but says nothing of whom.

@@ -34,6 +34,12 @@ bool cgroup_limits_swap(const struct cgroup_host *);
 /* Whether the kernel has killed one of the group's processes for memory.  Reads one file. */
 bool cgroup_oom_killed(const struct cgroup_host *, const char *id);
 
+/*
+ * The group's part of the processors when others want them, too: shares as version 1 counts them, of 1024 each.  A group
+ * that is gone is no error.
+ */
+void cgroup_set_shares(const struct cgroup_host *, const char *id, unsigned shares);
+
 /* SIGKILL to all that is in the group.  True if there was something. */
 bool cgroup_kill(const struct cgroup_host *, const char *id);
 

@@ -242,6 +242,7 @@ member_doom(struct member *m)
 static void
 assign(struct member *m, struct user *u)
 {
+    worker_prefer(m->worker);
     m->user = u;
     u->member = m;
     member_move(m, ASSIGNED);
@@ -447,6 +448,8 @@ start_one(struct pool *pool, struct err *err)
         return -1;
     }
     member_enter(m, STARTING);
+    if (first_waiting(pool))
+        worker_prefer(m->worker);
     return 0;
 }
 
@@ -676,6 +679,17 @@ admit(const struct pool *pool, const struct user *u, struct err *err)
     return 0;
 }
 
+/* Somebody waits: what is starting already is for him. */
+static void
+hurry(struct pool *pool)
+{
+    struct member *m;
+
+    DL_FOREACH (pool->members[STARTING], m)
+        worker_prefer(m->worker);
+    want_refill(pool, 0);
+}
+
 /* The user with a session: an old one, or a new one that has a worker or waits for one. */
 static struct user *
 user_with_session(struct pool *pool, struct user *u, const char *name)
@@ -692,7 +706,7 @@ user_with_session(struct pool *pool, struct user *u, const char *name)
     }
     serve_waiting(pool);
     if (u->member == NULL)
-        want_refill(pool, 0);
+        hurry(pool);
     return u;
 }
 

@@ -55,10 +55,11 @@ struct container {
     struct runtime *runtime;
     char id[33];
     enum phase phase;
-    bool doomed; /* container_destroy was called */
-    bool told;   /* on_started was called (adopted: is taken as called) */
-    void *box;   /* the driver's */
-    pid_t init;  /* 0: none, or reaped */
+    bool doomed;    /* container_destroy was called */
+    bool preferred; /* container_prefer was called */
+    bool told;      /* on_started was called (adopted: is taken as called) */
+    void *box;      /* the driver's */
+    pid_t init;     /* 0: none, or reaped */
     int pidfd;
     struct event *exit_event; /* while RUNNING */
     struct event *timer;      /* while RESTING, or RUNNING and doomed */
@@ -358,6 +359,8 @@ on_driver_started(void *owner, pid_t init, const struct err *failed)
         kill_init(c);
         return;
     }
+    if (c->preferred)
+        container_prefer(c);
     c->told = true;
     c->ops->on_started(c->owner, init);
 }
@@ -451,6 +454,14 @@ container_destroy(struct container *c)
         condemn(c);
     else if (c->phase == RUNNING)
         kill_init(c);
+}
+
+void
+container_prefer(struct container *c)
+{
+    c->preferred = true;
+    if (c->phase == RUNNING)
+        c->runtime->driver->set_shares(c->box, OCISPEC_SHARES);
 }
 
 bool

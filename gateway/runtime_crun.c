@@ -477,6 +477,14 @@ was_oom(const void *arg)
     return cgroup_oom_killed(box->crun->cgroups, box->id);
 }
 
+static void
+set_shares(const void *arg, unsigned shares)
+{
+    const struct box *box = arg;
+
+    cgroup_set_shares(box->crun->cgroups, box->id, shares);
+}
+
 /* --- what earlier gateways left ------------------------------------------------------------- */
 
 struct names {
@@ -655,6 +663,7 @@ const struct runtime_driver runtime_crun = {
     .start = start,
     .remove = remove_box,
     .was_oom = was_oom,
+    .set_shares = set_shares,
     .last_words = last_words,
     .list = list,
     .purge = purge,

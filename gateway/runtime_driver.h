@@ -40,6 +40,8 @@ struct runtime_driver {
     int (*remove)(void *box, runtime_removed_fn *, void *owner, struct err *);
 
     bool (*was_oom)(const void *box);
+    void (*set_shares)(const void *box,
+                       unsigned shares); /* cgroup_set_shares; of a running container */
     /* To the log: what the worker wrote to its stderr, once it has ended. */
     void (*last_words)(const void *box, bool expected);
 

@@ -289,6 +289,13 @@ worker_adopt(const struct worker_env *env, const struct worker_identity *who,
 }
 
 void
+worker_prefer(struct worker *w)
+{
+    if (w->phase != DYING)
+        container_prefer(w->container);
+}
+
+void
 worker_destroy(struct worker *w)
 {
     doom(w);

@@ -69,6 +69,9 @@ struct worker *worker_start(const struct worker_env *, unsigned slot, const stru
 struct worker *worker_adopt(const struct worker_env *, const struct worker_identity *,
                             const struct worker_ops *, void *owner, struct err *) must_check;
 
+/* Somebody waits for it or uses it: it starts and runs with its full part of the processors (container_prefer). */
+void worker_prefer(struct worker *);
+
 /* In any state, any number of times; on_lost will not come any more, on_gone will. */
 void worker_destroy(struct worker *);
 
