@@ -62,11 +62,13 @@ enum {
 };
 
 #define KEY(field) .name = #field, .offset = offsetof(struct config, field)
-#define NUMBER(type_, field, min_, max_, unit, standard_, help_)                                   \
+#define NUMBER_KEY(type_, field, min_, max_, unit, standard_, flags_, help_)                       \
     {                                                                                              \
         KEY(field), .type = TYPE_##type_, .min = min_, .max = max_, .allowed = unit,               \
-                    .standard = standard_, .flags = RELOAD, .help = help_                          \
+                    .standard = standard_, .flags = flags_, .help = help_                          \
     }
+#define NUMBER(type_, field, min_, max_, unit, standard_, help_)                                   \
+    NUMBER_KEY(type_, field, min_, max_, unit, standard_, RELOAD, help_)
 #define STRING(field, check_, allowed_, standard_, flags_, help_)                                  \
     {                                                                                              \
         KEY(field), .type = TYPE_STRING, .check = check_, .allowed = allowed_,                     \
@@ -94,8 +96,9 @@ static const struct key keys[] = {
     CHOICE(LEVEL, log_level, "error, warn, info or debug", "info", "least important lines to log"),
     NUMBER(SIZE, max_code_bytes, 1, 67108864, "bytes", "1048576",
            "longest code of an execution; over it the answer is 413"),
-    NUMBER(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760",
-           "most output of an execution, text and images; the rest is dropped"),
+    /* The link's longest frame follows from it, and is fixed when the link is opened. */
+    NUMBER_KEY(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760", FIXED,
+               "most output of an execution, text and images; the rest is dropped"),
     NUMBER(UNSIGNED, max_total_workers, 1, 10000, "", "30",
            "most workers at a time, warm ones included"),
     NUMBER(UNSIGNED, min_idle_workers, 0, 10000, "", "5",
