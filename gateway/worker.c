@@ -30,6 +30,7 @@
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
+#include "reader.h"
 #include "runtime.h"
 #include "worker/protocol.h"
 
@@ -375,7 +376,8 @@ on_warmed(void *owner, struct execution *x, enum execution_result result)
     w->warmup = NULL;
     execution_free(x);
     w->n_warmed++;
-    warm_next(w);
+    if (w->phase == WARMING) /* not so if the container has ended in the meantime */
+        warm_next(w);
 }
 
 static void
@@ -504,14 +506,17 @@ on_exited(struct worker *w, const json_t *end)
 static void
 on_json(struct worker *w, char verb, const struct wire_frame *frame)
 {
-    json_auto_t *object = json_loadb(frame->data, frame->len, 0, NULL);
+    struct err err = ERR_INIT;
+    json_auto_t *object = reader_object(frame->data, frame->len, "HELLO or EXITED", &err);
 
-    if (!json_is_object(object))
+    if (object == NULL) {
         metrics_add(METRIC_LINK_DROPPED, 1);
-    else if (verb == TCI_HELLO)
+        log_debug("worker %s: %s", w->who.id, err.msg);
+    } else if (verb == TCI_HELLO) {
         on_hello(w, object);
-    else
+    } else {
         on_exited(w, object);
+    }
 }
 
 static void

@@ -130,6 +130,12 @@ container_destroy(struct container *container)
         world.removing = true;
 }
 
+void
+container_prefer(struct container *container)
+{
+    must(container && world.ops);
+}
+
 bool
 container_was_oom(const struct container *container)
 {
