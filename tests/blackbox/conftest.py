@@ -5,7 +5,11 @@
     state_dir      path for a state directory
     user           a fresh user id, released on the shared gateway at the end
     users          users() makes more of them
+
+Tests hold in any order: TCI_TEST_SHUFFLE=SEED runs the modules, and the tests in each, in another one.
 """
+import os
+import random
 import signal
 import uuid
 
@@ -17,6 +21,14 @@ import harness
 def pytest_sessionstart(session):
     signal.signal(signal.SIGTERM, _interrupt)  # so that fixtures clean up
     harness.sweep_stale()
+
+
+def pytest_collection_modifyitems(items):
+    seed = os.environ.get("TCI_TEST_SHUFFLE")
+    if seed:
+        dice = random.Random(seed)
+        rank = {item.module: dice.random() for item in items}
+        items.sort(key=lambda item: (rank[item.module], dice.random()))
 
 
 def _interrupt(signum, frame):

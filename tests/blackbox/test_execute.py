@@ -512,3 +512,64 @@ def test_many_users_at_once(gateway, users):
         results = list(threads.map(work, range(8)))
     for n, lines in enumerate(results):
         assert lines == [f"{n} {i}\n" for i in range(1, 16)]
+
+
+# ------------------------------------------------------------------------------------- messages that do not fit
+
+
+def dropped(gateway, reason):
+    return gateway.metrics()[f'tci_kernel_messages_dropped_total{{reason="{reason}"}}']
+
+
+def test_wrongly_signed_messages_are_dropped(gateway, user):
+    """A kernel whose signatures do not fit is not believed; it is replaced, and the user told."""
+    gateway.ok(user, "kept = 1")
+    before = dropped(gateway, "invalid")
+    code = "get_ipython().kernel.session.key = b'another key'\nprint('forged')"
+    answer = gateway.execute(user, code, timeout=5)
+    assert answer.status_code in (503, 504) and "forged" not in answer.text
+    assert dropped(gateway, "invalid") > before
+    answer = gateway.ok(user, "'kept' in globals()")
+    assert answer["result_text"] == "False" and answer["restarted"] is True
+
+
+def test_messages_with_a_foreign_parent_are_dropped(gateway, user):
+    before = dropped(gateway, "stray")
+    code = ("k = get_ipython().kernel\n"
+            "parent = k.session.msg('execute_request')\n"
+            "k.session.send(k.iopub_socket, 'stream', {'name': 'stdout', 'text': 'stray'}, parent=parent)\n"
+            "k.session.send(k.iopub_socket, 'status', {'execution_state': 'idle'}, parent=parent)\n"
+            "k.session.send(k.iopub_socket, 'stream', {'name': 'stdout', 'text': 'no parent'})\n"
+            "import time; time.sleep(0.3)\n"
+            "print('real')")
+    assert gateway.text(user, code) == "real\n"
+    assert dropped(gateway, "stray") >= before + 1
+    assert gateway.text(user, "1") == "1"
+
+
+@pytest.mark.parametrize("content", [
+    "{'name': 5, 'text': 7}", "{'name': 'stdout'}", "{'text': ['a']}", "{}", "{'name': 'stdout', 'text': None}",
+    "{'name': 'stdout', 'text': {'deep': [[[[[[1]]]]]]}}",
+])
+def test_messages_of_a_wrong_shape_are_harmless(gateway, user, content):
+    code = ("k = get_ipython().kernel\n"
+            f"for kind in ('stream', 'execute_result', 'display_data', 'update_display_data', 'clear_output', 'error', 'status', 'x'):\n"
+            f"    k.session.send(k.iopub_socket, kind, {content}, parent=k.get_parent('shell'))\n"
+            "print('real')")
+    answer = gateway.execute(user, code, timeout=20)
+    assert answer.status_code == 200
+    assert "real\n" in (answer.json()["result_text"] or "")
+    assert gateway.text(user, "1") == "1"
+
+
+def test_pictures_that_are_none(gateway, user):
+    """Data under the name of a PNG that is not base64 is no image of the answer, or at least nothing breaks."""
+    code = ("from IPython.display import publish_display_data\n"
+            "publish_display_data({'image/png': '%%% not base64 %%%', 'text/plain': 'a'})\n"
+            "publish_display_data({'image/png': 12, 'text/plain': 'b'})\n"
+            "publish_display_data({'text/plain': ['c', 'd']})\n"
+            "print('after')")
+    answer = gateway.ok(user, code)
+    assert "after\n" in answer["result_text"]
+    for image in answer["images"]:
+        base64.b64decode(image["data"], validate=True)

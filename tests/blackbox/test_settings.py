@@ -338,3 +338,22 @@ def test_clients_cannot_forge_log_lines(make_gateway):
     gateway.execute("a\n2026-01-01T00:00:00.000Z info forged", "1")
     gateway.stop()
     assert not [line for line in gateway.log().splitlines() if line.endswith("info forged")]
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/share/jupyter/kernels/xpython/kernel.json"), reason="xeus-python is not installed")
+def test_another_kernel(make_gateway, users):
+    """Any Jupyter kernel: state, errors, time limit and death are the same with xeus-python."""
+    gateway = make_gateway(kernel="xpython")
+    assert gateway.status()["kernel"] == "xpython"
+    user = users(gateway)
+    gateway.ok(user, "a = 100")
+    assert gateway.text(user, "print(f'The value of a is {a}')") == "The value of a is 100\n"
+    assert gateway.text(user, "a + 1").strip() == "101"
+    answer = gateway.run(user, "1/0")
+    assert "ZeroDivisionError" in answer["error"]["ename"] and "ZeroDivisionError" in answer["result_text"]
+    assert gateway.text(user, "print(a)") == "100\n"
+    assert gateway.execute(user, "while True: pass", timeout=1).status_code == 504
+    assert gateway.ok(user, "print(1)")["restarted"] is True
+    answer = gateway.execute(user, "import os; os._exit(3)")
+    assert answer.status_code == 503 and "exited with status 3" in answer.json()["detail"]
+    assert gateway.text(user, "print(2)") == "2\n"
