@@ -84,6 +84,7 @@ def main():
     unbuffer_descriptors()
     app = app_class.instance(config=settings(tci_kernel.Kernel), connection_file=connection_file)
     app.initialize([])
+    app.log.setLevel(app.log_level)  # or each message would be made, and dropped where it is written
     sys.addaudithook(flush_before_children)
     warm(app.shell)
     gc.freeze()  # all this stays: no collection need ever look at it, and the user's imports trigger many
