@@ -66,17 +66,6 @@ arm(struct execution *x, unsigned ms)
     event_add(x->timer, &tv);
 }
 
-static void
-finish_without_reply(struct execution *x)
-{
-    json_auto_t *error =
-        xnotnull(json_pack("{s:s,s:s,s:s,s:[]}", "status", "error", "ename", "KernelError",
-                           "evalue", "the kernel sent no reply", "traceback"));
-
-    output_set_error(x->output, error);
-    finish(x, EXECUTION_RAISED);
-}
-
 /* All decisions about an execution are taken here. */
 static void
 step(struct execution *x, enum input input)
@@ -88,15 +77,13 @@ step(struct execution *x, enum input input)
         x->replied = true;
         break;
     case GOT_IDLE:
+        if (!x->idled && !x->replied)
+            arm(x,
+                LATE_REPLY_MS); /* once: code can forge idle, and must not put off the end for ever */
         x->idled = true;
-        if (!x->replied)
-            arm(x, LATE_REPLY_MS);
         break;
     case TIME_IS_UP:
-        if (x->idled)
-            finish_without_reply(x);
-        else
-            finish(x, EXECUTION_TIMEOUT);
+        finish(x, x->idled && !x->replied ? EXECUTION_BROKEN : EXECUTION_TIMEOUT);
         return;
     }
     if (x->replied && x->idled)

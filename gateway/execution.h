@@ -19,6 +19,7 @@ enum execution_result {
     EXECUTION_OK,
     EXECUTION_RAISED,  /* the code raised an exception, or the kernel refused it */
     EXECUTION_TIMEOUT, /* time is up; the code may still be running */
+    EXECUTION_BROKEN, /* the kernel says it is idle and does not reply; the code may still be running */
 };
 
 struct execution_spec {

@@ -2,8 +2,8 @@
  * link.c - a ZeroMQ ROUTER inside a libevent loop.
  *
  * A ZeroMQ descriptor is edge-triggered and tells only that something may have changed: ZMQ_EVENTS must be read after
- * every send and receive (zmq_getsockopt(3)).  So every send and every bounded drain ends in rearm(), which
- * makes the loop call again when there is more.
+ * every send, failed ones too, and receive (zmq_getsockopt(3)).  So every send and every bounded drain ends in rearm(), which
+ * makes the loop call again when there is more; in its next turn, so that everything else has one as well.
  */
 #include "link.h"
 
@@ -37,7 +37,8 @@ struct link_peer {
 struct link {
     void *context;
     void *socket;
-    struct event *event;
+    struct event *event;     /* the descriptor */
+    struct event *again;     /* a timer of no time: there is more to read */
     struct link_peer *peers; /* by routing id */
 };
 
@@ -110,11 +111,12 @@ dispatch(struct link *link, struct message *m)
 static void
 rearm(struct link *link)
 {
+    const struct timeval now = {0, 0};
     int events = 0;
     size_t size = sizeof(events);
 
     if (zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN))
-        event_active(link->event, EV_READ, 0);
+        event_add(link->again, &now);
 }
 
 static void
@@ -157,7 +159,7 @@ bind_socket(struct link *link, const char *dir, struct err *err)
     cleanup_free char *path = xasprintf("%s/%s", dir, TCI_PATH_LINK_SOCKET);
     cleanup_free char *endpoint = xasprintf("ipc://%s", path);
 
-    if (mkdir(dir, 0711) < 0 && errno != EEXIST)
+    if ((mkdir(dir, 0711) < 0 && errno != EEXIST) || chmod(dir, 0711) < 0)
         return err_sys(err, "cannot make the directory %s", dir);
     if (zmq_bind(link->socket, endpoint) < 0)
         return err_set(err, ERR_SYSTEM, "link: cannot bind %s: %s", path, zmq_strerror(errno));
@@ -175,6 +177,7 @@ add_event(struct link *link, struct event_base *base, struct err *err)
     if (zmq_getsockopt(link->socket, ZMQ_FD, &fd, &size) < 0)
         return err_set(err, ERR_SYSTEM, "link: no descriptor: %s", zmq_strerror(errno));
     link->event = xnotnull(event_new(base, fd, EV_READ | EV_PERSIST, on_readable, link));
+    link->again = xnotnull(evtimer_new(base, on_readable, link));
     event_add(link->event, NULL);
     rearm(link);
     return 0;
@@ -204,6 +207,8 @@ link_free(struct link *link)
         return;
     if (link->event)
         event_free(link->event);
+    if (link->again)
+        event_free(link->again);
     zmq_close(link->socket);
     zmq_ctx_term(link->context);
     free(link);
@@ -239,9 +244,9 @@ send_frame(void *socket, const void *data, size_t len, bool more)
     return zmq_send(socket, data, len, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0 ? -1 : 0;
 }
 
-int
-link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, size_t n,
-          struct err *err)
+static int
+send_all(struct link_peer *peer, char verb, const struct wire_frame *frames, size_t n,
+         struct err *err)
 {
     struct link *link = peer->link;
     size_t bytes = peer->id_len + 1;
@@ -258,6 +263,15 @@ link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, si
     }
     metrics_add(METRIC_LINK_MESSAGES_OUT, 1);
     metrics_add(METRIC_LINK_BYTES_OUT, bytes);
-    rearm(link);
     return 0;
+}
+
+int
+link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, size_t n,
+          struct err *err)
+{
+    int rc = send_all(peer, verb, frames, n, err);
+
+    rearm(peer->link);
+    return rc;
 }

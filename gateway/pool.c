@@ -38,6 +38,8 @@ enum {
 enum member_list { STARTING, WARM, ASSIGNED, DYING, N_MEMBER_LISTS };
 enum user_list { WAITING, ACTIVE, LOST, N_USER_LISTS };
 
+static const char shutting_down[] = "The server is shutting down";
+
 /* A worker and its place in the pool. */
 struct member {
     struct pool *pool;
@@ -55,6 +57,7 @@ struct user {
     enum user_list list;
     struct session *session; /* NULL: LOST */
     struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
+    bool had_worker;         /* ever: there is a state that can be lost */
     unsigned long executions;
     time_t created, last_used;
     double idle_since; /* monotonic; when a job last came or ended */
@@ -210,7 +213,7 @@ open_session(struct user *u, bool restarted)
                              on_session_spent, u);
 }
 
-/* The user has no environment any more; the store says so too, through the worker's removal. */
+/* The user has no environment any more.  Whoever had one is remembered, so that the next answer can tell. */
 static void
 user_lose(struct user *u)
 {
@@ -219,6 +222,10 @@ user_lose(struct user *u)
     u->executions += session_executions(u->session);
     session_free(u->session, NULL);
     u->session = NULL;
+    if (!u->had_worker) {
+        user_free(u);
+        return;
+    }
     user_move(u, LOST);
     store_put_session(pool->store, u->name, NULL, u->created);
     if (pool->n_users[LOST] > MAX_LOST)
@@ -239,10 +246,29 @@ member_doom(struct member *m)
     want_refill(m->pool, REFILL_DELAY_MS);
 }
 
+/* Once as many are warm as are wanted, or as there is room for beside those in use. */
+static void
+check_filled(struct pool *pool)
+{
+    const struct config *config = pool->env->config;
+    unsigned in_use = pool->n_members[ASSIGNED], room, wanted;
+    const struct member *m;
+
+    DL_FOREACH (pool->members[STARTING], m)
+        in_use += m->user != NULL;
+    room = config->max_total_workers > in_use ? config->max_total_workers - in_use : 0;
+    wanted = config->min_idle_workers < room ? config->min_idle_workers : room;
+    if (pool->filled || !pool->started || pool->n_members[WARM] < wanted)
+        return;
+    pool->filled = true;
+    log_info("pool: %u workers are warm, %u in use", pool->n_members[WARM], in_use);
+}
+
 static void
 assign(struct member *m, struct user *u)
 {
     worker_prefer(m->worker);
+    u->had_worker = true;
     m->user = u;
     u->member = m;
     member_move(m, ASSIGNED);
@@ -250,6 +276,7 @@ assign(struct member *m, struct user *u)
     u->idle_since = now_s();
     session_attach(u->session, m->worker);
     store_put_session(m->pool->store, u->name, worker_identity(m->worker)->id, u->created);
+    check_filled(m->pool);
     want_refill(m->pool, REFILL_DELAY_MS);
 }
 
@@ -289,11 +316,16 @@ part(struct user *u, const struct err *why)
     serve_waiting(u->pool);
 }
 
+/* What runs is waited for; what waits, now or after its worker ended, will not run any more. */
 static void
-check_drained(struct pool *pool)
+drain(struct pool *pool)
 {
-    if (!pool->draining)
-        return;
+    struct err why = ERR_INIT;
+
+    err_set(&why, ERR_NO_WORKER, "%s", shutting_down);
+    for (struct user *u = pool->users; u; u = u->hh.next)
+        if (u->session)
+            session_fail_queue(u->session, &why);
     for (struct user *u = pool->users; u; u = u->hh.next)
         if (u->session && session_jobs(u->session) > 0)
             return;
@@ -309,8 +341,9 @@ on_session_spent(void *owner)
 
     err_set(&why, ERR_WORKER_DIED, "The worker died");
     log_info("worker %s: taken from its session and destroyed", worker_identity(m->worker)->id);
+    member_doom(
+        m); /* first: in the store, too, a worker without its user must not be there to be adopted */
     part(u, &why);
-    member_doom(m);
 }
 
 static void
@@ -369,10 +402,7 @@ on_worker_ready(void *owner)
     pool->last_start_error[0] = '\0';
     member_move(m, WARM);
     serve_waiting(pool);
-    if (!pool->filled && pool->n_members[WARM] >= pool->env->config->min_idle_workers) {
-        pool->filled = true;
-        log_info("pool: %u workers are warm", pool->n_members[WARM]);
-    }
+    check_filled(pool);
     want_refill(pool, 0);
 }
 
@@ -453,6 +483,18 @@ start_one(struct pool *pool, struct err *err)
     return 0;
 }
 
+/* Starting, and nobody's yet: recalled ones with a user may be busy for as long as an execution lasts. */
+static unsigned
+count_coming(const struct pool *pool)
+{
+    const struct member *m;
+    unsigned n = 0;
+
+    DL_FOREACH (pool->members[STARTING], m)
+        n += m->user == NULL;
+    return n;
+}
+
 static unsigned
 count_waiting_for_any(const struct pool *pool)
 {
@@ -469,9 +511,9 @@ is_short(const struct pool *pool)
 {
     const struct config *config = pool->env->config;
     unsigned wanted = config->min_idle_workers + count_waiting_for_any(pool);
+    unsigned coming = count_coming(pool);
 
-    return pool->n_members[STARTING] < pool->max_starting &&
-           pool->n_members[STARTING] + pool->n_members[WARM] < wanted &&
+    return coming < pool->max_starting && coming + pool->n_members[WARM] < wanted &&
            count_alive(pool) < config->max_total_workers;
 }
 
@@ -518,8 +560,8 @@ sweep_idle(struct pool *pool, double now)
 
             log_info("worker %s: idle for too long", worker_identity(m->worker)->id);
             metrics_add(METRIC_SESSIONS_REAPED, 1);
-            part(u, NULL);
             member_doom(m);
+            part(u, NULL);
         }
     }
 }
@@ -533,7 +575,8 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     sweep_waiting(pool, now);
     sweep_idle(pool, now);
-    check_drained(pool);
+    if (pool->draining)
+        drain(pool);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -576,33 +619,72 @@ pool_free(struct pool *pool)
     free(pool);
 }
 
-/* A worker that cannot be adopted keeps its user as lost; its remains are removed with the unknown ones. */
-static void
-recall(void *owner, const struct store_row *row)
-{
-    struct pool *pool = owner;
-    struct user *u = row->user ? user_new(pool, row->user, row->created, LOST) : NULL;
-    struct member *m;
-    struct err err = ERR_INIT;
+/* What a recall is about: the pool, and the ids of workers that are not taken back. */
+struct recall {
+    struct pool *pool;
+    char **dropped;
+    size_t n_dropped;
+};
 
-    if (row->identity == NULL || strcmp(row->kernel, pool->env->kernelspec->name) != 0)
-        return;
+static struct member *
+adopt(struct pool *pool, const struct store_row *row, struct err *err)
+{
+    struct member *m;
+
+    if (strcmp(row->kernel, pool->env->kernelspec->name) != 0) {
+        err_set(err, ERR_CONFIG, "it runs the kernel %s", row->kernel);
+        return NULL;
+    }
+    if (row->used && row->user == NULL) {
+        err_set(err, ERR_NO_WORKER, "it has been somebody's");
+        return NULL;
+    }
     m = xcalloc(1, sizeof(*m));
     m->pool = pool;
     m->slot = row->identity->slot;
-    m->worker = worker_adopt(pool->env, row->identity, &worker_ops, m, &err);
+    m->worker = worker_adopt(pool->env, row->identity, &worker_ops, m, err);
     if (m->worker == NULL) {
-        log_info("worker %s: not taken back: %s", row->identity->id, err.msg);
         free(m);
-        return;
+        return NULL;
     }
     member_enter(m, STARTING);
-    if (u) {
+    return m;
+}
+
+/* A worker that cannot be adopted leaves its user as lost; its remains are removed with the unknown ones. */
+static void
+recall(void *owner, const struct store_row *row)
+{
+    struct recall *r = owner;
+    struct user *u = row->user ? user_new(r->pool, row->user, row->created, LOST) : NULL;
+    struct member *m;
+    struct err err = ERR_INIT;
+
+    if (u)
+        u->had_worker = true;
+    if (row->identity == NULL)
+        return;
+    m = adopt(r->pool, row, &err);
+    if (m == NULL) {
+        log_info("worker %s: not taken back: %s", row->identity->id, err.msg);
+        r->dropped = xrealloc(r->dropped, (r->n_dropped + 1) * sizeof(*r->dropped));
+        r->dropped[r->n_dropped++] = xstrdup(row->identity->id);
+    } else if (u) {
         m->user = u;
         u->member = m;
         open_session(u, false);
         user_move(u, WAITING);
     }
+}
+
+static void
+forget_dropped(struct recall *r)
+{
+    for (size_t i = 0; i < r->n_dropped; i++) {
+        store_remove_worker(r->pool->store, r->dropped[i]);
+        free(r->dropped[i]);
+    }
+    free(r->dropped);
 }
 
 static bool
@@ -637,7 +719,11 @@ remove_strangers(struct pool *pool)
 int
 pool_recall(struct pool *pool, struct err *err)
 {
-    if (store_each(pool->store, recall, pool, err) < 0)
+    struct recall r = {.pool = pool};
+    int rc = store_each(pool->store, recall, &r, err);
+
+    forget_dropped(&r);
+    if (rc < 0)
         return -1;
     if (pool->n_members[STARTING])
         log_info("pool: %u workers of an earlier gateway are being recalled",
@@ -650,7 +736,7 @@ void
 pool_start(struct pool *pool)
 {
     pool->started = true;
-    pool->filled = pool->n_members[WARM] >= pool->env->config->min_idle_workers;
+    check_filled(pool);
     want_refill(pool, 0);
 }
 
@@ -670,7 +756,7 @@ admit(const struct pool *pool, const struct user *u, struct err *err)
     unsigned n = pool->n_users[WAITING] + pool->n_users[ACTIVE];
 
     if (pool->draining)
-        return err_set(err, ERR_NO_WORKER, "The server is shutting down");
+        return err_set(err, ERR_NO_WORKER, "%s", shutting_down);
     if (pool->n_failures >= FAILURES_TO_TELL && count_alive(pool) == 0)
         return err_set(err, ERR_NO_WORKER, "No worker can be started: %s", pool->last_start_error);
     if ((u == NULL || u->session == NULL) && n >= pool->env->config->max_total_workers)
@@ -739,9 +825,9 @@ pool_release(struct pool *pool, const char *name)
         return;
     err_set(&why, ERR_WORKER_DIED, "The session was released");
     session_free(u->session, &why);
-    user_forget(u);
     if (m)
         member_doom(m);
+    user_forget(u);
 }
 
 void

@@ -51,7 +51,7 @@ void pool_release(struct pool *, const char *user);
 /* No job is accepted any more; idle tells when the last one has been answered. */
 void pool_drain(struct pool *, void (*idle)(void *owner), void *owner);
 
-/* min_idle_workers have been warm at once since the start. */
+/* Since the start as many have been warm at once as are wanted, or as there was room for. */
 bool pool_is_ready(const struct pool *);
 json_t *pool_status(const struct pool *); /* a new object: GET /status */
 void pool_gauge(const struct pool *);     /* sets the metrics' gauges */

@@ -79,6 +79,7 @@ open_state_dir(const struct config *config, struct err *err)
     cleanup_free char *path = state_path(config, "lock");
     int fd;
 
+    umask(022); /* the modes below are meant */
     if (files_make_dir(config->state_dir, 0711, err) < 0)
         return -1;
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

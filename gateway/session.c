@@ -180,11 +180,16 @@ succeed(struct session *s, struct job *job, enum execution_result how)
 
 /* A timed-out execution becomes a 504 here: the answer goes out, and the owner replaces the worker. */
 static void
-time_out(struct session *s, struct job *job)
+time_out(struct session *s, struct job *job, enum execution_result how)
 {
     struct err why = ERR_INIT;
 
-    err_set(&why, ERR_TIMEOUT,
+    if (how == EXECUTION_BROKEN)
+        err_set(&why, ERR_WORKER_DIED,
+                "The kernel sent no reply; its environment has been recycled");
+    else
+        err_set(
+            &why, ERR_TIMEOUT,
             "The code ran longer than %.10g s and was stopped; its environment has been recycled",
             execution_timeout_ms(job->execution) / 1000.0);
     fail(job, &why);
@@ -199,8 +204,8 @@ on_execution_done(void *owner, struct execution *x, enum execution_result how)
 
     (void)x;
     stop_running(s);
-    if (how == EXECUTION_TIMEOUT) {
-        time_out(s, job);
+    if (how == EXECUTION_TIMEOUT || how == EXECUTION_BROKEN) {
+        time_out(s, job, how);
         return;
     }
     succeed(s, job, how);

@@ -60,6 +60,7 @@ struct worker {
     struct kernel *kernel;      /* from CONFIGURED or RECALLED on */
     struct execution *warmup;   /* while WARMING */
     size_t n_warmed;            /* warm-up strings done */
+    bool warm;                  /* all of them */
     struct container_exit exit; /* from EXPIRED on */
     struct event *timer;
     struct timespec started;
@@ -68,6 +69,7 @@ struct worker {
 static void on_link(void *owner, char verb, const struct wire_frame *, size_t n);
 static void on_kernel_ready(void *owner);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
+static void become_ready(struct worker *);
 static void lose(struct worker *, const struct err *);
 
 static void
@@ -138,6 +140,10 @@ doom(struct worker *w)
         return;
     set_phase(w, DYING);
     event_del(w->timer);
+    if (w->kernel)
+        kernel_forget(w->kernel); /* its timer would send to a peer that is gone */
+    execution_free(w->warmup);
+    w->warmup = NULL;
     link_peer_free(w->peer);
     w->peer = NULL;
     container_destroy(w->container);
@@ -169,8 +175,11 @@ on_container_started(void *owner, pid_t init)
     metrics_add(METRIC_CONTAINER_STARTS, 1);
     w->who.pid = init;
     w->who.start_ticks = runtime_start_ticks(init);
-    if (w->phase != DYING)
-        w->ops->on_started(w->owner);
+    if (w->phase == DYING)
+        return;
+    w->ops->on_started(w->owner);
+    if (w->phase == WARMING && w->warm)
+        become_ready(w);
 }
 
 static void
@@ -388,7 +397,9 @@ warm_next(struct worker *w)
     struct err err = ERR_INIT;
 
     if (code == NULL) {
-        become_ready(w);
+        w->warm = true;
+        if (w->who.pid != 0) /* else on_container_started goes on from here */
+            become_ready(w);
         return;
     }
     spec.code = json_string_value(code);

@@ -47,8 +47,8 @@ struct worker_env {
 };
 
 /*
- * Calls to the owner, each the last thing the worker does in its turn.  The owner may call any verb in
- * any of them; worker_destroy frees only after on_gone.
+ * Calls to the owner, who may call any verb in any of them; worker_destroy frees only after on_gone.  on_started always
+ * comes before on_ready.
  */
 struct worker_ops {
     void (*on_started)(void *owner); /* the container runs: worker_identity is complete */

@@ -485,8 +485,23 @@ test_idle_without_a_reply(void **state)
     iopub(f, "stream", "{\"name\": \"stdout\", \"text\": \"text\"}");
     idle(f);
     assert_true(wait_for_end(f) >= LATE_REPLY_MS * 0.9);
-    expect_done(f, EXECUTION_RAISED);
-    expect_error(f, "KernelError", "the kernel sent no reply");
+    expect_done(f, EXECUTION_BROKEN);
+}
+
+/* Code can publish as many as it likes. */
+static void
+test_forged_idles_do_not_put_off_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct timeval pause = {0, LATE_REPLY_MS * 1000 / 4};
+
+    begin(f, PATIENCE_MS);
+    for (int i = 0; i < 8 && f->n_done == 0; i++) {
+        idle(f);
+        event_base_loopexit(f->base, &pause);
+        event_base_dispatch(f->base);
+    }
+    expect_done(f, EXECUTION_BROKEN);
 }
 
 static void
@@ -558,6 +573,7 @@ main(void)
         TEST(test_owner_may_free_it_at_the_time_limit),
         TEST(test_no_time_limit),
         TEST(test_idle_without_a_reply),
+        TEST(test_forged_idles_do_not_put_off_the_end),
         TEST(test_idle_lost),
         TEST(test_idle_lost_before_the_reply),
         TEST(test_freed_while_running),
