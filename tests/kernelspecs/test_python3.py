@@ -1,109 +1,19 @@
 """kernelspecs/python3 by itself: the kernel as its kernel.json starts it, without worker and container."""
 
-import base64
-import json
 import os
-import secrets
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
-from jupyter_client.blocking import BlockingKernelClient
+from lonekernel import PNG, Kernel, Spec
 
-SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SPEC_DIR = os.path.join(SOURCE_DIR, "kernelspecs", "python3")
-PNG = b"\x89PNG\r\n\x1a\n"
-
-with open(os.path.join(SPEC_DIR, "kernel.json"), encoding="utf-8") as f:
-    SPEC = json.load(f)
-TCI = SPEC["metadata"]["tci"]
-
-
-def fill(argv, **values):
-    """argv with its placeholders replaced."""
-    values["resource_dir"] = SPEC_DIR
-    for name, value in values.items():
-        argv = [arg.replace("{" + name + "}", str(value)) for arg in argv]
-    return argv
-
-
-def prepare(skel):
-    subprocess.run(fill(TCI["prepare"], skel_dir=skel), check=True, timeout=120)
-
-
-class Kernel:
-    """A kernel that has been warmed up, and its client."""
-
-    def __init__(self, top):
-        self.home = top / "home"
-        prepare(self.home)
-        self.workspace = top / "workspace"
-        self.workspace.mkdir()
-        connection = top / "connection.json"
-        connection.write_text(json.dumps({
-            "transport": "ipc", "ip": str(top / "k"), "key": secrets.token_hex(32),
-            "shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5,
-            "signature_scheme": "hmac-sha256", "kernel_name": "python3"}))
-        self.raw_fd, write_fd = os.pipe()
-        os.set_blocking(self.raw_fd, False)
-        env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **SPEC["env"]}
-        self.process = subprocess.Popen(
-            fill(SPEC["argv"], connection_file=connection), env=env, cwd=self.workspace,
-            stdin=subprocess.DEVNULL, stdout=write_fd, stderr=write_fd)
-        os.close(write_fd)
-        self.client = BlockingKernelClient()
-        self.client.load_connection_file(str(connection))
-        self.client.start_channels(hb=False)  # on a busy machine a starting kernel may not beat in time
-        self.client.wait_for_ready(timeout=60)
-        for code in TCI["warmup"]:
-            assert self.run(code, silent=True)["status"] == "ok"
-
-    def run(self, code, silent=False):
-        """Status, text by stream, results, images and error of one execution."""
-        msg_id = self.client.execute(code, silent=silent, allow_stdin=False, stop_on_error=False)
-        answer = {"text": "", "result": None, "images": [], "ename": None, "types": []}
-        while True:
-            msg = self.client.get_iopub_msg(timeout=60)
-            content = msg["content"]
-            if msg["parent_header"].get("msg_id") != msg_id:
-                continue
-            answer["types"].append(msg["msg_type"])
-            if msg["msg_type"] == "status" and content["execution_state"] == "idle":
-                break
-            if msg["msg_type"] == "stream":
-                answer["text"] += content["text"]
-            elif msg["msg_type"] == "execute_result":
-                answer["result"] = content["data"]["text/plain"]
-            elif msg["msg_type"] == "error":
-                answer["ename"] = content["ename"]
-            if "image/png" in content.get("data", {}):
-                answer["images"].append(base64.b64decode(content["data"]["image/png"]))
-        reply = {"parent_header": {}}
-        while reply["parent_header"].get("msg_id") != msg_id:
-            reply = self.client.get_shell_msg(timeout=60)
-        answer["status"] = reply["content"]["status"]
-        answer["reply_ename"] = reply["content"].get("ename")
-        return answer
-
-    def raw(self):
-        """What has come from descriptors 1 and 2 since the last call."""
-        try:
-            return os.read(self.raw_fd, 1 << 20).decode()
-        except BlockingIOError:
-            return ""
-
-    def close(self):
-        self.client.stop_channels()
-        self.process.kill()
-        self.process.wait()
-        os.close(self.raw_fd)
+SPEC = Spec("python3")
 
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory):
-    kernel = Kernel(tmp_path_factory.mktemp("k"))
+    kernel = Kernel(SPEC, tmp_path_factory.mktemp("k"))
     yield kernel
     kernel.close()
 
@@ -315,13 +225,13 @@ def snapshot(top):
 
 def test_prepare_is_quick_and_repairs(tmp_path):
     skel = tmp_path / "skel"
-    prepare(skel)
+    SPEC.prepare(skel)
     before = snapshot(skel)
-    prepare(skel)
+    SPEC.prepare(skel)
     assert snapshot(skel) == before
     assert all(path.stat().st_mode & 0o005 == 0o005 for path in skel.rglob("*") if path.is_dir())
     assert all(path.stat().st_mode & 0o004 for path in skel.rglob("*"))
     (skel / ".cache" / "prepared").write_text("of other fonts")
     (skel / ".config" / "matplotlib" / "matplotlibrc").unlink()
-    prepare(skel)
+    SPEC.prepare(skel)
     assert set(snapshot(skel)) == set(before)

@@ -1,0 +1,116 @@
+"""lonekernel.py - a kernel as its kernel.json starts it, without worker and container, and its client."""
+
+import base64
+import json
+import os
+import queue
+import secrets
+import subprocess
+import time
+
+from jupyter_client.blocking import BlockingKernelClient
+
+SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Spec:
+    """A directory of kernelspecs/."""
+
+    def __init__(self, name):
+        self.directory = os.path.join(SOURCE_DIR, "kernelspecs", name)
+        with open(os.path.join(self.directory, "kernel.json"), encoding="utf-8") as f:
+            kernel_json = json.load(f)
+        self.argv = kernel_json["argv"]
+        self.env = kernel_json["env"]
+        self.tci = kernel_json["metadata"]["tci"]
+
+    def fill(self, argv, **values):
+        """argv with its placeholders replaced."""
+        values["resource_dir"] = self.directory
+        for name, value in values.items():
+            argv = [arg.replace("{" + name + "}", str(value)) for arg in argv]
+        return argv
+
+    def prepare(self, skel):
+        subprocess.run(self.fill(self.tci["prepare"], skel_dir=skel), check=True, timeout=120)
+
+
+class Kernel:
+    """A kernel that has been warmed up, and its client."""
+
+    def __init__(self, spec, top):
+        self.home = top / "home"
+        spec.prepare(self.home)
+        self.workspace = top / "workspace"
+        self.workspace.mkdir()
+        connection = top / "connection.json"
+        connection.write_text(json.dumps({
+            "transport": "ipc", "ip": str(top / "k"), "key": secrets.token_hex(32),
+            "shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5,
+            "signature_scheme": "hmac-sha256", "kernel_name": "python3"}))
+        self.raw_fd, write_fd = os.pipe()
+        os.set_blocking(self.raw_fd, False)
+        env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **spec.env}
+        self.process = subprocess.Popen(
+            spec.fill(spec.argv, connection_file=connection), env=env, cwd=self.workspace,
+            stdin=subprocess.DEVNULL, stdout=write_fd, stderr=write_fd)
+        os.close(write_fd)
+        self.client = BlockingKernelClient()
+        self.client.load_connection_file(str(connection))
+        self.client.start_channels(hb=False)  # on a busy machine a starting kernel may not beat in time
+        self.wait_for_ready(60)
+        for code in spec.tci["warmup"]:
+            assert self.run(code, silent=True)["status"] == "ok"
+
+    def wait_for_ready(self, seconds):
+        """Until a request has been answered, on both sockets."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.client.kernel_info()
+            try:
+                self.client.get_shell_msg(timeout=1)
+                self.client.get_iopub_msg(timeout=1)
+                return
+            except queue.Empty:
+                assert self.process.poll() is None and time.monotonic() < deadline, self.raw()
+
+    def run(self, code, silent=False):
+        """Status, text by stream, results, images and error of one execution."""
+        msg_id = self.client.execute(code, silent=silent, allow_stdin=False, stop_on_error=False)
+        answer = {"text": "", "result": None, "images": [], "ename": None, "types": []}
+        while True:
+            msg = self.client.get_iopub_msg(timeout=60)
+            content = msg["content"]
+            if msg["parent_header"].get("msg_id") != msg_id:
+                continue
+            answer["types"].append(msg["msg_type"])
+            if msg["msg_type"] == "status" and content["execution_state"] == "idle":
+                break
+            if msg["msg_type"] == "stream":
+                answer["text"] += content["text"]
+            elif msg["msg_type"] == "execute_result":
+                answer["result"] = content["data"]["text/plain"]
+            elif msg["msg_type"] == "error":
+                answer["ename"] = content["ename"]
+            if "image/png" in content.get("data", {}):
+                answer["images"].append(base64.b64decode(content["data"]["image/png"]))
+        reply = {"parent_header": {}}
+        while reply["parent_header"].get("msg_id") != msg_id:
+            reply = self.client.get_shell_msg(timeout=60)
+        answer["status"] = reply["content"]["status"]
+        answer["reply_ename"] = reply["content"].get("ename")
+        return answer
+
+    def raw(self):
+        """What has come from descriptors 1 and 2 since the last call."""
+        try:
+            return os.read(self.raw_fd, 1 << 20).decode()
+        except BlockingIOError:
+            return ""
+
+    def close(self):
+        self.client.stop_channels()
+        self.process.kill()
+        self.process.wait()
+        os.close(self.raw_fd)
