@@ -18,6 +18,9 @@ from jupyter_client.jsonutil import json_default
 from traitlets import Type
 
 BUILTINS = dict(builtins.__dict__)
+PIECE = 1 << 18  # characters of a stream in one message: of one beyond the limits, nothing would arrive
+MAX_PIECES = 100  # at a time, so that none is dropped because the socket's queue is full
+MAX_ERROR = 100_000  # characters of an error's parts; a reply beyond the limits would end the session
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=json_default).encode
 decode = json.JSONDecoder().decode
@@ -63,7 +66,11 @@ class Stream(OutStream):
 
     def _flush(self):
         with self._buffer_lock:  # what is neither in the buffer nor in the queue would be missed by flush()
-            super()._flush()
+            text = self._flush_buffer()
+            size = max(PIECE, len(text) // MAX_PIECES)
+            for start in range(0, len(text), size) or [0]:
+                self._buffer.write(text[start : start + size])
+                super()._flush()
 
 
 class Shell(ZMQInteractiveShell):
@@ -103,6 +110,13 @@ def error_reply(error):
     }
 
 
+def shorten(reply):
+    if reply["status"] == "error":
+        reply["evalue"] = reply["evalue"][:MAX_ERROR]
+        reply["traceback"] = [line[:MAX_ERROR] for line in reply["traceback"]]
+    return reply
+
+
 class Kernel(IPythonKernel):
     shell_class = Type(Shell)
 
@@ -120,10 +134,10 @@ class Kernel(IPythonKernel):
     async def do_execute(self, *args, **kwargs):
         self.shell.transformed = None
         try:
-            return await super().do_execute(*args, **kwargs)
+            return shorten(await super().do_execute(*args, **kwargs))
         except BaseException as error:  # also what would end the event loop
             builtins.__dict__.update(BUILTINS)
-            return error_reply(error)
+            return shorten(error_reply(error))
         finally:
             self.mend()
 

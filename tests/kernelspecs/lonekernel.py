@@ -99,6 +99,7 @@ class Kernel:
         while reply["parent_header"].get("msg_id") != msg_id:
             reply = self.client.get_shell_msg(timeout=60)
         answer["status"] = reply["content"]["status"]
+        answer["reply_size"] = len(json.dumps(reply["content"]))
         answer["reply_ename"] = reply["content"].get("ename")
         return answer
 

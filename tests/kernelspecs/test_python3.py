@@ -194,6 +194,21 @@ def test_all_that_is_printed_is_there(kernel, flush):
         assert kernel.run(f"print('xxx', flush={flush})\ntime.sleep({pause})")["text"] == "xxx\n"
 
 
+@pytest.mark.parametrize("code", ["print('abcdefghij' * 60000, end='')",
+                                  "for _ in range(600): print('abcdefghij' * 100, end='')",
+                                  "import sys; sys.stdout.write('abcdefghij' * 60000); None"])
+def test_long_output_comes_in_pieces(kernel, code):
+    answer = kernel.run(code)
+    assert answer["text"] == "abcdefghij" * 60000
+    assert answer["types"].count("stream") > 1
+    assert kernel.run("print('z' * 60_000_000)")["types"].count("stream") <= 101
+
+
+def test_long_error_is_cut(kernel):
+    answer = kernel.run("raise ValueError('x' * 3_000_000)")
+    assert answer["reply_ename"] == "ValueError" and answer["reply_size"] < 1_000_000
+
+
 def test_history_without_a_database(kernel):
     kernel.run("first_of_all = 1")
     assert "first_of_all = 1" in kernel.run("%history")["text"]
