@@ -101,7 +101,7 @@ suite_pytest() {
     tree=$2
     shift 2
     suite "$name" count_pytest env TCI_BUILD_DIR="$TOP/$tree" \
-        /usr/bin/python3 -B -m pytest -p no:cacheprovider --color=no -q "$@"
+        /usr/bin/python3 -B -m pytest -p no:cacheprovider --color=no -q --durations=10 "$@"
 }
 
 # suite NAME COUNTER COMMAND... - runs it into its log, says in one line how it went, and notes the counts.
