@@ -1,5 +1,6 @@
 #include "api.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "http.h"
 #include "metrics.h"
 #include "pool.h"
+#include "smallfile.h"
 
 enum { PAGE_MAX = 4 << 20 };
 
@@ -142,6 +144,30 @@ api_status(struct api *api, struct http_request *r)
     http_reply_json(r, 200, status);
 }
 
+static double
+resident_bytes(void)
+{
+    char text[128];
+    unsigned long pages;
+
+    smallfile_read("/proc/self/statm", text, sizeof(text));
+    return sscanf(text, "%*u %lu", &pages) == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static unsigned
+count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    unsigned n = 0;
+
+    while (dir && (entry = readdir(dir)) != NULL)
+        n += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return n ? n - 1 : 0; /* without this one */
+}
+
 void
 api_metrics(struct api *api, struct http_request *r)
 {
@@ -149,6 +175,9 @@ api_metrics(struct api *api, struct http_request *r)
 
     pool_gauge(api->pool);
     metrics_set(METRIC_UPTIME, seconds_since(&api->started));
+    metrics_set(METRIC_CONNECTIONS, http_count_connections(r));
+    metrics_set(METRIC_OPEN_FDS, count_descriptors());
+    metrics_set(METRIC_RSS_BYTES, resident_bytes());
     metrics_render(text);
     http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8",
                xnotnull(evbuffer_pullup(text, -1)), evbuffer_get_length(text));
@@ -244,6 +273,7 @@ api_execute(struct api *api, struct http_request *r)
     call->job = submit(api, &body, call, &err);
     body_clear(&body);
     if (call->job) {
+        http_drop_body(r); /* the queue may be long and the body large */
         http_on_gone(r, on_client_gone, call);
         return;
     }

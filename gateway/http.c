@@ -7,7 +7,9 @@
  */
 #include "http.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +35,7 @@
 #include "metrics.h"
 
 enum {
-    IO_TIMEOUT_S = 60,      /* an idle or stalled connection is closed */
+    IO_TIMEOUT_S = 30,      /* an idle or stalled connection is closed */
     MAX_HEADERS = 16 << 10, /* bytes of a request's line and headers */
     ACCEPT_PAUSE_MS = 200,  /* when descriptors have run out */
 };
@@ -44,6 +46,7 @@ static const enum evhttp_cmd_type every_method =
 
 struct http {
     struct event_base *base;
+    int max_descriptors;
     struct evhttp *server;
     struct evconnlistener *listener;
     struct event *resume; /* accepting again after descriptors ran out */
@@ -235,6 +238,52 @@ http_body(struct http_request *r, size_t *len)
 }
 
 void
+http_drop_body(struct http_request *r)
+{
+    struct evbuffer *body = evhttp_request_get_input_buffer(r->ev);
+
+    evbuffer_drain(body, evbuffer_get_length(body));
+}
+
+static uint16_t
+port_of(const struct sockaddr_storage *ss)
+{
+    return ntohs(ss->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)ss)->sin6_port
+                                           : ((const struct sockaddr_in *)ss)->sin_port);
+}
+
+static bool
+is_connection(int fd, const struct sockaddr_storage *listening)
+{
+    struct sockaddr_storage own, peer;
+    socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+
+    memset(&own, 0, sizeof(own));
+    if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
+        getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
+        return false;
+    return own.ss_family == listening->ss_family && port_of(&own) == port_of(listening);
+}
+
+unsigned
+http_count_connections(const struct http_request *r)
+{
+    struct sockaddr_storage listening;
+    socklen_t len = sizeof(listening);
+    DIR *dir = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    unsigned n = 0;
+
+    memset(&listening, 0, sizeof(listening));
+    getsockname(evconnlistener_get_fd(r->http->listener), (struct sockaddr *)&listening, &len);
+    while (dir && (entry = readdir(dir)) != NULL)
+        n += is_connection((int)strtol(entry->d_name, NULL, 10), &listening);
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+void
 http_on_gone(struct http_request *r, http_gone_fn *fn, void *owner)
 {
     r->gone = fn;
@@ -361,10 +410,8 @@ status_of(enum err_code code)
 void
 http_reply_error(struct http_request *r, const struct err *err)
 {
-    json_t *body = json_pack("{s:s}", "detail", err->msg);
+    json_t *body = xnotnull(json_pack("{s:s}", "detail", err->msg));
 
-    if (body == NULL) /* a message is ASCII or cut from UTF-8: the cut may fall into a character */
-        body = xnotnull(json_pack("{s:s}", "detail", "error"));
     if (err->field[0])
         json_object_set_new(body, "field", json_string(err->field));
     if (err->code == ERR_BUSY || err->code == ERR_NO_WORKER)
@@ -398,7 +445,7 @@ evhttp_send_error(struct evhttp_request *ev, int status, const char *reason)
 
     (void)reason;
     metrics_add(METRIC_HTTP_REQUESTS, 1);
-    metrics_add(METRIC_HTTP_ERRORS_4XX, 1);
+    metrics_add(status >= 500 ? METRIC_HTTP_ERRORS_5XX : METRIC_HTTP_ERRORS_4XX, 1);
     if (ev->major == 0) { /* not even the request line was understood */
         ev->major = 1;
         ev->minor = 1;
@@ -444,14 +491,40 @@ tls_new(const struct http_options *o, struct err *err)
     return NULL;
 }
 
+static void
+pause_accepting(struct http *http)
+{
+    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+
+    evconnlistener_disable(http->listener);
+    event_add(http->resume, &pause);
+}
+
+/* Descriptors are given out from the lowest free number on, so a new one tells about how many are in use. */
+static bool
+are_descriptors_short(const struct http *http)
+{
+    int probe = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+
+    if (probe >= 0)
+        close(probe);
+    return probe < 0 || probe >= http->max_descriptors;
+}
+
+/* evhttp's hook for each connection: after this one, others may have to wait for their turn. */
 static struct bufferevent *
-new_tls_bufferevent(struct event_base *base, void *arg)
+new_bufferevent(struct event_base *base, void *arg)
 {
     struct http *http = arg;
-    struct bufferevent *bev = bufferevent_openssl_socket_new(
-        base, -1, xnotnull(SSL_new(http->tls)), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *bev;
 
-    bufferevent_openssl_set_allow_dirty_shutdown(xnotnull(bev), 1);
+    if (are_descriptors_short(http))
+        pause_accepting(http);
+    if (http->tls == NULL)
+        return xnotnull(bufferevent_socket_new(base, -1, 0));
+    bev = xnotnull(bufferevent_openssl_socket_new(
+        base, -1, xnotnull(SSL_new(http->tls)), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE));
+    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
     return bev;
 }
 
@@ -461,19 +534,19 @@ on_resume(evutil_socket_t fd, short what, void *arg)
     struct http *http = arg;
 
     (void)fd, (void)what;
-    evconnlistener_enable(http->listener);
+    if (are_descriptors_short(http))
+        pause_accepting(http);
+    else
+        evconnlistener_enable(http->listener);
 }
 
 /* Out of descriptors: the waiting connection would wake the loop again and again, so look away for a while. */
 static void
 on_accept_error(struct evconnlistener *listener, void *arg)
 {
-    struct http *http = arg;
-    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
-
+    (void)listener;
     log_error("http: cannot accept a connection: %s", strerror(errno));
-    evconnlistener_disable(listener);
-    event_add(http->resume, &pause);
+    pause_accepting(arg);
 }
 
 /* May ask the resolver: for start-up only. */
@@ -535,8 +608,7 @@ set_up_server(struct http *http)
     evhttp_set_timeout(http->server, IO_TIMEOUT_S);
     evhttp_set_default_content_type(http->server, NULL);
     evhttp_set_gencb(http->server, on_request, http);
-    if (http->tls)
-        evhttp_set_bevcb(http->server, new_tls_bufferevent, http);
+    evhttp_set_bevcb(http->server, new_bufferevent, http);
 }
 
 struct http *
@@ -546,6 +618,7 @@ http_new(struct event_base *base, const struct http_options *o, http_handler_fn 
     struct http *http = xcalloc(1, sizeof(*http));
 
     http->base = base;
+    http->max_descriptors = (int)o->max_descriptors;
     http->cors_origin = xstrdup(o->cors_origin);
     http->handler = handler;
     http->owner = owner;
@@ -568,18 +641,19 @@ http_new(struct event_base *base, const struct http_options *o, http_handler_fn 
 int
 http_reconfigure(struct http *http, const struct http_options *o, struct err *err)
 {
-    SSL_CTX *tls = NULL;
+    SSL_CTX *tls;
 
-    if (http->tls) {
-        tls = tls_new(o, err);
-        if (tls == NULL)
-            return -1;
-        SSL_CTX_free(http->tls);
-        http->tls = tls;
-    }
+    http->max_descriptors = (int)o->max_descriptors;
     evhttp_set_max_body_size(http->server, (ssize_t)o->max_body);
     free(http->cors_origin);
     http->cors_origin = xstrdup(o->cors_origin);
+    if (http->tls == NULL)
+        return 0;
+    tls = tls_new(o, err);
+    if (tls == NULL)
+        return -1;
+    SSL_CTX_free(http->tls);
+    http->tls = tls;
     return 0;
 }
 

@@ -20,6 +20,7 @@ struct http_options {               /* copied */
     const char *listen;             /* host:port or [v6]:port; port 0 = any free one */
     const char *cors_origin;        /* "" = no CORS, "*" or one origin */
     const char *tls_cert, *tls_key; /* PEM files; "" = plain HTTP */
+    unsigned max_descriptors;       /* of the process: beyond it no connection is accepted */
     size_t max_body;                /* bytes; a longer body is answered 413 */
 };
 
@@ -35,7 +36,8 @@ struct http *http_new(struct event_base *, const struct http_options *, http_han
 /* Accepts NULL.  Open requests are dropped and their owners not told. */
 void http_free(struct http *);
 
-/* SIGHUP: takes over max_body and cors_origin, and reads the certificate and key files again. */
+/* SIGHUP: takes over max_descriptors, max_body and cors_origin, and reads the certificate and key files again, or
+ * keeps the old ones if it cannot. */
 int http_reconfigure(struct http *, const struct http_options *, struct err *) must_check;
 
 /* http://127.0.0.1:3874, with the port that is really bound.  Borrowed. */
@@ -51,6 +53,12 @@ const char *http_method(const struct http_request *); /* "GET"; HEAD counts as G
 const char *http_path(const struct http_request *);   /* as sent, without the query */
 const char *http_header(const struct http_request *, const char *name); /* NULL = absent */
 const char *http_body(struct http_request *, size_t *len); /* contiguous, borrowed; "" if none */
+
+/* The body is not needed any more: frees it. */
+void http_drop_body(struct http_request *);
+
+/* Connections that the request's server has open.  Asks the kernel: for /metrics, not for every request. */
+unsigned http_count_connections(const struct http_request *);
 
 /* Calls gone once if the client hangs up before the answer; the request is no more then.  fn NULL: not any more. */
 void http_on_gone(struct http_request *, http_gone_fn *, void *owner);

@@ -108,7 +108,7 @@ send_probe(struct kernel *k)
 
     if (send_request(k, TCI_RELAY, channel_frame("s"), "kernel_info_request", content, k->probe_id,
                      sizeof(k->probe_id), &err) < 0)
-        log_debug("kernel: probe not sent: %s", err.msg);
+        k->probe_id[0] = '\0'; /* the timer will try again */
     arm(k, PROBE_RETRY_MS);
 }
 
@@ -286,7 +286,6 @@ kernel_on_relay(struct kernel *k, char channel, const struct wire_frame *frames,
 void
 kernel_on_output(struct kernel *k, int fd, const void *data, size_t len)
 {
-    metrics_add(METRIC_OUTPUT_BYTES, len);
     if (k->execution)
         execution_raw(k->execution, fd, data, len);
 }

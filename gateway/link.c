@@ -57,19 +57,19 @@ receive(struct link *link, struct message *m)
     m->n = 0;
     m->oversized = false;
     while (more) {
-        zmq_msg_t frame;
+        zmq_msg_t surplus, *frame = m->n < TCI_MAX_FRAMES ? &m->frames[m->n] : &surplus;
 
-        zmq_msg_init(&frame);
-        if (zmq_msg_recv(&frame, link->socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&frame);
+        zmq_msg_init(frame);
+        if (zmq_msg_recv(frame, link->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(frame);
             return -1; /* only before the first frame: a message arrives whole */
         }
-        more = zmq_msg_more(&frame);
-        if (m->n < TCI_MAX_FRAMES)
-            m->frames[m->n++] = frame;
-        else {
+        more = zmq_msg_more(frame);
+        if (frame != &surplus) {
+            m->n++;
+        } else {
             m->oversized = true;
-            zmq_msg_close(&frame);
+            zmq_msg_close(frame);
         }
     }
     return 0;

@@ -209,8 +209,7 @@ static void on_session_spent(void *owner);
 static void
 open_session(struct user *u, bool restarted)
 {
-    u->session = session_new(u->pool->env->base, u->pool->env->config->queue_limit, restarted,
-                             on_session_spent, u);
+    u->session = session_new(u->pool->env->base, restarted, on_session_spent, u);
 }
 
 /* The user has no environment any more.  Whoever had one is remembered, so that the next answer can tell. */
@@ -311,8 +310,7 @@ part(struct user *u, const struct err *why)
         user_lose(u);
         return;
     }
-    if (u->list != WAITING)
-        user_move(u, WAITING);
+    user_move(u, WAITING); /* also from there: his wait begins now */
     serve_waiting(u->pool);
 }
 
@@ -514,7 +512,9 @@ is_short(const struct pool *pool)
     unsigned coming = count_coming(pool);
 
     return coming < pool->max_starting && coming + pool->n_members[WARM] < wanted &&
-           count_alive(pool) < config->max_total_workers;
+           count_alive(pool) < config->max_total_workers &&
+           /* Dying ones go quickly; if they do not, others must not pile up on them. */
+           count_alive(pool) + pool->n_members[DYING] < 2 * config->max_total_workers;
 }
 
 static void
@@ -601,11 +601,13 @@ pool_free(struct pool *pool)
 {
     struct user *u, *next_user;
     struct member *m, *next;
+    struct err why = ERR_INIT;
 
     if (pool == NULL)
         return;
+    err_set(&why, ERR_NO_WORKER, "%s", shutting_down);
     HASH_ITER (hh, pool->users, u, next_user) {
-        session_free(u->session, NULL);
+        session_free(u->session, &why);
         user_free(u);
     }
     for (int i = 0; i < N_MEMBER_LISTS; i++) {
@@ -635,8 +637,9 @@ adopt(struct pool *pool, const struct store_row *row, struct err *err)
         err_set(err, ERR_CONFIG, "it runs the kernel %s", row->kernel);
         return NULL;
     }
-    if (row->used && row->user == NULL) {
-        err_set(err, ERR_NO_WORKER, "it has been somebody's");
+    /* It may have been somebody's: a write can have failed, or not have been made when the gateway was killed. */
+    if (row->user == NULL) {
+        err_set(err, ERR_NO_WORKER, "it is nobody's");
         return NULL;
     }
     m = xcalloc(1, sizeof(*m));
@@ -709,7 +712,6 @@ remove_strangers(struct pool *pool)
             log_info("container %s: left over, removing it", *id);
             if (runtime_remove(pool->env->runtime, *id, &err) < 0)
                 log_error("container %s: %s", *id, err.msg);
-            store_remove_worker(pool->store, *id);
         }
         free(*id);
     }
@@ -746,6 +748,7 @@ pool_reconfigure(struct pool *pool)
 {
     while (pool->n_members[WARM] > pool->env->config->min_idle_workers)
         member_doom(pool->members[WARM]);
+    check_filled(pool);
     evtimer_del(pool->refill_event);
     want_refill(pool, 0);
 }
@@ -755,10 +758,15 @@ admit(const struct pool *pool, const struct user *u, struct err *err)
 {
     unsigned n = pool->n_users[WAITING] + pool->n_users[ACTIVE];
 
+    unsigned jobs = u && u->session ? session_jobs(u->session) : 0;
+
     if (pool->draining)
         return err_set(err, ERR_NO_WORKER, "%s", shutting_down);
     if (pool->n_failures >= FAILURES_TO_TELL && count_alive(pool) == 0)
         return err_set(err, ERR_NO_WORKER, "No worker can be started: %s", pool->last_start_error);
+    if (jobs >= pool->env->config->queue_limit)
+        return err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already",
+                       jobs);
     if ((u == NULL || u->session == NULL) && n >= pool->env->config->max_total_workers)
         return err_set(err, ERR_NO_WORKER,
                        "All %u workers are in use; release a session or try again later", n);
@@ -807,7 +815,7 @@ pool_submit(struct pool *pool, const char *name, const struct job_spec *spec, jo
         u = user_with_session(pool, u, name);
         u->last_used = time(NULL);
         u->idle_since = now_s();
-        job = session_submit(u->session, spec, done, owner, err);
+        job = session_submit(u->session, spec, done, owner);
     }
     if (job == NULL)
         metrics_add(METRIC_EXECUTIONS_REJECTED, 1);

@@ -22,7 +22,7 @@ struct store;
 /* env and store are borrowed and must outlive the pool.  Nothing is started yet. */
 struct pool *pool_new(const struct worker_env *, struct store *);
 
-/* Frees the memory; containers live on for the next gateway. */
+/* Answers what waits and frees the memory; containers live on for the next gateway. */
 void pool_free(struct pool *); /* accepts NULL */
 
 /*

@@ -38,8 +38,11 @@ enum {
     DRAIN_EXTRA_S = 5,         /* over the execution time limit */
     PREPARE_LIMIT_MS = 300000, /* fonts are indexed by then, also on a slow disk */
     LINK_SLACK = 4 << 20,      /* of a frame over the output limit: JSON around it */
-    BODY_SLACK = 64 << 10,     /* of a body over its code */
-    BODY_PER_CODE_BYTE = 6,    /* \u001b is one byte of code */
+    /* Of each worker: its pidfd and link, two at its start, and connections that call it. */
+    DESCRIPTORS_PER_WORKER = 16,
+    SPARE_DESCRIPTORS = 512,
+    BODY_SLACK = 64 << 10,  /* of a body over its code */
+    BODY_PER_CODE_BYTE = 6, /* \u001b is one byte of code */
 };
 
 enum signal_event { ON_TERM, ON_INT, ON_HUP, N_SIGNALS };
@@ -177,6 +180,7 @@ http_options(const struct server *s)
         .cors_origin = c->cors_origin,
         .tls_cert = c->tls_cert,
         .tls_key = c->tls_key,
+        .max_descriptors = SPARE_DESCRIPTORS + DESCRIPTORS_PER_WORKER * c->max_total_workers,
         .max_body = BODY_PER_CODE_BYTE * c->max_code_bytes + BODY_SLACK,
     };
 }
@@ -301,8 +305,10 @@ spawn_prepare(struct server *s, struct err *err)
 {
     size_t n = json_array_size(s->kernelspec.prepare);
     const char **argv = xcalloc(n + 1, sizeof(*argv));
+    /* Nothing of ours: the environment may hold the token. */
+    static const char *const env[] = {"LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin", NULL};
     struct child_spec spec = {
-        .argv = argv, .stdin_fd = -1, .output_fd = -1, .timeout_ms = PREPARE_LIMIT_MS};
+        .argv = argv, .env = env, .stdin_fd = -1, .output_fd = -1, .timeout_ms = PREPARE_LIMIT_MS};
     struct child *child;
 
     for (size_t i = 0; i < n; i++) {
@@ -444,9 +450,9 @@ server_close(struct server *s)
         event_free(s->lag_timer);
     if (s->drain_timer)
         event_free(s->drain_timer);
+    pool_free(s->pool); /* first: it has answers to give */
     http_free(s->http);
     api_free(s->api);
-    pool_free(s->pool);
     store_close(s->store);
     link_free(s->env.link);
     runtime_free(s->env.runtime);

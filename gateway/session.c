@@ -33,7 +33,7 @@ struct session {
     enum session_state state;
     struct worker *worker; /* NULL while WAITING */
     struct job *jobs;
-    unsigned n_jobs, queue_limit;
+    unsigned n_jobs;
     unsigned long n_executions;
     bool restarted;     /* to be told with the next answer */
     struct event *kick; /* runs the next job in a turn of its own */
@@ -71,13 +71,11 @@ nag(struct session *s)
 }
 
 struct session *
-session_new(struct event_base *base, unsigned queue_limit, bool restarted, session_spent_fn *spent,
-            void *owner)
+session_new(struct event_base *base, bool restarted, session_spent_fn *spent, void *owner)
 {
     struct session *s = xcalloc(1, sizeof(*s));
 
     s->base = base;
-    s->queue_limit = queue_limit;
     s->restarted = restarted;
     s->spent = spent;
     s->owner = owner;
@@ -107,14 +105,21 @@ answer(struct job *job, enum metric_counter outcome, const struct job_result *re
     job->done(job->owner, result);
 }
 
+static enum metric_counter
+outcome_of(const struct err *why)
+{
+    if (why->code == ERR_TIMEOUT)
+        return METRIC_EXECUTIONS_TIMEOUT;
+    return why->code == ERR_NO_WORKER ? METRIC_EXECUTIONS_REJECTED : METRIC_EXECUTIONS_DIED;
+}
+
 static void
 fail(struct job *job, const struct err *why)
 {
     const struct job_result result = {.err = why, .execution_count = -1};
 
     if (why)
-        answer(job, why->code == ERR_TIMEOUT ? METRIC_EXECUTIONS_TIMEOUT : METRIC_EXECUTIONS_DIED,
-               &result);
+        answer(job, outcome_of(why), &result);
     job_free(job);
 }
 
@@ -134,6 +139,7 @@ static void
 stop_running(struct session *s)
 {
     event_del(s->nag);
+    metrics_add(METRIC_OUTPUT_BYTES, output_bytes(execution_output(s->jobs->execution)));
     worker_forget(s->worker);
     s->state = SESSION_IDLE;
     s->n_executions++;
@@ -230,8 +236,7 @@ run_next(struct session *s)
 }
 
 struct job *
-session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done, void *owner,
-               struct err *err)
+session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done, void *owner)
 {
     const struct execution_spec execution = {
         .code = spec->code,
@@ -239,14 +244,8 @@ session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done
         .timeout_ms = spec->timeout_ms,
         .max_output = spec->max_output,
     };
-    struct job *job;
+    struct job *job = xcalloc(1, sizeof(*job));
 
-    if (s->n_jobs >= s->queue_limit) {
-        err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already",
-                s->n_jobs);
-        return NULL;
-    }
-    job = xcalloc(1, sizeof(*job));
     job->session = s;
     job->execution = execution_new(&execution, on_execution_done, job);
     job->done = done;

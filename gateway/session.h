@@ -50,19 +50,15 @@ typedef void job_done_fn(void *owner, const struct job_result *);
  */
 typedef void session_spent_fn(void *owner);
 
-/*
- * A WAITING session.  restarted: this user had one before whose state was lost.  queue_limit bounds jobs waiting and
- * running.
- */
-struct session *session_new(struct event_base *, unsigned queue_limit, bool restarted,
-                            session_spent_fn *, void *owner);
+/* A WAITING session.  restarted: this user had one before whose state was lost. */
+struct session *session_new(struct event_base *, bool restarted, session_spent_fn *, void *owner);
 
 /* All jobs are answered with why; if NULL, forgotten without an answer. */
 void session_free(struct session *, const struct err *why); /* accepts NULL */
 
-/* Queues code, and runs it if it is its turn; ERR_BUSY when the queue is full.  Never calls done itself. */
+/* Queues code, and runs it when it is its turn.  Never calls done itself. */
 struct job *session_submit(struct session *, const struct job_spec *, job_done_fn *done,
-                           void *owner, struct err *) must_check;
+                           void *owner);
 
 /*
  * Nobody waits for the answer any more; done will not be called.  A queued job is dropped, a running one interrupted.

@@ -21,24 +21,17 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [REMOVE_SESSION] = "DELETE FROM sessions WHERE user = ?",
 };
 
-/*
- * used tells a worker that has been somebody's from a fresh one, whatever was written and what not when the gateway was
- * killed.  Removing a worker clears its session's reference: a session without one is a user to be told.
- */
+/* Removing a worker clears its session's reference: a session without one is a user to be told. */
 static const char layout_sql[] =
     "CREATE TABLE IF NOT EXISTS workers ("
     " id TEXT PRIMARY KEY, routing_id TEXT NOT NULL, key TEXT NOT NULL, slot INTEGER NOT NULL,"
-    " pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, kernel TEXT NOT NULL,"
-    " used INTEGER NOT NULL DEFAULT 0) STRICT;"
+    " pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, kernel TEXT NOT NULL) STRICT;"
     "CREATE TABLE IF NOT EXISTS sessions ("
     " user TEXT PRIMARY KEY, worker TEXT UNIQUE REFERENCES workers (id) ON DELETE SET NULL,"
-    " created INTEGER NOT NULL) STRICT;"
-    "CREATE TRIGGER IF NOT EXISTS use AFTER INSERT ON sessions WHEN NEW.worker IS NOT NULL"
-    " BEGIN UPDATE workers SET used = 1 WHERE id = NEW.worker; END;";
+    " created INTEGER NOT NULL) STRICT;";
 
 static const char each_sql[] =
-    "SELECT s.user, s.created, w.id, w.routing_id, w.key, w.slot, w.pid, w.start_ticks, w.kernel,"
-    " w.used"
+    "SELECT s.user, s.created, w.id, w.routing_id, w.key, w.slot, w.pid, w.start_ticks, w.kernel"
     " FROM workers w FULL JOIN sessions s ON s.worker = w.id"
     " ORDER BY s.created";
 
@@ -204,7 +197,6 @@ report_row(sqlite3_stmt *st, store_row_fn *fn, void *owner)
         snprintf(who.key, sizeof(who.key), "%s", text_at(st, 4));
         row.identity = &who;
         row.kernel = text_at(st, 8);
-        row.used = sqlite3_column_int(st, 9) != 0;
     }
     fn(owner, &row);
     sodium_memzero(&who, sizeof(who));

@@ -31,7 +31,6 @@ struct store_row {
     const char *user;                       /* NULL: a worker of nobody */
     const struct worker_identity *identity; /* NULL: a user whose environment was lost */
     const char *kernel; /* kernelspec it was started with; NULL without identity */
-    bool used;          /* it has been somebody's: not for anybody else */
     time_t created;     /* of the session */
 };
 typedef void store_row_fn(void *owner, const struct store_row *);

@@ -152,6 +152,7 @@ doom(struct worker *w)
 static void
 lose(struct worker *w, const struct err *why)
 {
+    metrics_add(METRIC_CONTAINER_EXITS, 1);
     doom(w);
     w->ops->on_lost(w->owner, why);
 }
@@ -199,7 +200,6 @@ on_container_exited(void *owner, const struct container_exit *exit)
 
     if (w->phase == DYING)
         return;
-    metrics_add(METRIC_CONTAINER_EXITS, 1);
     w->exit = *exit;
     set_phase(w, EXPIRED);
     arm(w, LAST_WORDS_MS);

@@ -44,7 +44,10 @@ check_object(const json_t *object)
     free(text);
 }
 
-/* What jansson takes is taken, too, and means the same; but for what is too deep or too much. */
+/*
+ * What jansson takes is taken, too, and means the same; but for what is too deep, and for a NUL behind a number, which it
+ * swallows.
+ */
 static void
 compare_with_jansson(const struct wire_frame *frame)
 {
@@ -56,7 +59,7 @@ compare_with_jansson(const struct wire_frame *frame)
         check_object(ours);
     if (json_is_object(strict) && ours)
         must(json_equal(strict, ours));
-    else if (json_is_object(strict))
+    else if (json_is_object(strict) && memchr(frame->data, '\0', frame->len) == NULL)
         must(strstr(err.msg, "too many levels"));
     json_decref(strict);
     json_decref(ours);

@@ -51,8 +51,8 @@ note(void *owner, const struct store_row *row)
     size_t used = strlen(seen->text);
 
     seen->n++;
-    snprintf(seen->text + used, sizeof(seen->text) - used, "%s=%s%s;", row->user ? row->user : "-",
-             row->identity ? row->identity->id : "-", row->used ? "!" : "");
+    snprintf(seen->text + used, sizeof(seen->text) - used, "%s=%s;", row->user ? row->user : "-",
+             row->identity ? row->identity->id : "-");
 }
 
 static struct worker_identity
@@ -99,19 +99,19 @@ keeps_rows(void **state)
     store_put_worker(store, &two, "python3");
     store_put_session(store, "alice", "one", 100);
     store_close(store);
-    check_rows("-=two;alice=one!;");
+    check_rows("-=two;alice=one;");
 
     store = open_store();
     store_put_session(store, "bob", "two", 200);
     store_remove_session(store, "bob"); /* killed before it could remove the worker */
     store_close(store);
-    check_rows("-=two!;alice=one!;");
+    check_rows("-=two;alice=one;");
 
     store = open_store();
     store_remove_worker(store, "one"); /* its user is remembered without it */
     store_remove_session(store, "nobody");
     store_close(store);
-    check_rows("-=two!;alice=-;");
+    check_rows("-=two;alice=-;");
 
     store = open_store();
     store_remove_session(store, "alice");
