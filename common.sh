@@ -201,15 +201,21 @@ running_gateway() {
     printf '%s\n' "$pid"
 }
 
+# The shell's own kill, because a bare system has no program of that name for sudo to run.
+send_signal() {
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    as_root sh -c 'kill -s "$1" "$2"' sh "$1" "$2" || ! is_alive "$2" || die "pid $2 could not be told to end"
+}
+
 # stop_gateway PID SECONDS - asks it to drain and end, and insists when the time is up.
 stop_gateway() {
-    as_root kill -TERM "$1" || return 0
+    send_signal TERM "$1"
     for _ in $(seq $(($2 * 5))); do
         is_alive "$1" || return 0
         sleep 0.2
     done
     say "It did not end within $2 s; killing it."
-    as_root kill -KILL "$1"
+    send_signal KILL "$1"
     while is_alive "$1"; do
         sleep 0.2
     done
