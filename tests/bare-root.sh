@@ -163,6 +163,8 @@ start_and_stop() {
 
 inside() {
     cd /tci/src
+    # Control groups are the host's and would outlive this root.
+    trap 'sh stop.sh >/dev/null 2>&1 || true' EXIT
     if [ "$AS_USER" = yes ]; then
         make_visitor
     fi
