@@ -528,6 +528,7 @@ def test_answer_to_a_slow_reader(gateway, user, users):
         assert gateway.text(user, "1") == "1"
         other = users(gateway)
         assert gateway.text(other, "2") == "2"
+        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
         answer = c.response()
         assert answer.status == 200 and answer.json()["result_text"] == "x" * 5_000_000 + "\n"
 
