@@ -18,7 +18,7 @@ from jupyter_client.jsonutil import json_default
 from traitlets import Type
 
 BUILTINS = dict(builtins.__dict__)
-PIECE = 1 << 18  # characters of a stream in one message: of one beyond the limits, nothing would arrive
+PIECE = 1 << 15  # characters of a stream in one message: of one beyond the limits, nothing would arrive
 MAX_PIECES = 100  # at a time, so that none is dropped because the socket's queue is full
 MAX_ERROR = 100_000  # characters of an error's parts; a reply beyond the limits would end the session
 
