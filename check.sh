@@ -101,7 +101,7 @@ suite_pytest() {
     name=$1
     tree=$2
     shift 2
-    suite "$name" count_pytest env TCI_BUILD_DIR="$TOP/$tree" TCI_TEST_SLACK=3 \
+    suite "$name" count_pytest env TCI_BUILD_DIR="$TOP/$tree" TCI_TEST_SLACK=2 \
         /usr/bin/python3 -B -m pytest -p no:cacheprovider --color=no -q --durations=10 "$@"
 }
 
