@@ -316,7 +316,7 @@ make_run_directory(struct floor *f, struct err *err)
     /* The path of a socket in it must fit sun_path. */
     if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > sizeof(f->dir) - 20)
         tmp = "/tmp";
-    snprintf(f->dir, sizeof(f->dir), "%s/tci-floor.XXXXXX", tmp);
+    snprintf(f->dir, sizeof(f->dir), "%s/tcifloor.XXXXXX", tmp);
     if (mkdtemp(f->dir) != NULL)
         return 0;
     f->dir[0] = '\0';
