@@ -313,10 +313,10 @@ make_run_directory(struct floor *f, struct err *err)
 {
     const char *tmp = getenv("TMPDIR");
 
-    /* The path of a socket in it must fit sun_path. */
+    /* Short: the path of a socket must fit sun_path, and xeus reads its endpoint into 32 bytes. */
     if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > sizeof(f->dir) - 20)
         tmp = "/tmp";
-    snprintf(f->dir, sizeof(f->dir), "%s/tcifloor.XXXXXX", tmp);
+    snprintf(f->dir, sizeof(f->dir), "%s/tcif.XXXXXX", tmp);
     if (mkdtemp(f->dir) != NULL)
         return 0;
     f->dir[0] = '\0';
