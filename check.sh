@@ -2,7 +2,7 @@
 # check.sh - sets everything up and runs every test; what continuous integration runs as well.
 #
 #   sh check.sh             all of it
-#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan fuzz
+#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan fuzz bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -78,6 +78,13 @@ suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
 }
 
+# That the benchmark gets right answers to the end, where it prints its table.  The figures mean nothing on a
+# machine this busy, so a missed one is no failure here.
+suite_bench() {
+    suite bench count_whole env TCI_BUILD_DIR="$TOP/build-gcc" \
+        sh -c '/usr/bin/python3 -B bench/run --quick | grep -E "^(ok|MISS) "'
+}
+
 # Lane one keeps a core busy; lane two mostly waits for containers.
 lane_one() {
     suite_lint
@@ -91,6 +98,7 @@ lane_one() {
 lane_two() {
     suite_blackbox_asan
     suite_blackbox
+    suite_bench
 }
 
 # --- running a suite ---
@@ -127,6 +135,11 @@ suite() {
     word=ok
     [ "$failed" -eq 0 ] || word=FAILED
     printf '%-7s %-14s %4d passed, %d failed (%d s)\n' "$word" "$name" "$passed" "$failed" "$seconds"
+}
+
+# A command that passes or fails as a whole.
+count_whole() {
+    [ "$status" -ne 0 ] && echo 0 1 || echo 1 0
 }
 
 # `N passed, N failed` as the last line that looks like it.
@@ -192,7 +205,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;
