@@ -123,7 +123,8 @@ static void __attribute__((noreturn)) child_main(char **argv, char **env, const 
     signal(SIGPIPE, SIG_DFL);
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (chdir(cwd) == 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 && dup2(null, 2) == 2)
+    if (argv[0] != NULL && chdir(cwd) == 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 &&
+        dup2(null, 2) == 2)
         execvpe(argv[0], argv, env);
     _exit(127);
 }

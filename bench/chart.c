@@ -133,10 +133,16 @@ put_time_ticks(struct plot *p)
     const double *steps = narrow ? fine : coarse;
     const size_t n = narrow ? sizeof(fine) / sizeof(fine[0]) : sizeof(coarse) / sizeof(coarse[0]);
 
-    for (double decade = pow(10, floor(log10(p->low))); decade <= p->high; decade *= 10)
-        for (size_t i = 0; i < n; i++)
-            if (decade * steps[i] >= p->low && decade * steps[i] <= p->high)
-                put_time_tick(p, decade * steps[i]);
+    const int first = (int)floor(log10(p->low)), last = (int)floor(log10(p->high));
+
+    for (int decade = first; decade <= last; decade++) {
+        for (size_t i = 0; i < n; i++) {
+            const double at = pow(10, decade) * steps[i];
+
+            if (at >= p->low && at <= p->high)
+                put_time_tick(p, at);
+        }
+    }
     fprintf(p->out,
             "<text class=\"faint\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">milliseconds from "
             "request to answer</text>\n",

@@ -256,6 +256,7 @@ measure(struct floor *f, const char *json_path, bool text, struct err *err)
 
     describe(f, &report);
     rc = run_round(f, &report, err);
+    f->report = NULL;
     if (rc == 0 && text)
         report_print(&report, stdout);
     if (rc == 0 && json_path != NULL) {

@@ -311,7 +311,9 @@ main(int argc, char **argv)
 
     parse(&o, argc, argv);
     if (o.token_file != NULL)
-        o.target.token = token = read_token(o.token_file);
+        token = read_token(o.token_file);
+    if (token != NULL)
+        o.target.token = token;
     raise_descriptor_limit(o.crowd.users);
     signal(SIGPIPE, SIG_IGN);
     return run(&o);

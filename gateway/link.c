@@ -97,11 +97,11 @@ dispatch(struct link *link, struct message *m)
     }
     metrics_add(METRIC_LINK_MESSAGES_IN, 1);
     metrics_add(METRIC_LINK_BYTES_IN, bytes);
-    HASH_FIND(hh, link->peers, f[0].data, f[0].len, peer);
-    if (peer == NULL || m->oversized || m->n < 2 || f[1].len != 1) {
+    if (m->n >= 2 && f[1].len == 1 && !m->oversized)
+        HASH_FIND(hh, link->peers, f[0].data, f[0].len, peer);
+    if (peer == NULL) {
         metrics_add(METRIC_LINK_DROPPED, 1);
-        log_debug("link: dropped a message of %zu frames from %s", m->n,
-                  peer ? "a worker" : "an unknown peer");
+        log_debug("link: dropped a message of %zu frames", m->n);
         return;
     }
     peer->fn(peer->owner, *(const char *)f[1].data, f + 2, m->n - 2);

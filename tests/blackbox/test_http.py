@@ -522,15 +522,31 @@ def test_reset_in_the_middle(gateway, user):
 def test_answer_to_a_slow_reader(gateway, user, users):
     """A client that does not read its large answer holds up neither the gateway nor its own session for others."""
     with Connection(gateway) as c:
-        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        c.send(c.request("POST", "/execute", json.dumps({"user_uuid": user, "code": "print('x' * 5_000_000)"}).encode()))
+        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        c.send(c.request("POST", "/execute", json.dumps({"user_uuid": user, "code": "print('x' * 10_000_000)"}).encode()))
         harness.eventually(lambda: (gateway.session(user) or {"executions": 0})["executions"] >= 1, 60, "it has run")
         assert gateway.text(user, "1") == "1"
         other = users(gateway)
         assert gateway.text(other, "2") == "2"
-        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
         answer = c.response()
-        assert answer.status == 200 and answer.json()["result_text"] == "x" * 5_000_000 + "\n"
+        assert answer.status == 200 and answer.json()["result_text"] == "x" * 10_000_000 + "\n"
+
+
+def test_slow_but_steady_reader(gateway, user):
+    """A client that takes a large answer at 60 kB a second, for longer than a stalled connection is kept, gets all of it."""
+    with Connection(gateway) as c:
+        c.send(c.request("POST", "/execute", json.dumps({"user_uuid": user, "code": "print('x' * 10_000_000)"}).encode()))
+        end = time.monotonic() + 90
+        received = 0
+        while time.monotonic() < end:
+            data = c.socket.recv(30000)
+            assert data, f"closed after {received} bytes"
+            received += len(data)
+            time.sleep(0.5)  # the client's pace
+        while received < 10_000_000:
+            data = c.socket.recv(2**20)
+            assert data, f"closed after {received} bytes"
+            received += len(data)
 
 
 def test_many_clients_at_once(gateway):

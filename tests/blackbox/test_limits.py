@@ -138,7 +138,8 @@ def test_very_many_small_messages(gateway, user):
     "import sys\nwhile True: sys.stderr.write('y' * 10_000_000)",
 ])
 def test_endless_output(gateway, users, code):
-    """504 at the limit, no growth of the gateway beyond what one answer may hold, others served meanwhile."""
+    """504 at the limit, no growth of the gateway beyond what one answer may hold, others served meanwhile.  A kernel that
+    prints faster than it can send may run out of memory before."""
     user, other = users(gateway), users(gateway)
     gateway.ok(user, "1")
     gateway.ok(other, "1")
@@ -150,7 +151,8 @@ def test_endless_output(gateway, users, code):
         assert gateway.text(other, "1") == "1"
         slowest, answers = max(slowest, time.monotonic() - start), answers + 1
         peak = max(peak, harness.rss_kib(gateway.pid))
-    assert flood.result().status_code == 504
+    end = flood.result()
+    assert end.status_code == 504 or "ran out of memory" in end.json()["detail"], end.text
     print(f"gateway {before} -> {peak} KiB; slowest of {answers} calls of another user {slowest:.3f} s")
     assert peak - before < 96 * 1024 * harness.slack()
     assert gateway.text(user, "2") == "2"
