@@ -37,6 +37,7 @@
 enum {
     IO_TIMEOUT_S = 30,      /* an idle or stalled connection is closed */
     MAX_HEADERS = 16 << 10, /* bytes of a request's line and headers */
+    SEND_LOW = 128 << 10,   /* bytes not sent yet under which a socket takes more */
     ACCEPT_PAUSE_MS = 200,  /* when descriptors have run out */
 };
 
@@ -149,10 +150,12 @@ watch(struct http_request *r)
 {
     struct evhttp_connection *connection = evhttp_request_get_connection(r->ev);
     evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
-    const int one = 1;
+    const int one = 1, unsent = SEND_LOW;
 
     /* The end of a long answer must not wait for the client's delayed acknowledgement. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    /* A reader's progress shows only when room in the send buffer is reported, so let that be soon. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     evhttp_connection_set_closecb(connection, on_connection_closed, r);
     r->closed = xnotnull(
         event_new(r->http->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_client_gone, r));
