@@ -532,6 +532,7 @@ def test_answer_to_a_slow_reader(gateway, user, users):
         assert answer.status == 200 and answer.json()["result_text"] == "x" * 10_000_000 + "\n"
 
 
+@pytest.mark.slow
 def test_slow_but_steady_reader(gateway, user):
     """A client that takes a large answer at 60 kB a second, for longer than a stalled connection is kept, gets all of it."""
     with Connection(gateway) as c:
@@ -679,6 +680,7 @@ def test_not_ready_before_the_pool_is_warm(make_gateway, users):
     assert gateway.status()["idle_workers_in_pool"] >= 3
 
 
+@pytest.mark.slow
 def test_stalled_senders_are_cut_off(make_gateway):
     """Connections that stop in the middle of the header, of the body, before the first byte, or between two requests
     are closed in the end."""

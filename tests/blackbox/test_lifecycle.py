@@ -286,6 +286,7 @@ def test_signals_to_everything_are_harmless_to_others(gateway, users):
     assert gateway.ok(other, "kept")["result_text"] == "1"
 
 
+@pytest.mark.slow
 def test_others_are_unaffected(make_gateway, users):
     """Twenty users compute while one after the other dies of every cause: not one wrong answer among theirs."""
     gateway = make_gateway(min_idle_workers=2, max_total_workers=24, exec_timeout=60, worker_memory_mb=256)
