@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <event2/buffer.h>
 #include <sodium.h>
 
 #include "body.h"
+#include "clock.h"
 #include "config.h"
 #include "http.h"
 #include "metrics.h"
@@ -29,24 +29,15 @@ struct api {
     uint8_t token_hash[crypto_generichash_BYTES];
     char *page;
     size_t page_len;
-    struct timespec started;
+    double started; /* clock_now */
 };
 
 /* A POST /execute under way. */
 struct call {
     struct http_request *request;
     struct job *job;
-    struct timespec received;
+    double received; /* clock_now */
 };
-
-static double
-seconds_since(const struct timespec *then)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
-}
 
 static void
 hash_token(const char *token, uint8_t out[crypto_generichash_BYTES])
@@ -80,7 +71,7 @@ api_new(const struct config *config, struct pool *pool, const char *token, const
     api->config = config;
     api->pool = pool;
     hash_token(token, api->token_hash);
-    clock_gettime(CLOCK_MONOTONIC, &api->started);
+    api->started = clock_now();
     if (read_page(api, page_path, err) < 0) {
         api_free(api);
         return NULL;
@@ -139,7 +130,7 @@ api_status(struct api *api, struct http_request *r)
 {
     json_t *status = pool_status(api->pool);
 
-    json_object_set_new(status, "uptime_seconds", json_real(seconds_since(&api->started)));
+    json_object_set_new(status, "uptime_seconds", json_real(clock_now() - api->started));
     json_object_set_new(status, "version", json_string(PACKAGE_VERSION));
     http_reply_json(r, 200, status);
 }
@@ -174,7 +165,7 @@ api_metrics(struct api *api, struct http_request *r)
     struct evbuffer *text = xnotnull(evbuffer_new());
 
     pool_gauge(api->pool);
-    metrics_set(METRIC_UPTIME, seconds_since(&api->started));
+    metrics_set(METRIC_UPTIME, clock_now() - api->started);
     metrics_set(METRIC_CONNECTIONS, http_count_connections(r));
     metrics_set(METRIC_OPEN_FDS, count_descriptors());
     metrics_set(METRIC_RSS_BYTES, resident_bytes());
@@ -223,7 +214,7 @@ on_job_done(void *owner, const struct job_result *result)
 {
     struct call *call = owner;
 
-    metrics_observe(METRIC_EXECUTION_SECONDS, seconds_since(&call->received));
+    metrics_observe(METRIC_EXECUTION_SECONDS, clock_now() - call->received);
     if (result->err)
         http_reply_error(call->request, result->err);
     else
@@ -269,7 +260,7 @@ api_execute(struct api *api, struct http_request *r)
     }
     call = xcalloc(1, sizeof(*call));
     call->request = r;
-    clock_gettime(CLOCK_MONOTONIC, &call->received);
+    call->received = clock_now();
     call->job = submit(api, &body, call, &err);
     body_clear(&body);
     if (call->job) {

@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <event2/event.h>
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "metrics.h"
@@ -58,14 +58,6 @@ finish(struct execution *x, enum execution_result result)
     x->done(x->owner, x, result); /* last: x may be gone now */
 }
 
-static void
-arm(struct execution *x, unsigned ms)
-{
-    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
-
-    event_add(x->timer, &tv);
-}
-
 /* All decisions about an execution are taken here. */
 static void
 step(struct execution *x, enum input input)
@@ -78,8 +70,8 @@ step(struct execution *x, enum input input)
         break;
     case GOT_IDLE:
         if (!x->idled && !x->replied)
-            arm(x,
-                LATE_REPLY_MS); /* once: code can forge idle, and must not put off the end for ever */
+            clock_arm(x->timer, LATE_REPLY_MS);
+        /* Once: code can forge idle, and must not put off the end for ever. */
         x->idled = true;
         break;
     case TIME_IS_UP:
@@ -135,7 +127,7 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
     set_state(x, RUNNING);
     x->timer = xnotnull(evtimer_new(base, on_timer, x));
     if (x->timeout_ms > 0)
-        arm(x, x->timeout_ms);
+        clock_arm(x->timer, x->timeout_ms);
 }
 
 /*

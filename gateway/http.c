@@ -29,6 +29,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "clock.h"
 #include "config.h"
 #include "linger.h"
 #include "log.h"
@@ -497,10 +498,8 @@ tls_new(const struct http_options *o, struct err *err)
 static void
 pause_accepting(struct http *http)
 {
-    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
-
     evconnlistener_disable(http->listener);
-    event_add(http->resume, &pause);
+    clock_arm(http->resume, ACCEPT_PAUSE_MS);
 }
 
 /* Descriptors are given out from the lowest free number on, so a new one tells about how many are in use. */

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <event2/event.h>
 #include <sodium.h>
 
+#include "clock.h"
 #include "execution.h"
 #include "link.h"
 #include "log.h"
@@ -93,14 +93,6 @@ channel_frame(const char *channel)
 }
 
 static void
-arm(struct kernel *k, unsigned ms)
-{
-    const struct timeval tv = {0, (int)ms * 1000};
-
-    event_add(k->probe_timer, &tv);
-}
-
-static void
 send_probe(struct kernel *k)
 {
     json_auto_t *content = json_object();
@@ -109,7 +101,7 @@ send_probe(struct kernel *k)
     if (send_request(k, TCI_RELAY, channel_frame("s"), "kernel_info_request", content, k->probe_id,
                      sizeof(k->probe_id), &err) < 0)
         k->probe_id[0] = '\0'; /* the timer will try again */
-    arm(k, PROBE_RETRY_MS);
+    clock_arm(k->probe_timer, PROBE_RETRY_MS);
 }
 
 /*
@@ -123,7 +115,7 @@ on_probe_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     if (k->probe_id[0] && !k->probe_replied)
-        arm(k, PROBE_RETRY_MS);
+        clock_arm(k->probe_timer, PROBE_RETRY_MS);
     else
         kernel_probe(k);
 }
@@ -235,7 +227,8 @@ on_probe_message(struct kernel *k, char channel, const char *type, const json_t 
 static void
 on_execute_reply(struct kernel *k, const json_t *content)
 {
-    arm(k, LATE_IDLE_MS); /* first: the execution may end with this reply, and k be gone */
+    clock_arm(k->probe_timer,
+              LATE_IDLE_MS); /* first: the execution may end with this reply, and k be gone */
     execution_reply(k->execution, content);
 }
 

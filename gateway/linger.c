@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <event2/event.h>
 #include <utlist.h>
 
+#include "clock.h"
 #include "mem.h"
 
 enum {
@@ -19,7 +18,7 @@ enum {
 struct lingering {
     int fd;
     struct event *event;
-    time_t until;
+    double until; /* clock_now */
     size_t bytes;
     struct lingering *prev, *next;
 };
@@ -37,15 +36,6 @@ end(struct lingering *l)
     n_lingering--;
 }
 
-static time_t
-now_s(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec;
-}
-
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -57,14 +47,13 @@ on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     if (n > 0)
         l->bytes += (size_t)n;
-    if (n <= 0 || l->bytes > LINGER_BYTES || now_s() >= l->until)
+    if (n <= 0 || l->bytes > LINGER_BYTES || clock_now() >= l->until)
         end(l);
 }
 
 void
 linger(struct event_base *base, int fd)
 {
-    const struct timeval limit = {LINGER_S, 0};
     int copy = n_lingering < LINGER_MAX ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     struct lingering *l;
 
@@ -73,9 +62,9 @@ linger(struct event_base *base, int fd)
     shutdown(copy, SHUT_WR);
     l = xcalloc(1, sizeof(*l));
     l->fd = copy;
-    l->until = now_s() + LINGER_S;
+    l->until = clock_now() + LINGER_S;
     l->event = xnotnull(event_new(base, copy, EV_READ | EV_PERSIST, on_readable, l));
-    event_add(l->event, &limit);
+    clock_arm(l->event, LINGER_S * 1000);
     DL_APPEND(all, l);
     n_lingering++;
 }

@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <event2/event.h>
 #include <uthash.h>
 #include <utlist.h>
 
+#include "clock.h"
 #include "config.h"
 #include "kernelspec.h"
 #include "log.h"
@@ -84,29 +84,12 @@ struct pool {
     void *drain_owner;
 };
 
-static double
-now_s(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static void
-schedule(struct event *event, unsigned ms)
-{
-    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
-
-    event_add(event, &tv);
-}
-
 /* Soon, but no sooner than a back-off or an assignment's delay that is pending already. */
 static void
 want_refill(struct pool *pool, unsigned ms)
 {
     if (pool->started && !evtimer_pending(pool->refill_event, NULL))
-        schedule(pool->refill_event, ms);
+        clock_arm(pool->refill_event, ms);
 }
 
 /* --- lists -------------------------------------------------------------------------------- */
@@ -115,7 +98,7 @@ static void
 member_enter(struct member *m, enum member_list list)
 {
     m->list = list;
-    m->since = now_s();
+    m->since = clock_now();
     DL_APPEND(m->pool->members[list], m);
     m->pool->n_members[list]++;
 }
@@ -138,7 +121,7 @@ static void
 user_enter(struct user *u, enum user_list list)
 {
     u->list = list;
-    u->since = now_s();
+    u->since = clock_now();
     DL_APPEND(u->pool->user_lists[list], u);
     u->pool->n_users[list]++;
 }
@@ -182,7 +165,7 @@ user_new(struct pool *pool, const char *name, time_t created, enum user_list lis
     u->pool = pool;
     u->name = xstrdup(name);
     u->created = u->last_used = created;
-    u->idle_since = now_s();
+    u->idle_since = clock_now();
     HASH_ADD_KEYPTR(hh, pool->users, u->name, strlen(u->name), u);
     user_enter(u, list);
     return u;
@@ -272,7 +255,7 @@ assign(struct member *m, struct user *u)
     u->member = m;
     member_move(m, ASSIGNED);
     user_move(u, ACTIVE);
-    u->idle_since = now_s();
+    u->idle_since = clock_now();
     session_attach(u->session, m->worker);
     store_put_session(m->pool->store, u->name, worker_identity(m->worker)->id, u->created);
     check_filled(m->pool);
@@ -410,8 +393,9 @@ on_worker_lost(void *owner, const struct err *why)
     struct member *m = owner;
     struct pool *pool = m->pool;
     struct user *u = m->user;
-    bool start_failed = !worker_is_adopted(m->worker) &&
-                        (m->list == STARTING || (m->list == WARM && now_s() - m->since < YOUNG_S));
+    bool start_failed =
+        !worker_is_adopted(m->worker) &&
+        (m->list == STARTING || (m->list == WARM && clock_now() - m->since < YOUNG_S));
 
     log_info("worker %s: lost: %s", worker_identity(m->worker)->id, why->msg);
     member_doom(m);
@@ -570,7 +554,7 @@ static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct pool *pool = arg;
-    double now = now_s();
+    double now = clock_now();
 
     (void)fd, (void)what;
     sweep_waiting(pool, now);
@@ -592,7 +576,7 @@ pool_new(const struct worker_env *env, struct store *store)
     pool->max_starting = cores > 1 ? (unsigned)cores : 1;
     pool->refill_event = xnotnull(evtimer_new(env->base, on_refill, pool));
     pool->sweep_event = xnotnull(event_new(env->base, -1, EV_PERSIST, on_sweep, pool));
-    schedule(pool->sweep_event, SWEEP_MS);
+    clock_arm(pool->sweep_event, SWEEP_MS);
     return pool;
 }
 
@@ -814,7 +798,7 @@ pool_submit(struct pool *pool, const char *name, const struct job_spec *spec, jo
     if (admit(pool, u, err) == 0) {
         u = user_with_session(pool, u, name);
         u->last_used = time(NULL);
-        u->idle_since = now_s();
+        u->idle_since = clock_now();
         job = session_submit(u->session, spec, done, owner);
     }
     if (job == NULL)

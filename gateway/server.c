@@ -14,12 +14,11 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <event2/event.h>
 #include <sodium.h>
 
 #include "api.h"
 #include "child.h"
+#include "clock.h"
 #include "files.h"
 #include "http.h"
 #include "kernelspec.h"
@@ -63,7 +62,7 @@ struct server {
     struct http *http;
     struct child *prepare; /* while it runs */
     struct event *signals[N_SIGNALS], *lag_timer, *drain_timer;
-    struct timespec lag_due, drain_deadline;
+    double lag_due, drain_deadline; /* clock_now */
     bool drained;
 };
 
@@ -189,11 +188,9 @@ static void
 on_drain_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct server *s = arg;
-    struct timespec now;
 
     (void)fd, (void)what;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if ((s->drained && http_pending(s->http) == 0) || now.tv_sec > s->drain_deadline.tv_sec)
+    if ((s->drained && http_pending(s->http) == 0) || clock_now() > s->drain_deadline)
         event_base_loopbreak(s->base);
 }
 
@@ -209,7 +206,6 @@ on_drained(void *owner)
 static void
 on_terminate(evutil_socket_t signal, short what, void *arg)
 {
-    const struct timeval poll = {0, DRAIN_POLL_MS * 1000};
     struct server *s = arg;
 
     (void)what;
@@ -218,11 +214,10 @@ on_terminate(evutil_socket_t signal, short what, void *arg)
         return;
     }
     log_info("%s: finishing what runs, then stopping", strsignal((int)signal));
-    clock_gettime(CLOCK_MONOTONIC, &s->drain_deadline);
-    s->drain_deadline.tv_sec += (time_t)s->config->exec_timeout + DRAIN_EXTRA_S;
+    s->drain_deadline = clock_now() + s->config->exec_timeout + DRAIN_EXTRA_S;
     http_drain(s->http);
     pool_drain(s->pool, on_drained, s);
-    event_add(s->drain_timer, &poll);
+    clock_arm(s->drain_timer, DRAIN_POLL_MS);
 }
 
 static void
@@ -249,24 +244,17 @@ on_reload(evutil_socket_t signal, short what, void *arg)
 static void
 aim_lag_timer(struct server *s)
 {
-    const struct timeval period = {0, LAG_PERIOD_MS * 1000};
-
-    clock_gettime(CLOCK_MONOTONIC, &s->lag_due);
-    s->lag_due.tv_nsec += LAG_PERIOD_MS * 1000000L;
-    event_add(s->lag_timer, &period);
+    s->lag_due = clock_now() + LAG_PERIOD_MS / 1000.0;
+    clock_arm(s->lag_timer, LAG_PERIOD_MS);
 }
 
 static void
 on_lag_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct server *s = arg;
-    struct timespec now;
-    double lag;
+    double lag = clock_now() - s->lag_due;
 
     (void)fd, (void)what;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    lag =
-        (double)(now.tv_sec - s->lag_due.tv_sec) + (double)(now.tv_nsec - s->lag_due.tv_nsec) / 1e9;
     metrics_observe(METRIC_LOOP_LAG_SECONDS, lag > 0 ? lag : 0);
     aim_lag_timer(s);
 }

@@ -7,10 +7,9 @@
 #include "session.h"
 
 #include <assert.h>
-#include <time.h>
-#include <event2/event.h>
 #include <utlist.h>
 
+#include "clock.h"
 #include "execution.h"
 #include "log.h"
 #include "metrics.h"
@@ -22,7 +21,7 @@ enum { NAG_MS = 300 };
 struct job {
     struct session *session;
     struct execution *execution;
-    struct timespec begun;
+    double begun;      /* clock_now */
     job_done_fn *done; /* NULL: cancelled */
     void *owner;
     struct job *prev, *next;
@@ -64,10 +63,8 @@ on_nag(evutil_socket_t fd, short what, void *arg)
 static void
 nag(struct session *s)
 {
-    const struct timeval every = {0, NAG_MS * 1000};
-
     worker_interrupt(s->worker);
-    event_add(s->nag, &every);
+    clock_arm(s->nag, NAG_MS);
 }
 
 struct session *
@@ -158,15 +155,6 @@ session_free(struct session *s, const struct err *why)
     free(s);
 }
 
-static double
-ms_since(const struct timespec *then)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - then->tv_sec) * 1e3 + (double)(now.tv_nsec - then->tv_nsec) / 1e6;
-}
-
 static void
 succeed(struct session *s, struct job *job, enum execution_result how)
 {
@@ -174,7 +162,7 @@ succeed(struct session *s, struct job *job, enum execution_result how)
     const struct job_result result = {
         .output = output,
         .execution_count = execution_count(job->execution),
-        .duration_ms = ms_since(&job->begun),
+        .duration_ms = (clock_now() - job->begun) * 1000,
         .restarted = s->restarted,
     };
 
@@ -226,7 +214,7 @@ run_next(struct session *s)
 
     if (job == NULL || s->state != SESSION_IDLE)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &job->begun);
+    job->begun = clock_now();
     if (worker_execute(s->worker, job->execution, &err) == 0) {
         s->state = SESSION_BUSY;
         return;

@@ -19,10 +19,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <event2/event.h>
 #include <sodium.h>
 
+#include "clock.h"
 #include "config.h"
 #include "execution.h"
 #include "kernel.h"
@@ -63,7 +62,7 @@ struct worker {
     bool warm;                  /* all of them */
     struct container_exit exit; /* from EXPIRED on */
     struct event *timer;
-    struct timespec started;
+    double started; /* clock_now */
 };
 
 static void on_link(void *owner, char verb, const struct wire_frame *, size_t n);
@@ -78,23 +77,6 @@ set_phase(struct worker *w, enum phase next)
     log_debug("worker %s: %s -> %s", w->who.id, phase_name[w->phase], phase_name[next]);
     assert(w->phase <= next); /* a worker only ever moves forward */
     w->phase = next;
-}
-
-static void
-arm(struct worker *w, unsigned ms)
-{
-    const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
-
-    event_add(w->timer, &tv);
-}
-
-static double
-seconds_since(const struct timespec *then)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
 }
 
 static void
@@ -117,7 +99,7 @@ worker_new(const struct worker_env *env, const struct worker_ops *ops, void *own
     w->ops = ops;
     w->owner = owner;
     w->timer = xnotnull(evtimer_new(env->base, on_timer, w));
-    clock_gettime(CLOCK_MONOTONIC, &w->started);
+    w->started = clock_now();
     return w;
 }
 
@@ -202,7 +184,7 @@ on_container_exited(void *owner, const struct container_exit *exit)
         return;
     w->exit = *exit;
     set_phase(w, EXPIRED);
-    arm(w, LAST_WORDS_MS);
+    clock_arm(w->timer, LAST_WORDS_MS);
 }
 
 static void
@@ -274,7 +256,7 @@ worker_start(const struct worker_env *env, unsigned slot, const struct worker_op
         return NULL;
     }
     w->peer = link_peer_new(env->link, w->who.routing_id, on_link, w);
-    arm(w, START_LIMIT_MS);
+    clock_arm(w->timer, START_LIMIT_MS);
     return w;
 }
 
@@ -294,7 +276,7 @@ worker_adopt(const struct worker_env *env, const struct worker_identity *who,
         return NULL;
     }
     w->peer = link_peer_new(env->link, w->who.routing_id, on_link, w);
-    arm(w, RECALL_LIMIT_MS);
+    clock_arm(w->timer, RECALL_LIMIT_MS);
     return w;
 }
 
@@ -353,7 +335,7 @@ probe(struct worker *w)
     w->kernel = kernel_new(w->env->base, w->peer, w->who.key, w->env->kernelspec->interrupt_message,
                            on_kernel_ready, w);
     if (w->adopted)
-        arm(w, (unsigned)(w->env->config->exec_timeout * 1000) + PROBE_EXTRA_MS);
+        clock_arm(w->timer, (unsigned)(w->env->config->exec_timeout * 1000) + PROBE_EXTRA_MS);
     set_phase(w, PROBING);
     kernel_probe(w->kernel);
 }
@@ -361,7 +343,7 @@ probe(struct worker *w)
 static void
 become_ready(struct worker *w)
 {
-    double seconds = seconds_since(&w->started);
+    double seconds = clock_now() - w->started;
 
     event_del(w->timer);
     set_phase(w, READY);
