@@ -130,6 +130,12 @@ def processes_mounting(name):
     return found
 
 
+def processes_naming(name):
+    """Pids of all processes with a path below a directory `name` in their command line."""
+    return [int(entry.split("/")[2]) for entry in glob.glob("/proc/[0-9]*/cmdline")
+            if f"/{name}/" in read_text(entry, "") and int(entry.split("/")[2]) != os.getpid()]
+
+
 def is_container_init(pid):
     inner = (status_field(pid, "NSpid") or "").split()
     return len(inner) > 1 and inner[-1] == "1"
@@ -519,7 +525,7 @@ def remove_base(base, cgroups=()):
     """Removes all that belongs to a base directory by force: processes, cgroups, mounts, files."""
     name = os.path.basename(base)
     for _ in range(100):
-        pids = processes_mounting(name)
+        pids = processes_mounting(name) + processes_naming(name)  # the second: a preparation outlives its gateway
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
