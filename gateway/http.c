@@ -300,6 +300,16 @@ http_add_header(struct http_request *r, const char *name, const char *value)
     evhttp_add_header(evhttp_request_get_output_headers(r->ev), name, value);
 }
 
+/* evhttp lets the clock of reading run on while it writes, and would cut a long answer off. */
+static void
+time_reading(struct evhttp_connection *connection, bool on)
+{
+    const struct timeval limit = {IO_TIMEOUT_S, 0};
+
+    bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), on ? &limit : NULL,
+                             &limit);
+}
+
 /* The answer's last byte went out, or its connection broke before. */
 static void
 answer_ended(struct http *http, struct evhttp_connection *connection)
@@ -327,6 +337,7 @@ on_answer_sent(struct evhttp_request *ev, void *arg)
     struct evhttp_connection *connection = evhttp_request_get_connection(ev);
 
     acknowledge_quickly(connection);
+    time_reading(connection, true);
     answer_ended(arg, connection);
 }
 
@@ -365,6 +376,7 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
         http_add_header(r, "Connection", "close");
     if (status != 204)
         add_body(ev, body, len);
+    time_reading(evhttp_request_get_connection(ev), false);
     evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_answer_broken, r->http);
     evhttp_request_set_on_complete_cb(ev, on_answer_sent, r->http);
     request_free(r);
