@@ -68,10 +68,11 @@ suite_blackbox_asan() {
     suite_pytest blackbox-asan build-asan tests/blackbox
 }
 
-# The sanitizers slow a program down and line its memory up: what holds there is tried once more in the
-# programs as they are used, but for the slow ones.
+# The sanitizers slow a program down and line its memory up: what could depend on that is tried once more in the
+# programs as they are used, but for the slow ones.  `pytest tests/blackbox` with TCI_BUILD_DIR runs it all.
 suite_blackbox() {
-    suite_pytest blackbox build-gcc -m "not slow" tests/blackbox
+    suite_pytest blackbox build-gcc -m "not slow" tests/blackbox/test_restart.py \
+        tests/blackbox/test_lifecycle.py tests/blackbox/test_limits.py tests/blackbox/test_leaks.py
 }
 
 suite_fuzz() {
@@ -93,11 +94,11 @@ lane_one() {
     suite_kernelspecs
     suite_worker_asan
     suite_fuzz
+    suite_blackbox
 }
 
 lane_two() {
     suite_blackbox_asan
-    suite_blackbox
     suite_bench
 }
 
