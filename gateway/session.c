@@ -198,6 +198,12 @@ on_execution_done(void *owner, struct execution *x, enum execution_result how)
 
     (void)x;
     stop_running(s);
+    if (how == EXECUTION_BROKEN && job->done == NULL) {
+        /* Our interrupt can have hit the kernel's own code, before or behind the user's. */
+        job_free(job);
+        run_next(s);
+        return;
+    }
     if (how == EXECUTION_TIMEOUT || how == EXECUTION_BROKEN) {
         time_out(s, job, how);
         return;

@@ -80,6 +80,7 @@ def main():
     app_class, tci_kernel = import_kernel()
     del sys.path[0]  # this file's directory; IPython puts '' there, the current directory
     sys.argv = [""]  # user code that parses arguments finds none
+    warnings.filterwarnings("ignore", "Output cache limit")  # of Out[]: once in every 200 values of a long session
     warnings.filterwarnings("ignore", "To exit: use")
     unbuffer_descriptors()
     app = app_class.instance(config=settings(tci_kernel.Kernel), connection_file=connection_file)

@@ -341,7 +341,7 @@ def test_memory_of_all_processes_counts_together(tight, users):
     code = ("import os, time\n"
             "for _ in range(8):\n"
             "    if os.fork() == 0:\n"
-            "        held = bytearray(b'x') * (60 * 2**20); time.sleep(20); os._exit(0)\n"
+            "        held = bytearray(b'x') * (60 * 2**20); time.sleep(5); os._exit(0)\n"
             "codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(8)]\n"
             "print(codes.count(-9))")
     answer = tight.execute(user, code)
