@@ -65,11 +65,13 @@ def _shared():
 
 @pytest.fixture
 def gateway(_shared):
-    """The shared gateway; fails the test after which it is no longer there."""
+    """The shared gateway; fails the test after which it is no longer there.  Sessions that a test leaves are released:
+    they are workers that the next one cannot have."""
     assert _shared.alive(), f"the shared gateway has ended\n{_shared.log()[-4000:]}"
     yield _shared
     assert _shared.alive(), f"the gateway has ended\n{_shared.log()[-4000:]}"
-    assert _shared.client.get("/healthz").status_code == 200
+    for session in _shared.status()["sessions"]:
+        _shared.release(session["user_uuid"])
 
 
 def _factory():

@@ -389,7 +389,8 @@ def test_thread_printing_between_executions(gateway, user):
 
 
 def test_thread_that_ends_within_the_call(gateway, user):
-    code = ("import threading\nts = [threading.Thread(target=print, args=(i,)) for i in range(8)]\n"
+    code = ("import threading\nts = [threading.Thread(target=print, args=(f'{i}\\n',), kwargs={'end': ''})\n"
+            "      for i in range(8)]\n"
             "for t in ts: t.start()\nfor t in ts: t.join()")
     assert sorted(gateway.text(user, code).split()) == [str(i) for i in range(8)]
 
