@@ -3,6 +3,7 @@
 import os
 import time
 
+import sandbox
 from sandbox import raw, replies, streams
 
 
@@ -123,11 +124,9 @@ def test_orphans_are_reaped(worker):
                     "        os.fork()\n"
                     "        os._exit(0)\n"
                     "for i in range(20): os.wait()\n")
-    time.sleep(0.3)
-    states = worker.text("import glob\n"
-                         "for f in glob.glob('/proc/[0-9]*/stat'):\n"
-                         "    print(open(f).read().rsplit(')', 1)[1].split()[0])")
-    assert "Z" not in states
+    worker.run_code("import glob, time\n"  # comes to its end when no zombie is left
+                    "while any(open(f).read().rsplit(')', 1)[1].split()[0] == 'Z'\n"
+                    "          for f in glob.glob('/proc/[0-9]*/stat')): time.sleep(0.01)\n")
 
 
 def test_end_is_told_after_all_output(worker):
@@ -136,7 +135,7 @@ def test_end_is_told_after_all_output(worker):
     worker.execute("import os, time\n"
                    "for i in range(8000): os.write(1, b'x' * 10); time.sleep(0.0001)\n"
                    "os._exit(6)")
-    time.sleep(2.5)
+    sandbox.wait_until_gone(worker.kernel_pid())
     assert worker.exited() == {"exit": 6}
 
 
