@@ -73,6 +73,16 @@ class Stream(OutStream):
                 super()._flush()
 
 
+class Unhurried:
+    """Publishes with whatever is published next: for a cell's value, which the reply and the idle status follow."""
+
+    def __init__(self, thread):
+        self.thread = thread
+
+    def send_multipart(self, *args, **kwargs):
+        self.thread._events.append(lambda: self.thread._really_send(*args, **kwargs))
+
+
 class Shell(ZMQInteractiveShell):
     # `!command` writes to descriptor 1 itself: a terminal in between would add carriage returns.
     system = ZMQInteractiveShell.system_raw
@@ -123,6 +133,7 @@ class Kernel(IPythonKernel):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+        self.shell.displayhook.pub_socket = Unhurried(self.iopub_thread)
 
     def set_parent(self, ident, parent, channel="shell"):
         """Tells the streams too, whatever sys.stdout is now: the code may put them back before it prints."""
@@ -130,6 +141,10 @@ class Kernel(IPythonKernel):
         if channel == "shell":
             for stream in self.streams.values():
                 stream.set_parent(parent)
+
+    async def execute_request(self, stream, ident, parent):
+        """Replies at once, not when the stream is flushed at the end: the idle status, which follows, would be first."""
+        await super().execute_request(stream.socket, ident, parent)
 
     async def do_execute(self, *args, **kwargs):
         self.shell.transformed = None
