@@ -151,12 +151,7 @@ watch(struct http_request *r)
 {
     struct evhttp_connection *connection = evhttp_request_get_connection(r->ev);
     evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
-    const int one = 1, unsent = SEND_LOW;
 
-    /* The end of a long answer must not wait for the client's delayed acknowledgement. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    /* A reader's progress shows only when room in the send buffer is reported, so let that be soon. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     evhttp_connection_set_closecb(connection, on_connection_closed, r);
     r->closed = xnotnull(
         event_new(r->http->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_client_gone, r));
@@ -563,6 +558,18 @@ on_accept_error(struct evconnlistener *listener, void *arg)
     pause_accepting(arg);
 }
 
+/* Accepted connections inherit these. */
+static void
+set_tcp_options(evutil_socket_t fd)
+{
+    const int one = 1, unsent = SEND_LOW;
+
+    /* The end of a long answer must not wait for the client's delayed acknowledgement. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    /* A reader's progress shows only when room in the send buffer is reported, so let that be soon. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 /* May ask the resolver: for start-up only. */
 static int
 bind_to(struct http *http, const char *address, struct err *err)
@@ -587,6 +594,7 @@ bind_to(struct http *http, const char *address, struct err *err)
     freeaddrinfo(found);
     if (http->listener == NULL)
         return err_sys(err, "TCI_LISTEN: cannot listen on %s", address);
+    set_tcp_options(evconnlistener_get_fd(http->listener));
     evconnlistener_set_error_cb(http->listener, on_accept_error);
     xnotnull(evhttp_bind_listener(http->server, http->listener));
     return 0;
