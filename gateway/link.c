@@ -84,10 +84,47 @@ message_clear(struct message *m)
 }
 
 static void
+drop(size_t n)
+{
+    metrics_add(METRIC_LINK_DROPPED, 1);
+    log_debug("link: dropped a message of %zu frames", n);
+}
+
+static void
+deliver(struct link *link, const struct wire_frame *id, char verb, const struct wire_frame *f,
+        size_t n)
+{
+    struct link_peer *peer;
+
+    HASH_FIND(hh, link->peers, id->data, id->len, peer);
+    if (peer)
+        peer->fn(peer->owner, verb, f, n);
+    else
+        drop(n);
+}
+
+/* Each finds the peer itself: the one before may have been the end of it. */
+static void
+deliver_each(struct link *link, const struct wire_frame *id, const struct wire_frame *f,
+             size_t left)
+{
+    while (left > 0) {
+        const size_t n = f->len == 1 ? *(const uint8_t *)f->data : 0;
+
+        if (n == 0 || n + 2 > left) {
+            drop(left);
+            return;
+        }
+        deliver(link, id, TCI_RELAY, f + 1, 1 + n);
+        f += n + 2;
+        left -= n + 2;
+    }
+}
+
+static void
 dispatch(struct link *link, struct message *m)
 {
     struct wire_frame f[TCI_MAX_FRAMES];
-    struct link_peer *peer = NULL;
     size_t bytes = 0;
 
     for (size_t i = 0; i < m->n; i++) {
@@ -97,14 +134,12 @@ dispatch(struct link *link, struct message *m)
     }
     metrics_add(METRIC_LINK_MESSAGES_IN, 1);
     metrics_add(METRIC_LINK_BYTES_IN, bytes);
-    if (m->n >= 2 && f[1].len == 1 && !m->oversized)
-        HASH_FIND(hh, link->peers, f[0].data, f[0].len, peer);
-    if (peer == NULL) {
-        metrics_add(METRIC_LINK_DROPPED, 1);
-        log_debug("link: dropped a message of %zu frames", m->n);
-        return;
-    }
-    peer->fn(peer->owner, *(const char *)f[1].data, f + 2, m->n - 2);
+    if (m->n < 2 || f[1].len != 1 || m->oversized)
+        drop(m->n);
+    else if (*(const char *)f[1].data == TCI_RELAY)
+        deliver_each(link, &f[0], f + 2, m->n - 2);
+    else
+        deliver(link, &f[0], *(const char *)f[1].data, f + 2, m->n - 2);
 }
 
 /* Has the loop call us again if the socket is readable: its descriptor will not tell. */

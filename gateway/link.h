@@ -18,8 +18,8 @@ struct link;
 struct link_peer;
 
 /*
- * One message of a peer: verb and the frames behind it, borrowed for the call.  The callee may free any
- * peer, its own included.
+ * One message of a peer: verb and the frames behind it, borrowed for the call; each message in a RELAY by itself, as
+ * channel and Jupyter frames.  The callee may free any peer, its own included.
  */
 typedef void link_message_fn(void *owner, char verb, const struct wire_frame *, size_t n);
 

@@ -73,7 +73,7 @@ channels_open(void *context, struct channel channels[CHANNELS_COUNT])
             zmq_connect(socket, endpoint) < 0)
             die(TCI_EXIT_SYSTEM, "cannot set up channel '%c': %s", table[i].name,
                 zmq_strerror(zmq_errno()));
-        channels[i] = (struct channel){table[i].name, socket, message_fd(socket), true};
+        channels[i] = (struct channel){table[i].name, socket, message_fd(socket), true, 0};
     }
 }
 

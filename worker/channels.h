@@ -3,6 +3,7 @@
 #define WORKER_CHANNELS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "protocol.h"
 
@@ -27,8 +28,9 @@ enum { CHANNELS_COUNT = 4 };
 struct channel {
     enum tci_channel name;
     void *socket;
-    int fd;       /* to poll for input */
-    bool pending; /* look for messages though fd is silent */
+    int fd;          /* to poll for input */
+    bool pending;    /* look for messages though fd is silent */
+    int64_t held_ms; /* not listened to before then (relay.h); 0 = not held */
 };
 
 /*

@@ -61,3 +61,13 @@ jupyter_is_status(const struct frame *frames, size_t n)
     return size <= JUPYTER_STATUS_MAX && header->len > 0 &&
            has_status_type(header->data, (const char *)header->data + header->len);
 }
+
+bool
+jupyter_says_idle(const struct frame *frames, size_t n)
+{
+    static const char idle[] = "\"idle\"";
+    const struct frame *content = &frames[JUPYTER_MIN_FRAMES - 1];
+
+    return n >= JUPYTER_MIN_FRAMES && content->len > 0 &&
+           memmem(content->data, content->len, idle, sizeof(idle) - 1) != NULL;
+}

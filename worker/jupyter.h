@@ -29,4 +29,7 @@ int jupyter_begin(const struct frame *, size_t n);
 /* Frames from the delimiter on: is that a message of type "status", and of a status' size? */
 bool jupyter_is_status(const struct frame *, size_t n);
 
+/* Of a status: does it say idle? */
+bool jupyter_says_idle(const struct frame *, size_t n);
+
 #endif

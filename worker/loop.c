@@ -255,16 +255,19 @@ on_kernel(struct loop *l, const struct pollfd *items)
     struct relay *r = &l->relay;
     bool any = false;
 
-    for (int i = 0; i < CHANNELS_COUNT; i++)
-        if (items[AT_CHANNELS + i].revents || r->channels[i].pending)
-            any |= relay_channel(r, &r->channels[i]);
+    for (int i = 0; i < CHANNELS_COUNT; i++) {
+        struct channel *c = &r->channels[i];
+
+        if (items[AT_CHANNELS + i].revents || relay_is_ready(c))
+            any |= relay_channel(r, c);
+    }
     for (int i = 0; i < SPAWN_PIPES; i++)
         if (items[AT_PIPES + i].revents)
             any |= relay_pipe(r, i);
-    if (any) {
+    if (any)
         l->heard_at_ms = clock_ms();
+    if (relay_flush(r) || any)
         l->uplink_pending = true;
-    }
     if (r->give_up && l->phase == RUNNING)
         give_up(l, r->give_up);
 }
@@ -285,7 +288,7 @@ fill_items(const struct loop *l, struct pollfd items[N_ITEMS])
     items[AT_MONITOR] = item(uplink_monitor_fd(l->uplink));
     items[AT_UPLINK] = item(uplink_fd(l->uplink));
     for (int i = 0; i < CHANNELS_COUNT; i++)
-        items[AT_CHANNELS + i] = item(listen ? r->channels[i].fd : -1);
+        items[AT_CHANNELS + i] = item(listen && !r->channels[i].held_ms ? r->channels[i].fd : -1);
     for (int i = 0; i < SPAWN_PIPES; i++)
         items[AT_PIPES + i] = item(listen ? r->pipes[i] : -1);
 }
@@ -317,6 +320,8 @@ timeout_ms(const struct loop *l)
 {
     int64_t at = earlier(uplink_deadline_ms(l->uplink), orphaned_at_ms(l)), left;
 
+    if (has_kernel(l))
+        at = earlier(at, relay_due_ms(&l->relay));
     if (l->phase == DRAINING)
         at = earlier(at, quiet_at_ms(l));
     if (l->phase == DRAINING || l->phase == PARTING)

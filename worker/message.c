@@ -56,6 +56,15 @@ message_clear(struct message *m)
     m->n = 0;
 }
 
+bool
+message_is_waiting(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof(events);
+
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
+}
+
 void
 message_view(struct message *m, struct frame *out)
 {
@@ -63,6 +72,26 @@ message_view(struct message *m, struct frame *out)
         out[i].data = zmq_msg_data(&m->frames[i]);
         out[i].len = zmq_msg_size(&m->frames[i]);
     }
+}
+
+void
+message_append(struct message *to, struct message *from, size_t first)
+{
+    for (size_t i = first; i < from->n; i++) {
+        zmq_msg_t *frame = &to->frames[to->n++];
+
+        zmq_msg_init(frame);
+        zmq_msg_move(frame, &from->frames[i]);
+    }
+}
+
+void
+message_append_byte(struct message *to, uint8_t byte)
+{
+    zmq_msg_t *frame = &to->frames[to->n++];
+
+    zmq_msg_init_size(frame, 1); /* so short a frame is kept in place: this cannot fail */
+    *(uint8_t *)zmq_msg_data(frame) = byte;
 }
 
 int

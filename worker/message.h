@@ -2,7 +2,9 @@
 #ifndef WORKER_MESSAGE_H
 #define WORKER_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <zmq.h>
 
 #include "frame.h"
@@ -26,11 +28,18 @@ struct message {
 int message_recv(void *socket, struct message *) __attribute__((warn_unused_result));
 void message_clear(struct message *);
 
+/* Whether message_recv would find one. */
+bool message_is_waiting(void *socket);
+
 /*
  * What the frames hold, valid until the message is sent or cleared.  out has room for
  * TCI_MAX_FRAMES.
  */
 void message_view(struct message *, struct frame *out);
+
+/* Moves frames from `first` on to the end of another message, or puts one byte there.  There must be room. */
+void message_append(struct message *to, struct message *from, size_t first);
+void message_append_byte(struct message *to, uint8_t byte);
 
 /*
  * Sends the frames from `first` on.  0, or -1 when the socket does not take it now.  Never waits.

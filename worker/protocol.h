@@ -15,7 +15,9 @@
  *                                          {"protocol":1, "state":"new"|"running"}
  *                                          "new": wants CONFIG; "running": has a kernel
  *     'S' STARTED    -                     the kernel process runs and the channels are connected
- *     'R' RELAY      channel, jupyter...   a message of the kernel, frames untouched
+ *     'R' RELAY      (n, channel, jupyter...)...
+ *                                          messages of the kernel that came at the same time, each with its n
+ *                                          (1 byte) frames untouched
  *     'O' OUTPUT     fd, bytes             raw bytes that the kernel's processes wrote to fd '1' or '2'
  *     'T' TRUNCATED  -                     the execution's output limit was reached; what follows until
  *                                          the next EXECUTE is dropped (status messages still pass)
@@ -72,7 +74,9 @@ enum tci_channel {
 
 #define TCI_LIMITS_SIZE 12            /* bytes of EXECUTE's limits frame */
 #define TCI_MAX_OUTPUT_MESSAGES 20000 /* the gateway's u32 in EXECUTE: one execution's messages */
-#define TCI_MAX_FRAMES 32 /* frames of one message, both directions; more is a protocol error */
+#define TCI_MAX_FRAMES 64 /* frames of one message, both directions; more is a protocol error */
+#define TCI_MAX_RELAY_FRAMES                                                                       \
+    (TCI_MAX_FRAMES - 2) /* without the verb, and the routing id that a ROUTER adds */
 
 /*
  * The boot record: one JSON object on the worker's standard input, then end of file.

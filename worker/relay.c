@@ -18,8 +18,10 @@
 
 enum {
     CHANNEL_BUDGET = 64, /* messages of one channel in one turn */
-    /* RELAY puts verb and channel in front, and the ROUTER a routing id. */
-    MAX_JUPYTER_FRAMES = TCI_MAX_FRAMES - 3,
+    HOLD_MS = 20,        /* by so much a reply may be late whose idle status was lost */
+    GATHER_MS = 2,       /* by so much output may be late, for what comes right after it */
+    /* RELAY puts n and channel in front of each message. */
+    MAX_JUPYTER_FRAMES = TCI_MAX_RELAY_FRAMES / 2 - 2,
 };
 
 void
@@ -43,7 +45,8 @@ close_pipe(int *fd)
 void
 relay_close(struct relay *r)
 {
-    message_clear(&r->held);
+    message_clear(&r->received);
+    message_clear(&r->batch);
     channels_close(r->channels);
     for (int i = 0; i < SPAWN_PIPES; i++)
         close_pipe(&r->pipes[i]);
@@ -71,7 +74,9 @@ relay_request(struct relay *r, const struct request *request, struct message *m)
     /* A kernel that does not read for so long is for the gateway's time limit to deal with. */
     if (message_send(c->socket, m, request->first) < 0)
         note("channel '%c' of the kernel takes no more messages", request->channel);
-    c->pending = true;
+    r->executing |= request->verb == TCI_EXECUTE;
+    c->pending = request->verb != TCI_EXECUTE;
+    c->held_ms = c->pending ? 0 : clock_ms() + HOLD_MS;
 }
 
 /* --- to the gateway ----------------------------------------------------------------------- */
@@ -85,22 +90,20 @@ send_chunk(struct relay *r)
     return uplink_send(r->uplink, TCI_OUTPUT, frames, 2);
 }
 
-/* Sends what is held; false, and blocked, when the link does not take all of it. */
+/* Sends what waits; false, and blocked, when the link does not take all of it. */
 static bool
 settle(struct relay *r)
 {
     r->blocked = true;
+    if (r->batch.n > 0 && uplink_relay(r->uplink, &r->batch) < 0)
+        return false;
+    message_clear(&r->batch);
     if (r->chunk_len > 0 && send_chunk(r) < 0)
         return false;
     r->chunk_len = 0;
     if (r->owes_truncated && uplink_send(r->uplink, TCI_TRUNCATED, NULL, 0) < 0)
         return false;
     r->owes_truncated = false;
-    if (r->held_from && uplink_relay(r->uplink, r->held_from->name, &r->held, r->held_first) < 0)
-        return false;
-    if (r->held_from)
-        message_clear(&r->held);
-    r->held_from = NULL;
     r->blocked = false;
     return true;
 }
@@ -206,46 +209,113 @@ judge_message(struct relay *r, const struct channel *c, const struct frame *fram
     const int64_t now = clock_ms();
     size_t size = 0;
 
-    if (c->name == TCI_IOPUB && jupyter_is_status(frames, n))
+    if (c->name == TCI_IOPUB && jupyter_is_status(frames, n)) {
+        r->executing &= !jupyter_says_idle(frames, n);
         return limits_status(&r->limits, now);
+    }
     for (size_t i = 0; i < n; i++)
         size += frames[i].len;
     return c->name == TCI_IOPUB ? limits_output(&r->limits, size)
                                 : limits_reply(&r->limits, size, now);
 }
 
+/* Whether the message that was received may pass; *begin is where its delimiter is. */
 static bool
-is_welcome(struct relay *r, const struct channel *c)
+is_welcome(struct relay *r, const struct channel *c, size_t *begin)
 {
     struct frame frames[TCI_MAX_FRAMES];
-    const size_t n = r->held.n;
-    int begin;
+    const size_t n = r->received.n;
+    int at;
 
-    message_view(&r->held, frames);
-    begin = jupyter_begin(frames, n);
-    if (begin < 0 || n - (size_t)begin > MAX_JUPYTER_FRAMES) {
+    message_view(&r->received, frames);
+    at = jupyter_begin(frames, n);
+    if (at < 0 || n - (size_t)at > MAX_JUPYTER_FRAMES) {
         note("dropped bad message %lu: %zu frames on channel '%c'", ++r->n_bad, n, c->name);
         return false;
     }
-    r->held_first = (size_t)begin;
+    *begin = (size_t)at;
     return uplink_is_up(r->uplink) &&
-           obey(r, judge_message(r, c, frames + begin, n - (size_t)begin),
+           obey(r, judge_message(r, c, frames + at, n - (size_t)at),
                 c->name == TCI_IOPUB ? "the kernel sent status messages without end"
                                      : "the kernel sent too many or too large replies");
 }
 
-/* A message is in `held`, and with it all that was written before it is in the pipes. */
+/* Reads the channel's next message; 0 when there is none. */
+static int
+receive(struct relay *r, const struct channel *c)
+{
+    const int rc = message_recv(c->socket, &r->received);
+
+    if (rc < 0)
+        note("dropped bad message %lu: too many frames on channel '%c'", ++r->n_bad, c->name);
+    return rc;
+}
+
+/* Puts what has been received into the batch, or drops it.  While not blocked the batch has room for one more. */
+static void
+collect(struct relay *r, const struct channel *c)
+{
+    size_t begin;
+
+    if (r->batch.n == 0)
+        r->batch_due_ms = clock_ms() + GATHER_MS;
+    if (is_welcome(r, c, &begin)) {
+        message_append_byte(&r->batch, (uint8_t)(r->received.n - begin));
+        message_append_byte(&r->batch, (uint8_t)c->name);
+        message_append(&r->batch, &r->received, begin);
+    }
+    message_clear(&r->received);
+    if (r->batch.n > TCI_MAX_RELAY_FRAMES / 2 || r->owes_truncated)
+        (void)settle(r);
+}
+
+/* The idle status is here, and so is the reply, unless the kernel's threads sent them in the other order. */
+static void
+fetch_reply(struct relay *r)
+{
+    struct channel *shell = find_channel(r, TCI_SHELL);
+
+    shell->held_ms = 0;
+    shell->pending = r->blocked || receive(r, shell) != 0;
+    if (r->received.n > 0) {
+        collect(r, shell);
+        shell->pending = message_is_waiting(shell->socket);
+    }
+}
+
+/* A message was received, and with it all that was written before it is in the pipes. */
 static void
 pass_message(struct relay *r, const struct channel *c)
 {
+    const bool executing = r->executing;
+
     if (c->name == TCI_SHELL || c->name == TCI_IOPUB)
         for (int i = 0; i < SPAWN_PIPES; i++)
             drain_pipe(r, i);
-    if (is_welcome(r, c))
-        r->held_from = c;
-    else
-        message_clear(&r->held);
-    (void)settle(r);
+    collect(r, c);
+    if (executing && !r->executing)
+        fetch_reply(r);
+}
+
+bool
+relay_is_ready(const struct channel *c)
+{
+    return c->pending || (c->held_ms != 0 && clock_ms() >= c->held_ms);
+}
+
+int64_t
+relay_due_ms(const struct relay *r)
+{
+    int64_t due = CLOCK_NEVER;
+
+    if (r->blocked)
+        return CLOCK_NEVER;
+    if (r->batch.n > 0)
+        due = r->batch_due_ms;
+    for (int i = 0; i < CHANNELS_COUNT; i++)
+        if (r->channels[i].held_ms != 0 && r->channels[i].held_ms < due)
+            due = r->channels[i].held_ms;
+    return due;
 }
 
 bool
@@ -254,18 +324,28 @@ relay_channel(struct relay *r, struct channel *c)
     bool any = false;
 
     for (int i = 0; i < CHANNEL_BUDGET && !r->blocked && !r->give_up; i++) {
-        const int rc = message_recv(c->socket, &r->held);
+        const int rc = receive(r, c);
 
         if (rc == 0) {
             c->pending = false;
+            c->held_ms = c->name == TCI_SHELL && r->executing ? clock_ms() + HOLD_MS : 0;
             return any;
         }
         any = true;
         if (rc > 0)
             pass_message(r, c);
-        else
-            note("dropped bad message %lu: too many frames on channel '%c'", ++r->n_bad, c->name);
     }
     c->pending = true;
     return any;
+}
+
+bool
+relay_flush(struct relay *r)
+{
+    const bool due =
+        !r->blocked && r->batch.n > 0 && (!r->executing || clock_ms() >= r->batch_due_ms);
+
+    if (due)
+        (void)settle(r);
+    return due;
 }

@@ -6,6 +6,7 @@
 #define WORKER_RELAY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "channels.h"
 #include "limits.h"
@@ -22,17 +23,24 @@ struct relay {
     int pipes[SPAWN_PIPES]; /* -1 = the kernel's end is closed */
     struct limits limits;
 
+    struct message received; /* being looked at */
+
     /*
-     * What has been read and waits for the link to take it, in this order; while there is any,
-     * nothing else is read.
+     * What has been read and waits to go over the link, in this order.  Messages that come close together go
+     * together; when the link does not take them, nothing else is read.
      */
-    size_t chunk_len; /* of OUTPUT; 0 = none */
+    struct message batch; /* as RELAY's frames */
+    int64_t batch_due_ms; /* no later than then, unless it is empty */
+    size_t chunk_len;     /* of OUTPUT; 0 = none */
     int chunk_pipe;
     char chunk[RELAY_CHUNK];
     bool owes_truncated;
-    struct message held;
-    size_t held_first;               /* index of its delimiter */
-    const struct channel *held_from; /* NULL = there is none, or it has yet to be judged */
+
+    /*
+     * Until an execution's idle status is here, the reply right before it is of no use to anybody: so shell is held,
+     * and looked at now and then only.  Both then go over the link together.
+     */
+    bool executing; /* EXECUTE went to the kernel, no idle status has come since */
 
     bool blocked;        /* the link takes nothing now: nothing of the kernel is read */
     unsigned long n_bad; /* messages of the kernel that were none */
@@ -49,6 +57,12 @@ relay_close(struct relay *); /* accepts one that was never opened, with its pipe
  */
 void relay_request(struct relay *, const struct request *, struct message *);
 
+/* Whether relay_channel is to be called: the channel is pending, or has been held for long enough. */
+bool relay_is_ready(const struct channel *);
+
+/* When a channel that is held is to be looked at, or relay_flush will have something to do; CLOCK_NEVER = not at all. */
+int64_t relay_due_ms(const struct relay *);
+
 /*
  * Carry what there is, up to a budget (of a pipe, one chunk); true if there was anything.  Without
  * a link everything is read and dropped, so that what runs comes to its end.  When the link takes
@@ -56,6 +70,9 @@ void relay_request(struct relay *, const struct request *, struct message *);
  */
 bool relay_channel(struct relay *, struct channel *);
 bool relay_pipe(struct relay *, int which);
+
+/* Sends the messages that were read, unless more is about to come; true if there were any to send. */
+bool relay_flush(struct relay *);
 
 /* Goes on if the link has become writable, or was lost. */
 void relay_unblock(struct relay *);

@@ -282,15 +282,15 @@ uplink_send(struct uplink *u, enum tci_verb verb, const struct frame *frames, si
 }
 
 int
-uplink_relay(struct uplink *u, enum tci_channel channel, struct message *m, size_t first)
+uplink_relay(struct uplink *u, struct message *m)
 {
-    const char verb = TCI_RELAY, name = (char)channel;
+    const char verb = TCI_RELAY;
 
     if (u->state != UP)
         return 0;
     if (send_part(u, &verb, 1, true) < 0)
         return -1;
-    if (send_part(u, &name, 1, true) < 0 || message_send(u->socket, m, first) < 0)
+    if (message_send(u->socket, m, 0) < 0)
         break_off(u);
     return 0;
 }

@@ -51,12 +51,11 @@ int uplink_recv(struct uplink *, struct message *) __attribute__((warn_unused_re
 
 /*
  * Send a message as a whole.  0: it is on its way, or there is no link and so nobody to keep it for.  -1: the link takes
- * nothing now; try again when it is writable.  relay moves the frames of the message from `first` on, send copies.
- * After either, uplink_recv may find messages that the descriptor does not tell of.
+ * nothing now; try again when it is writable.  relay moves the frames, send copies.  After either, uplink_recv may find
+ * messages that the descriptor does not tell of.
  */
 int uplink_send(struct uplink *, enum tci_verb, const struct frame *, size_t n)
     __attribute__((warn_unused_result));
-int uplink_relay(struct uplink *, enum tci_channel, struct message *, size_t first)
-    __attribute__((warn_unused_result));
+int uplink_relay(struct uplink *, struct message *) __attribute__((warn_unused_result));
 
 #endif

@@ -91,6 +91,14 @@ class Jupyter(types.SimpleNamespace):
         return self.parent.get("msg_id")
 
 
+def split(frames):
+    """The messages in a RELAY."""
+    while frames:
+        n = 1 + frames[0][0]
+        yield frames[1:1 + n]
+        frames = frames[1 + n:]
+
+
 class Gateway:
     """The ROUTER that the worker dials.  stop() and start() make it another process' socket."""
 
@@ -98,6 +106,7 @@ class Gateway:
         self.path = os.path.join(directory, "gateway.sock")
         self.context = zmq.Context.instance()
         self.socket = None
+        self.waiting = None
         self.session = secrets.token_hex(8)
         self.key = secrets.token_hex(32)
         self.n = 0
@@ -105,6 +114,7 @@ class Gateway:
 
     def start(self, **options):
         self.socket = self.context.socket(zmq.ROUTER)
+        self.waiting = []  # taken out of a RELAY and not looked at yet
         self.socket.linger = 0
         self.socket.router_mandatory = True
         for name, value in options.items():
@@ -117,11 +127,14 @@ class Gateway:
         self.socket = None
 
     def receive(self, timeout=10.0):
-        """(routing id, Message), or None after the timeout."""
-        if not self.socket.poll(int(timeout * 1000)):
-            return None
-        identity, verb, *frames = self.socket.recv_multipart()
-        return identity.decode(), Message(verb=verb.decode(), frames=frames)
+        """(routing id, Message), each message in a RELAY by itself; or None after the timeout."""
+        if not self.waiting:
+            if not self.socket.poll(int(timeout * 1000)):
+                return None
+            identity, verb, *frames = self.socket.recv_multipart()
+            self.waiting = [(identity.decode(), Message(verb=verb.decode(), frames=part))
+                            for part in (split(frames) if verb == b"R" else [frames])]
+        return self.waiting.pop(0)
 
     def send(self, identity, verb, *frames):
         self.socket.send_multipart([identity.encode(), verb.encode(), *frames])
@@ -316,6 +329,20 @@ class Worker:
         errors = self.errors()
         shutil.rmtree(self.dir, ignore_errors=True)
         assert "Sanitizer" not in errors and "runtime error:" not in errors, errors
+
+
+def wait_until_gone(pid, timeout=30.0):
+    """Until that process has ended, or is at least a zombie."""
+    end = time.monotonic() + timeout * slack()
+    while True:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                if f.read().rpartition(")")[2].split()[0] in "ZX":
+                    return
+        except OSError:
+            return
+        assert time.monotonic() < end, f"process {pid} does not end"
+        time.sleep(0.01)
 
 
 def streams(seen):

@@ -163,6 +163,27 @@ def test_program_is_looked_up_in_the_kernels_path(worker):
     assert worker.exited() == {"exit": 5}
 
 
+def written(pid):
+    with open(f"/proc/{pid}/io", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("wchar:"))
+
+
+def wait_until_stalled(pid):
+    """Until a process that wrote without end has got no further for a second."""
+    end = time.monotonic() + 60 * sandbox.slack()
+    last, since = -1, time.monotonic()
+    while time.monotonic() < since + 1:
+        assert time.monotonic() < end, "still writing"
+        if written(pid) != last:
+            last, since = written(pid), time.monotonic()
+        time.sleep(0.05)
+
+
+def processor_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        return sum(map(int, f.read().split()[13:15]))
+
+
 def test_slow_gateway_blocks_without_burning_time(worker):
     """More output than the link holds, unread: the worker waits for the gateway and loses nothing."""
     worker.gateway.stop()
@@ -172,12 +193,10 @@ def test_slow_gateway_blocks_without_burning_time(worker):
     msg_id = worker.execute("import os, time\n"
                             f"for i in range({count}): os.write(1, b'%08d' % i); time.sleep(0.00002)",
                             max_bytes=1 << 40, max_messages=1 << 31)
-    time.sleep(8)
-    with open(f"/proc/{worker.pid()}/stat", encoding="ascii") as f:
-        before = sum(map(int, f.read().split()[13:15]))
-    time.sleep(2)
-    with open(f"/proc/{worker.pid()}/stat", encoding="ascii") as f:
-        after = sum(map(int, f.read().split()[13:15]))
+    wait_until_stalled(worker.kernel_pid())
+    before = processor_ticks(worker.pid())
+    time.sleep(2)  # nothing to wait for: this is how long is measured
+    after = processor_ticks(worker.pid())
     seen = worker.finish(msg_id, 60)
     assert len(sandbox.raw(seen)) == count * 8
     assert replies(seen) and streams(seen) == ""
