@@ -31,7 +31,8 @@ struct config {
     unsigned min_idle_workers;
     double orphan_timeout;    /* seconds a worker lives on without a gateway */
     unsigned queue_limit;     /* executions of one session, waiting and running */
-    char *runtime;            /* "crun" */
+    char *runsc_platform;     /* "", "ptrace", "systrap" or "kvm" */
+    char *runtime;            /* "crun" or "runsc" */
     char *state_dir;          /* absolute path, no slash at its end */
     char *tls_cert, *tls_key; /* PEM files, absolute, both or none */
     double worker_cpu;        /* cores */

@@ -1,21 +1,37 @@
 /* runtime_crun.c - containers by crun: processes of this host's kernel in namespaces of their own. */
 #include "runtime_oci.h"
 
+#include <stdio.h>
+
+#include "smallfile.h"
+
+/* Whether it is the first process of a pid namespace other than ours.  Ended ones still tell. */
+static bool
+may_be_init(pid_t pid)
+{
+    char path[32], text[4096];
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    smallfile_read(path, text, sizeof(text));
+    const char *outside = strstr(text, "\nNSpid:\t");
+    const char *inside = outside == NULL ? NULL : strpbrk(outside + strlen("\nNSpid:\t"), "\t\n");
+    return inside != NULL && *inside == '\t' && strtol(inside, NULL, 10) == 1;
+}
+
 static void *
 open_crun(struct event_base *base, const struct runtime_host *host, struct err *err)
 {
     static const char *const options[] = {"--cgroup-manager=cgroupfs", NULL};
-    static const struct ociprogram_spec program = {
-        .name = "crun",
-        .options = options,
-        .seal = true,
+    static const struct runtime_oci_spec spec = {
+        .program = {.name = "crun", .options = options, .seal = true},
     };
 
-    return runtime_oci_open(base, host, &program, err);
+    return runtime_oci_open(base, host, &spec, err);
 }
 
 const struct runtime_driver runtime_crun = {
     .name = "crun",
     .open = open_crun,
+    .may_be_init = may_be_init,
     RUNTIME_OCI_VERBS,
 };

@@ -25,12 +25,18 @@ enum {
 
 struct oci {
     struct event_base *base;
-    char *root, *bundles, *rootfs; /* under the state directory */
+    char *state_dir, *bundles, *rootfs;
     char *worker_path, *link_dir;
     struct ociprogram *program;
     struct cgroup_host *cgroups;
-    json_t *seccomp;
+    json_t *seccomp; /* NULL: own_kernel */
+    bool own_kernel;
 };
+
+/* All whose notes there may be: the setting may have been another one when a container was started. */
+static const char *const programs[] = {"crun", "runsc"};
+
+#define N_PROGRAMS (sizeof(programs) / sizeof(*programs))
 
 struct box {
     struct oci *oci;
@@ -42,6 +48,13 @@ struct box {
     runtime_removed_fn *removed;
     void *owner;
 };
+
+/* The program's own notes of all containers. */
+static char *
+notes_dir(const struct oci *oci, const char *program)
+{
+    return xasprintf("%s/%s", oci->state_dir, program);
+}
 
 static char *
 bundle_dir(const struct oci *oci, const char *id)
@@ -85,15 +98,53 @@ runtime_oci_start(void *arg, runtime_started_fn *started, void *owner, struct er
 
 /* --- removal -------------------------------------------------------------------------------- */
 
+/* The length of the container's id with which a file's name begins. */
+static size_t
+id_length(const char *name)
+{
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789");
+}
+
+static int
+remove_notes_in(const char *path, const char *id, struct err *err)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    size_t len = strlen(id);
+    int rc = 0;
+
+    if (dir == NULL)
+        return 0;
+    while (rc == 0 && (entry = readdir(dir)) != NULL) {
+        cleanup_free char *file = xasprintf("%s/%s", path, entry->d_name);
+
+        if (id_length(entry->d_name) == len && memcmp(entry->d_name, id, len) == 0)
+            rc = ocibundle_remove_tree(file, err);
+    }
+    closedir(dir);
+    return rc;
+}
+
+static int
+remove_notes(const struct oci *oci, const char *id, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < N_PROGRAMS; i++) {
+        cleanup_free char *path = notes_dir(oci, programs[i]);
+
+        rc = remove_notes_in(path, id, err);
+    }
+    return rc;
+}
+
 /* What the program left.  -1 while something is there. */
 static int
 clean_up(const struct oci *oci, const char *id, const char *bundle, bool cut_off, struct err *err)
 {
-    cleanup_free char *notes = xasprintf("%s/%s", oci->root, id);
-
     if ((cut_off && ociprogram_kill_helpers(oci->program, bundle)) || cgroup_kill(oci->cgroups, id))
         return err_set(err, ERR_SYSTEM, "processes are left");
-    if (cgroup_remove(oci->cgroups, id, err) < 0 || ocibundle_remove_tree(notes, err) < 0)
+    if (cgroup_remove(oci->cgroups, id, err) < 0 || remove_notes(oci, id, err) < 0)
         return -1;
     return ocibundle_remove_tree(bundle, err);
 }
@@ -169,6 +220,7 @@ make_config(const struct oci *oci, const struct container_spec *spec)
         .link_dir = oci->link_dir,
         .seccomp = oci->seccomp,
         .limits_swap = cgroup_limits_swap(oci->cgroups),
+        .own_kernel = oci->own_kernel,
     };
     cleanup_free char *cgroup = cgroup_path(oci->cgroups, spec->id);
 
@@ -219,22 +271,24 @@ struct names {
     size_t n;
 };
 
+/* The id with which the name begins, unless it has been added already. */
 static void
 add_name(void *arg, const char *name)
 {
     struct names *names = arg;
+    cleanup_free char *id = xasprintf("%.*s", (int)id_length(name), name);
 
     for (size_t i = 0; i < names->n; i++) {
-        if (strcmp(names->list[i], name) == 0)
+        if (strcmp(names->list[i], id) == 0)
             return;
     }
     names->list = xrealloc(names->list, (names->n + 2) * sizeof(*names->list));
-    names->list[names->n++] = xstrdup(name);
+    names->list[names->n++] = mem_steal(&id);
     names->list[names->n] = NULL;
 }
 
 static void
-add_directories(struct names *names, const char *path)
+add_entries(struct names *names, const char *path)
 {
     DIR *dir = opendir(path);
     struct dirent *entry;
@@ -242,7 +296,7 @@ add_directories(struct names *names, const char *path)
     if (dir == NULL)
         return;
     while ((entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] != '.')
+        if (id_length(entry->d_name) > 0)
             add_name(names, entry->d_name);
     }
     closedir(dir);
@@ -254,8 +308,12 @@ runtime_oci_list(void *arg)
     struct oci *oci = arg;
     struct names names = {xcalloc(1, sizeof(char *)), 0};
 
-    add_directories(&names, oci->bundles);
-    add_directories(&names, oci->root);
+    add_entries(&names, oci->bundles);
+    for (size_t i = 0; i < N_PROGRAMS; i++) {
+        cleanup_free char *path = notes_dir(oci, programs[i]);
+
+        add_entries(&names, path);
+    }
     cgroup_each(oci->cgroups, add_name, &names);
     return names.list;
 }
@@ -289,7 +347,7 @@ runtime_oci_close(void *arg)
     cgroup_close(oci->cgroups);
     json_decref(oci->seccomp);
     ociprogram_close(oci->program);
-    free(oci->root);
+    free(oci->state_dir);
     free(oci->bundles);
     free(oci->rootfs);
     free(oci->worker_path);
@@ -329,32 +387,34 @@ check_passable(const char *state_dir, struct err *err)
 }
 
 static int
-prepare(struct oci *oci, const char *state_dir, struct err *err)
+prepare(struct oci *oci, const char *notes, struct err *err)
 {
-    oci->cgroups = cgroup_open("/sys/fs/cgroup", state_dir, err);
+    oci->cgroups = cgroup_open("/sys/fs/cgroup", oci->state_dir, err);
     if (oci->cgroups == NULL)
         return -1;
-    if (make_directory(state_dir, 0711, err) < 0 || make_directory(oci->root, 0700, err) < 0 ||
-        make_directory(oci->bundles, 0700, err) < 0 || check_passable(state_dir, err) < 0)
+    if (make_directory(oci->state_dir, 0711, err) < 0 || make_directory(notes, 0700, err) < 0 ||
+        make_directory(oci->bundles, 0700, err) < 0 || check_passable(oci->state_dir, err) < 0)
         return -1;
     return rootfs_make(oci->rootfs, err);
 }
 
 void *
 runtime_oci_open(struct event_base *base, const struct runtime_host *host,
-                 const struct ociprogram_spec *program, struct err *err)
+                 const struct runtime_oci_spec *spec, struct err *err)
 {
     struct oci *oci = xcalloc(1, sizeof(*oci));
 
     oci->base = base;
-    oci->root = xasprintf("%s/%s", host->state_dir, program->name);
+    oci->state_dir = xstrdup(host->state_dir);
     oci->bundles = xasprintf("%s/containers", host->state_dir);
     oci->rootfs = xasprintf("%s/rootfs", host->state_dir);
     oci->worker_path = xstrdup(host->worker_path);
     oci->link_dir = xstrdup(host->link_dir);
-    oci->seccomp = seccomp_profile();
-    oci->program = ociprogram_open(program, oci->root, err);
-    if (oci->program == NULL || prepare(oci, host->state_dir, err) < 0) {
+    oci->own_kernel = spec->own_kernel;
+    oci->seccomp = spec->own_kernel ? NULL : seccomp_profile();
+    cleanup_free char *notes = notes_dir(oci, spec->program.name);
+    oci->program = ociprogram_open(&spec->program, notes, err);
+    if (oci->program == NULL || prepare(oci, notes, err) < 0) {
         runtime_oci_close(oci);
         return NULL;
     }

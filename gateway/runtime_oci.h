@@ -1,10 +1,10 @@
 /*
  * runtime_oci.h - what drivers share that run an OCI runtime program: one process of it for each start and each removal,
- * and the same directories and control groups.
+ * and the same directories and control groups, so that each can remove what another has left.
  *
  *   STATE/rootfs              root directory of all containers (rootfs.c)
  *   STATE/containers/ID       a container's bundle (ocibundle.c)
- *   STATE/PROGRAM/ID          the program's own notes of it
+ *   STATE/PROGRAM/ID...       the program's own notes of it: files or directories whose names begin so
  *   cgroups                   cgroup.c
  */
 #ifndef GATEWAY_RUNTIME_OCI_H
@@ -13,9 +13,15 @@
 #include "ociprogram.h"
 #include "runtime_driver.h"
 
-/* For a driver's open, which says how its program is run.  Blocks; for start-up. */
+/* How one differs from the others; borrowed for the call of open. */
+struct runtime_oci_spec {
+    struct ociprogram_spec program;
+    bool own_kernel; /* as ocispec_host has it */
+};
+
+/* For a driver's open.  Blocks; for start-up. */
 void *runtime_oci_open(struct event_base *, const struct runtime_host *,
-                       const struct ociprogram_spec *, struct err *) must_check;
+                       const struct runtime_oci_spec *, struct err *) must_check;
 
 /* The other verbs of struct runtime_driver. */
 void runtime_oci_close(void *driver);
