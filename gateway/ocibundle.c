@@ -80,7 +80,8 @@ make_output(struct err *err)
 
     if (fd < 0)
         return err_sys(err, "make a file for the worker's messages");
-    if (ftruncate(fd, OUTPUT_SIZE) == 0 &&
+    /* Its mode: a container's own kernel may let others than the worker open it again, through /proc. */
+    if (fchmod(fd, 0600) == 0 && ftruncate(fd, OUTPUT_SIZE) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
         return fd;
     err_sys(err, "fix the size of the file for the worker's messages");

@@ -105,7 +105,9 @@ ociprogram_open(const struct ociprogram_spec *spec, const char *root, struct err
     char *path = find_program(spec->name);
 
     if (path == NULL) {
-        err_field(err, ERR_CONFIG, "runtime", "The program %s is not in PATH", spec->name);
+        err_field(err, ERR_CONFIG, "runtime",
+                  "The program %s, which is to run the containers (TCI_RUNTIME), is not in PATH",
+                  spec->name);
         return NULL;
     }
     struct ociprogram *program = xcalloc(1, sizeof(*program));
