@@ -411,19 +411,6 @@ open_front(struct server *s, struct err *err)
     return s->http ? 0 : -1;
 }
 
-/* Evhttp listens and stops listening to a connection several times for each request; only the sum goes to the host. */
-static struct event_base *
-make_base(void)
-{
-    struct event_config *config = xnotnull(event_config_new());
-    struct event_base *base;
-
-    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-    base = xnotnull(event_base_new_with_config(config));
-    event_config_free(config);
-    return base;
-}
-
 static int
 server_open(struct server *s, struct err *err)
 {
@@ -432,7 +419,7 @@ server_open(struct server *s, struct err *err)
     s->lock_fd = open_state_dir(s->config, err);
     if (s->lock_fd < 0 || find_token(s, err) < 0)
         return -1;
-    s->base = make_base();
+    s->base = xnotnull(event_base_new());
     if (open_backends(s, err) < 0 || open_front(s, err) < 0)
         return -1;
     add_events(s);
