@@ -84,6 +84,9 @@ enum {
 static const struct key keys[] = {
     STRING(auth_token, is_token, "empty, or at least 16 characters, no spaces, ASCII", "", SECRET,
            "what clients send as X-Auth-Token; empty: made once, kept in STATE_DIR/auth_token"),
+    NUMBER(DOUBLE, client_timeout, 1, 86400, "seconds", "60",
+           "how long a request may take to arrive, and an answer to be taken (plus 1 s for each 64 "
+           "KiB)"),
     STRING(cors_origin, is_origin, "empty, * or an origin like https://example.org", "", RELOAD,
            "the web origin whose pages may call the server; empty: none but its own"),
     NUMBER(DOUBLE, exec_timeout, 0.1, 86400, "seconds", "30",
@@ -96,6 +99,8 @@ static const struct key keys[] = {
     CHOICE(LEVEL, log_level, "error, warn, info or debug", "info", "least important lines to log"),
     NUMBER(SIZE, max_code_bytes, 1, 67108864, "bytes", "1048576",
            "longest code of an execution; over it the answer is 413"),
+    NUMBER(UNSIGNED, max_connections_per_address, 0, 100000, "", "512",
+           "connections of one client address, 0 for any number; over it the answer is 429"),
     /* The link's longest frame follows from it, and is fixed when the link is opened. */
     NUMBER_KEY(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760", FIXED,
                "most output of an execution, text and images; the rest is dropped"),

@@ -34,6 +34,7 @@
 #include "linger.h"
 #include "log.h"
 #include "metrics.h"
+#include "peers.h"
 
 enum {
     IO_TIMEOUT_S = 30,      /* an idle or stalled connection is closed */
@@ -52,6 +53,7 @@ struct http {
     struct evhttp *server;
     struct evconnlistener *listener;
     struct event *resume; /* accepting again after descriptors ran out */
+    struct peers *peers;
     SSL_CTX *tls;
     char *cors_origin;
     char *url;
@@ -146,16 +148,31 @@ request_new(struct http *http, struct evhttp_request *ev)
     return r;
 }
 
+static evutil_socket_t
+fd_of(struct evhttp_connection *connection)
+{
+    return bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+}
+
 static void
 watch(struct http_request *r)
 {
     struct evhttp_connection *connection = evhttp_request_get_connection(r->ev);
-    evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+    evutil_socket_t fd = fd_of(connection);
 
+    peers_handling(r->http->peers, fd);
     evhttp_connection_set_closecb(connection, on_connection_closed, r);
     r->closed = xnotnull(
         event_new(r->http->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_client_gone, r));
     event_add(r->closed, NULL);
+}
+
+static void
+refuse_surplus(struct http_request *r)
+{
+    http_add_header(r, "Connection", "close");
+    http_add_header(r, "Retry-After", "1");
+    http_reply_status(r, 429, "There are too many connections from this address");
 }
 
 static void
@@ -187,7 +204,10 @@ on_request(struct evhttp_request *ev, void *arg)
     metrics_add(METRIC_HTTP_REQUESTS, 1);
     watch(r);
     add_cors(r);
-    http->handler(http->owner, r);
+    if (peers_is_surplus(http->peers, fd_of(evhttp_request_get_connection(ev))))
+        refuse_surplus(r);
+    else
+        http->handler(http->owner, r);
 }
 
 const char *
@@ -320,20 +340,21 @@ answer_ended(struct http *http, struct evhttp_connection *connection)
 static void
 acknowledge_quickly(struct evhttp_connection *connection)
 {
-    evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
     const int one = 1;
 
-    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+    setsockopt(fd_of(connection), IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }
 
 static void
 on_answer_sent(struct evhttp_request *ev, void *arg)
 {
     struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+    struct http *http = arg;
 
     acknowledge_quickly(connection);
+    peers_reading(http->peers, fd_of(connection));
     time_reading(connection, true);
-    answer_ended(arg, connection);
+    answer_ended(http, connection);
 }
 
 static void
@@ -371,6 +392,7 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
         http_add_header(r, "Connection", "close");
     if (status != 204)
         add_body(ev, body, len);
+    peers_sending(r->http->peers, fd_of(evhttp_request_get_connection(ev)), len);
     time_reading(evhttp_request_get_connection(ev), false);
     evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_answer_broken, r->http);
     evhttp_request_set_on_complete_cb(ev, on_answer_sent, r->http);
@@ -436,8 +458,7 @@ on_refusal_sent(struct evhttp_request *ev, void *arg)
     struct evhttp_connection *connection = evhttp_request_get_connection(ev);
 
     (void)arg;
-    linger(evhttp_connection_get_base(connection),
-           bufferevent_getfd(evhttp_connection_get_bufferevent(connection)));
+    linger(evhttp_connection_get_base(connection), fd_of(connection));
 }
 
 /*
@@ -520,6 +541,16 @@ are_descriptors_short(const struct http *http)
     return probe < 0 || probe >= http->max_descriptors;
 }
 
+static struct bufferevent *
+new_tls_bufferevent(struct event_base *base, SSL_CTX *tls)
+{
+    struct bufferevent *bev = xnotnull(bufferevent_openssl_socket_new(
+        base, -1, xnotnull(SSL_new(tls)), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE));
+
+    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    return bev;
+}
+
 /* evhttp's hook for each connection: after this one, others may have to wait for their turn. */
 static struct bufferevent *
 new_bufferevent(struct event_base *base, void *arg)
@@ -529,11 +560,9 @@ new_bufferevent(struct event_base *base, void *arg)
 
     if (are_descriptors_short(http))
         pause_accepting(http);
-    if (http->tls == NULL)
-        return xnotnull(bufferevent_socket_new(base, -1, 0));
-    bev = xnotnull(bufferevent_openssl_socket_new(
-        base, -1, xnotnull(SSL_new(http->tls)), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE));
-    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    bev = http->tls ? new_tls_bufferevent(base, http->tls)
+                    : xnotnull(bufferevent_socket_new(base, -1, 0));
+    peers_add(http->peers, bev);
     return bev;
 }
 
@@ -645,6 +674,7 @@ http_new(struct event_base *base, const struct http_options *o, http_handler_fn 
     http->handler = handler;
     http->owner = owner;
     http->server = xnotnull(evhttp_new(base));
+    http->peers = peers_new(base, &o->peers);
     http->resume = xnotnull(evtimer_new(base, on_resume, http));
     if (o->tls_cert[0] && (http->tls = tls_new(o, err)) == NULL) {
         http_free(http);
@@ -666,6 +696,7 @@ http_reconfigure(struct http *http, const struct http_options *o, struct err *er
     SSL_CTX *tls;
 
     http->max_descriptors = (int)o->max_descriptors;
+    peers_set_limits(http->peers, &o->peers);
     evhttp_set_max_body_size(http->server, (ssize_t)o->max_body);
     free(http->cors_origin);
     http->cors_origin = xstrdup(o->cors_origin);
@@ -691,6 +722,7 @@ http_free(struct http *http)
     }
     linger_end();
     evhttp_free(http->server); /* with connections and listener */
+    peers_free(http->peers);
     event_free(http->resume);
     SSL_CTX_free(http->tls);
     free(http->cors_origin);

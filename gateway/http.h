@@ -11,6 +11,7 @@
 
 #include "err.h"
 #include "mem.h"
+#include "peers.h"
 
 struct event_base;
 struct http;
@@ -22,6 +23,7 @@ struct http_options {               /* copied */
     const char *tls_cert, *tls_key; /* PEM files; "" = plain HTTP */
     unsigned max_descriptors;       /* of the process: beyond it no connection is accepted */
     size_t max_body;                /* bytes; a longer body is answered 413 */
+    struct peers_limits peers;
 };
 
 /*
@@ -36,7 +38,7 @@ struct http *http_new(struct event_base *, const struct http_options *, http_han
 /* Accepts NULL.  Open requests are dropped and their owners not told. */
 void http_free(struct http *);
 
-/* SIGHUP: takes over max_descriptors, max_body and cors_origin, and reads the certificate and key files again, or
+/* SIGHUP: takes over max_descriptors, max_body, peers and cors_origin, and reads the certificate and key files again, or
  * keeps the old ones if it cannot. */
 int http_reconfigure(struct http *, const struct http_options *, struct err *) must_check;
 

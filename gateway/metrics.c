@@ -18,6 +18,7 @@ struct row {
 };
 
 #define EXECUTIONS_HELP "Executions by outcome."
+#define HTTP_CUT_HELP "Connections refused or shut down, by reason."
 #define HTTP_ERRORS_HELP "HTTP answers with an error status by class."
 #define STARTS_HELP "Containers started by outcome."
 #define LINK_MESSAGES_HELP "Messages on the link to the workers by direction."
@@ -36,6 +37,10 @@ static const struct row counters[METRIC_N_COUNTERS] = {
     [METRIC_HTTP_REQUESTS] = {"tci_http_requests_total", "", "HTTP requests received."},
     [METRIC_HTTP_ERRORS_4XX] = {"tci_http_errors_total", "class=\"4xx\"", HTTP_ERRORS_HELP},
     [METRIC_HTTP_ERRORS_5XX] = {"tci_http_errors_total", "class=\"5xx\"", HTTP_ERRORS_HELP},
+    [METRIC_HTTP_SLOW_CONNECTIONS] = {"tci_http_connections_cut_total", "reason=\"slow\"",
+                                      HTTP_CUT_HELP},
+    [METRIC_HTTP_SURPLUS_CONNECTIONS] = {"tci_http_connections_cut_total", "reason=\"too_many\"",
+                                         HTTP_CUT_HELP},
     [METRIC_AUTH_FAILURES] = {"tci_auth_failures_total", "", "Requests with a wrong or no token."},
     [METRIC_CONTAINER_STARTS] = {"tci_container_starts_total", "outcome=\"ok\"", STARTS_HELP},
     [METRIC_CONTAINER_FAILURES] = {"tci_container_starts_total", "outcome=\"failed\"", STARTS_HELP},

@@ -181,6 +181,7 @@ http_options(const struct server *s)
         .tls_key = c->tls_key,
         .max_descriptors = SPARE_DESCRIPTORS + DESCRIPTORS_PER_WORKER * c->max_total_workers,
         .max_body = BODY_PER_CODE_BYTE * c->max_code_bytes + BODY_SLACK,
+        .peers = {.per_address = c->max_connections_per_address, .seconds = c->client_timeout},
     };
 }
 
