@@ -167,12 +167,14 @@ watch(struct http_request *r)
     event_add(r->closed, NULL);
 }
 
+/* An answer that is the last on its connection. */
 static void
-refuse_surplus(struct http_request *r)
+refuse(struct http_request *r, int status, const char *detail)
 {
     http_add_header(r, "Connection", "close");
-    http_add_header(r, "Retry-After", "1");
-    http_reply_status(r, 429, "There are too many connections from this address");
+    if (status == 429)
+        http_add_header(r, "Retry-After", "1");
+    http_reply_status(r, status, detail);
 }
 
 static void
@@ -195,6 +197,34 @@ add_cors(struct http_request *r)
     http_add_header(r, "Access-Control-Max-Age", "86400");
 }
 
+static bool
+is_token(const char *name)
+{
+    return name[0] != '\0' &&
+           name[strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
+}
+
+/*
+ * evhttp takes the first of several lengths, one with a sign or on a folded line, and a name with a blank behind it for
+ * another name.  A proxy in front may read such a request otherwise, and its client say what the next one is.
+ */
+static bool
+is_unambiguous(struct evhttp_request *ev)
+{
+    unsigned n_lengths = 0;
+
+    for (const struct evkeyval *h = evhttp_request_get_input_headers(ev)->tqh_first; h;
+         h = h->next.tqe_next) {
+        if (!is_token(h->key))
+            return false;
+        if (evutil_ascii_strcasecmp(h->key, "Content-Length") == 0 &&
+            (n_lengths++ > 0 || h->value[strspn(h->value, "0123456789")] != '\0'))
+            return false;
+    }
+    return true;
+}
+
 static void
 on_request(struct evhttp_request *ev, void *arg)
 {
@@ -205,7 +235,9 @@ on_request(struct evhttp_request *ev, void *arg)
     watch(r);
     add_cors(r);
     if (peers_is_surplus(http->peers, fd_of(evhttp_request_get_connection(ev))))
-        refuse_surplus(r);
+        refuse(r, 429, "There are too many connections from this address");
+    else if (!is_unambiguous(ev))
+        refuse(r, 400, "The request is not valid HTTP");
     else
         http->handler(http->owner, r);
 }
