@@ -30,7 +30,13 @@ struct chain {
     char text[SCAN_NAME_LEN];
 };
 
-/* What a name of the code stands for. */
+/* A name in the code. */
+struct name {
+    uint64_t hash; /* 0: none */
+    bool known;    /* some rule's name begins with it */
+};
+
+/* What it stands for. */
 struct binding {
     uint64_t name; /* its hash */
     struct chain chain;
@@ -70,7 +76,7 @@ struct scanner {
     struct scan_token token;
 
     struct chain chain; /* of the dotted name that is being read */
-    uint64_t root;      /* hash of its first name while that is all there is, else 0 */
+    struct name root;   /* its first name while that is all there is, else none */
     bool dot;           /* behind a dot of it */
     bool literal, plus; /* a literal is complete but for what may be joined to it; a + behind it */
     enum expected expected;
@@ -79,7 +85,7 @@ struct scanner {
     unsigned n_pending;
 
     bool at_statement;               /* a statement may begin with the next token */
-    uint64_t target;                 /* the name that the statement assigns to, 0: none */
+    struct name target;              /* what the statement assigns to, if that is a name */
     const struct scan_rule *decoded; /* a decoder's name stands behind it */
 
     struct chain as;           /* what the name after `as` is for */
@@ -155,19 +161,25 @@ chain_forget(struct chain *chain)
 }
 
 static void
-chain_set(const struct scanner *s, struct chain *chain, const char *text, size_t len)
+chain_put(struct chain *chain, const char *text, size_t len, bool known)
 {
-    const char *dot = memchr(text, '.', len);
-
-    chain->decoded = NULL;
-    chain->len = len;
     if (len >= SCAN_NAME_LEN) {
         chain_forget(chain);
         return;
     }
+    chain->decoded = NULL;
+    chain->len = len;
+    chain->known = known;
     memcpy(chain->text, text, len);
-    chain->known =
-        scan_rules_find(s->rules, ROLE_PART, text, dot ? (size_t)(dot - text) : len) != NULL;
+}
+
+static void
+chain_set(const struct scanner *s, struct chain *chain, const char *text, size_t len)
+{
+    const char *dot = memchr(text, '.', len);
+    size_t first = dot ? (size_t)(dot - text) : len;
+
+    chain_put(chain, text, len, scan_rules_find(s->rules, ROLE_PART, text, first) != NULL);
 }
 
 /* A chain that becomes too long for any rule keeps its end: the object before that is unknown then. */
@@ -197,10 +209,15 @@ chain_call(struct chain *chain)
 
 /* --- names of the code -------------------------------------------------------------------- */
 
-static uint64_t
-hash_name(const char *text, size_t len)
+static struct name
+name_of(const struct scanner *s, const char *text, size_t len)
 {
-    return scan_hash(SCAN_HASH, text, len) | 1; /* never 0 */
+    uint64_t hash = scan_hash(SCAN_HASH, text, len);
+
+    return (struct name){
+        .hash = hash | (hash == 0),
+        .known = scan_rules_find_hashed(s->rules, ROLE_PART, hash, text, len) != NULL,
+    };
 }
 
 /* The slot of the name: its own, or the free one where it would go. */
@@ -252,14 +269,17 @@ add_binding(struct scanner *s, uint64_t name, uint16_t *slot)
     return &s->bindings[s->n_bindings - 1];
 }
 
+/* A name that rules know is followed as well when it comes to mean something else. */
 static void
-bind(struct scanner *s, uint64_t name, const struct chain *chain)
+bind(struct scanner *s, const struct name *name, const struct chain *chain)
 {
-    uint16_t *slot = find_slot(s, name);
+    uint16_t *slot = find_slot(s, name->hash);
     struct binding *binding = *slot ? &s->bindings[*slot - 1] : NULL;
+    bool itself = scan_hash(SCAN_HASH, chain->text, chain->len) == name->hash;
 
-    if (binding == NULL && hash_name(chain->text, chain->len) != name && is_of_interest(s, chain))
-        binding = add_binding(s, name, slot);
+    if (binding == NULL && !itself &&
+        (is_of_interest(s, chain) || (name->known && !is_unknown(chain))))
+        binding = add_binding(s, name->hash, slot);
     if (binding)
         chain_copy(&binding->chain, chain);
 }
@@ -270,8 +290,8 @@ resolve(struct scanner *s, const char *text, size_t len)
 {
     const uint16_t *slot;
 
-    s->root = hash_name(text, len);
-    slot = find_slot(s, s->root);
+    s->root = name_of(s, text, len);
+    slot = find_slot(s, s->root.hash);
     if (*slot) {
         chain_copy(&s->chain, &s->bindings[*slot - 1].chain);
         return;
@@ -282,7 +302,7 @@ resolve(struct scanner *s, const char *text, size_t len)
         if (is_of_interest(s, &s->chain))
             return;
     }
-    chain_set(s, &s->chain, text, len);
+    chain_put(&s->chain, text, len, s->root.known);
 }
 
 /* --- what the rules say ------------------------------------------------------------------- */
@@ -374,7 +394,7 @@ check_decoder(struct scanner *s, const struct scan_pattern *p)
     for (; p; p = scan_rules_more(p)) {
         if (line)
             report(s, p->rule, line);
-        else if (s->target)
+        else if (s->target.hash)
             s->decoded = p->rule;
     }
 }
@@ -402,7 +422,7 @@ mention(struct scanner *s)
         return;
     for (unsigned i = level->pending_first; i < level->pending_after; i++)
         match_name(s, &s->pending[i]);
-    if (chain->known && (level->runner_line || s->target))
+    if (chain->known && (level->runner_line || s->target.hash))
         check_decoder(s, scan_rules_find(s->rules, ROLE_DECODER, chain->text, chain->len));
 }
 
@@ -416,7 +436,7 @@ use_decoded(struct scanner *s)
         return;
     if (level->run_first)
         report(s, s->chain.decoded, level->runner_line);
-    else if (s->target && s->depth == 0)
+    else if (s->target.hash && s->depth == 0)
         s->decoded = s->chain.decoded;
 }
 
@@ -500,7 +520,7 @@ end_assignment(struct scanner *s)
     if (top(s)->n_terms != 1 || value.len == 0 || s->dot)
         chain_forget(&value);
     value.decoded = s->decoded;
-    bind(s, s->target, &value);
+    bind(s, &s->target, &value);
 }
 
 static void
@@ -508,12 +528,12 @@ end_statement(struct scanner *s)
 {
     end_literal(s);
     mention(s);
-    if (s->target && s->depth == 0)
+    if (s->target.hash && s->depth == 0)
         end_assignment(s);
     s->chain.len = 0;
     s->dot = false;
     s->depth = s->excess = s->n_pending = 0; /* of code that is wrong, more may be open */
-    s->target = 0;
+    s->target.hash = 0;
     s->decoded = NULL;
     s->expected = NOTHING;
     top(s)->n_terms = 0;
@@ -562,16 +582,16 @@ read_module(struct scanner *s, struct chain *module)
 
 /* `as name` if it is there: name is what is imported, else the name that it has by itself. */
 static void
-bind_import(struct scanner *s, uint64_t own_name, const struct chain *object)
+bind_import(struct scanner *s, struct name name, const struct chain *object)
 {
     if (is_word(s, "as")) {
         next(s);
         if (s->token.kind != TOKEN_NAME)
             return;
-        own_name = hash_name(s->token.text, s->token.len);
+        name = name_of(s, s->token.text, s->token.len);
         next(s);
     }
-    bind(s, own_name, object);
+    bind(s, &name, object);
 }
 
 /* import a.b as c, d */
@@ -590,7 +610,7 @@ read_import(struct scanner *s)
         for (size_t i = 0; i < root.len; i++)
             if (root.text[i] == '.')
                 root.len = i;
-        bind_import(s, hash_name(root.text, root.len), is_word(s, "as") ? &module : &root);
+        bind_import(s, name_of(s, root.text, root.len), is_word(s, "as") ? &module : &root);
     } while (is_op(s, ','));
 }
 
@@ -599,7 +619,7 @@ static void
 read_imported(struct scanner *s, const struct chain *module)
 {
     struct chain object = *module;
-    uint64_t name = hash_name(s->token.text, s->token.len);
+    struct name name = name_of(s, s->token.text, s->token.len);
 
     chain_add(&object, s->token.text, s->token.len);
     check_import(s, object.text, object.len, s->token.line);
@@ -638,14 +658,17 @@ read_from(struct scanner *s)
 static bool
 take_expected_name(struct scanner *s)
 {
-    enum expected expected = s->expected;
+    const enum expected expected = s->expected;
+    struct name name;
 
     if (expected != DEFINED_NAME && expected != AS_NAME)
         return false;
     s->expected = NOTHING;
     top(s)->n_terms++;
-    if (expected == AS_NAME && s->as.len > 0)
-        bind(s, hash_name(s->token.text, s->token.len), &s->as);
+    if (expected == AS_NAME && s->as.len > 0) {
+        name = name_of(s, s->token.text, s->token.len);
+        bind(s, &name, &s->as);
+    }
     return true;
 }
 
@@ -654,7 +677,7 @@ static bool
 take_keyword(struct scanner *s)
 {
     if (is_word(s, "as")) {
-        s->as = s->chain;
+        chain_copy(&s->as, &s->chain);
         end_chain(s);
         s->expected = AS_NAME;
     } else if (is_word(s, "def") || is_word(s, "class")) {
@@ -676,7 +699,7 @@ take_name(struct scanner *s)
 {
     if (s->dot) {
         s->dot = false;
-        s->root = 0;
+        s->root.hash = 0;
         chain_add(&s->chain, s->token.text, s->token.len);
         return;
     }
@@ -770,7 +793,7 @@ close_bracket(struct scanner *s)
     keep = keep && !s->dot;
     mention(s);
     s->dot = false;
-    s->root = 0;
+    s->root.hash = 0;
     if (s->excess > 0 || s->depth == 0) {
         s->excess -= s->excess > 0;
         s->chain.len = 0;
@@ -794,7 +817,7 @@ ends_head(struct scanner *s)
 {
     static const char *const words[] = {"else", "finally", "try"};
 
-    if (s->target)
+    if (s->target.hash)
         return false; /* a lambda's */
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (s->chain.len == strlen(words[i]) && memcmp(s->chain.text, words[i], s->chain.len) == 0)
@@ -821,7 +844,7 @@ take_colon(struct scanner *s)
 static bool
 take_assignment(struct scanner *s)
 {
-    if (s->depth > 0 || top(s)->n_terms != 1 || s->root == 0 || s->chain.len == 0 || s->dot)
+    if (s->depth > 0 || top(s)->n_terms != 1 || s->root.hash == 0 || s->chain.len == 0 || s->dot)
         return false;
     s->target = s->root;
     s->decoded = NULL;
@@ -836,7 +859,7 @@ take_comma(struct scanner *s)
     struct level *level = top(s);
 
     if (level->value == VALUE_OF_GETATTR && level->n_terms == 1 && s->chain.len > 0) {
-        s->object = s->chain;
+        chain_copy(&s->object, &s->chain);
         s->object_depth = s->depth;
     }
     end_chain(s);
