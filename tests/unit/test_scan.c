@@ -282,9 +282,9 @@ repeat(const char *head, const char *unit)
     char *text = xcalloc(1, MEGABYTE + 1);
     size_t len = strlen(head), n = strlen(unit);
 
-    memcpy(text, head, len);
+    strcpy(text, head);
     for (; len + n <= MEGABYTE; len += n)
-        memcpy(text + len, unit, n);
+        strcpy(text + len, unit);
     return text;
 }
 
@@ -381,90 +381,91 @@ survives_deep_nesting(void **state)
 #define HEAD "[a-rule]\nlanguage = python\n"
 #define REST "message = is not nice\n"
 
+static const char own_rules[] =
+    "# comment\n\n  [mods]\r\nlanguage=python\nkind = import\npattern = secret.plans  "
+    "other\n" REST "[calls]\nlanguage = python\nkind = call\npattern = a.b a.c.* *.d.e x().y\n"
+    "pattern = plain\nmessage = \xc3\xa9t\xc3\xa9\n"
+    "[args]\nlanguage = python\nkind = call\npattern = f\nargument = one *two* three\n"
+    "argument = =\nargument = n.m\nargument = *.last\n" REST
+    "[loops]\nlanguage = python\nkind = call\nwhere = endless-loop\npattern = g\n" REST
+    "[codes]\nlanguage = python\nkind = exec\npattern = rot\n" REST;
+static const struct {
+    const char *code, *rule; /* NULL: nothing */
+} own_cases[] = {
+    {"import secret.plans.of.mine", "mods"},
+    {"import secret", NULL},
+    {"import secret.plan", NULL},
+    {"from secret import plans", "mods"},
+    {"from secret import other", NULL},
+    {"from . import other", NULL},
+    {"from .other import x", NULL},
+    {"import x, other as y", "mods"},
+    {"x.other", NULL},
+    {"a.b()", "calls"},
+    {"a.b", NULL},
+    {"a.b.c()", NULL},
+    {"z.a.b()", NULL},
+    {"a.c()", NULL},
+    {"a.c.anything.at.all()", "calls"},
+    {"whatever[0].d.e()", "calls"},
+    {"d.e()", NULL},
+    {"x().y()", "calls"},
+    {"v = x(1)\nv.y()", "calls"},
+    {"v = x(1)\nv = 2\nv.y()", NULL},
+    {"with x(1) as v: v.y()", "calls"},
+    {"plain()", "calls"},
+    {"def plain(): pass", NULL},
+    {"q.plain()", NULL},
+    {"from q import plain\nplain()", NULL},
+    {"plain = q\nplain()", NULL},
+    {"plain = [plain][0]\nplain()", "calls"},
+    {"plain = plain\nplain()", "calls"},
+    {"from a import b as plain2\nplain2()", "calls"},
+    {"if 1: from a import b as p\np()", "calls"},
+    {"class C: v = a.b\n", NULL},
+    {"f('one, two, three')", NULL},
+    {"f('one  two  three')", "args"},
+    {"f('one two' ' three')", "args"},
+    {"f('one two' + \" three\")", "args"},
+    {"f('one \\x74wo\\x20three')", "args"},
+    {"f(r'one \\x74wo three')", NULL},
+    {"f(x, [{'k': ('one two three')}])", "args"},
+    {"f(k='=')", "args"},
+    {"f()('=')", NULL},
+    {"f(1), '='", NULL},
+    {"f(n.m)", "args"},
+    {"f(n.m.o)", NULL},
+    {"f(n).m", NULL},
+    {"f(g[1].last)", "args"},
+    {"f('n.m')", "args"},
+    {"g()", NULL},
+    {"while x: g()", NULL},
+    {"while True: g()", "loops"},
+    {"while True:\n  x\ng()", NULL},
+    {"while True and x: g()", NULL},
+    {"  while 1:\n\n# c\n    g()", "loops"},
+    {"while True:\n  'x\n  '\n\tg()", "loops"},
+    {"exec(rot('x'))", "codes"},
+    {"x.exec(rot('x'))", NULL},
+    {"rot('x')", NULL},
+    {"t = rot('x')\nexec(t)", "codes"},
+    {"t = rot('x')\nu = t\neval(u.v())", "codes"},
+    {"t = rot('x')\neval(w(t))", NULL},
+    {"t = rot('x')\nt = 1\nexec(t)", NULL},
+};
+
 static void
 follows_rules_of_one_s_own(void **state)
 {
-    static const char rules[] =
-        "# comment\n\n  [mods]\r\nlanguage=python\nkind = import\npattern = secret.plans  "
-        "other\n" REST "[calls]\nlanguage = python\nkind = call\npattern = a.b a.c.* *.d.e x().y\n"
-        "pattern = plain\nmessage = \xc3\xa9t\xc3\xa9\n"
-        "[args]\nlanguage = python\nkind = call\npattern = f\nargument = one *two* three\n"
-        "argument = =\nargument = n.m\nargument = *.last\n" REST
-        "[loops]\nlanguage = python\nkind = call\nwhere = endless-loop\npattern = g\n" REST
-        "[codes]\nlanguage = python\nkind = exec\npattern = rot\n" REST;
-    static const struct {
-        const char *code, *rule; /* NULL: nothing */
-    } cases[] = {
-        {"import secret.plans.of.mine", "mods"},
-        {"import secret", NULL},
-        {"import secret.plan", NULL},
-        {"from secret import plans", "mods"},
-        {"from secret import other", NULL},
-        {"from . import other", NULL},
-        {"from .other import x", NULL},
-        {"import x, other as y", "mods"},
-        {"x.other", NULL},
-        {"a.b()", "calls"},
-        {"a.b", NULL},
-        {"a.b.c()", NULL},
-        {"z.a.b()", NULL},
-        {"a.c()", NULL},
-        {"a.c.anything.at.all()", "calls"},
-        {"whatever[0].d.e()", "calls"},
-        {"d.e()", NULL},
-        {"x().y()", "calls"},
-        {"v = x(1)\nv.y()", "calls"},
-        {"v = x(1)\nv = 2\nv.y()", NULL},
-        {"with x(1) as v: v.y()", "calls"},
-        {"plain()", "calls"},
-        {"def plain(): pass", NULL},
-        {"q.plain()", NULL},
-        {"from q import plain\nplain()", NULL},
-        {"plain = q\nplain()", NULL},
-        {"plain = [plain][0]\nplain()", "calls"},
-        {"plain = plain\nplain()", "calls"},
-        {"from a import b as plain2\nplain2()", "calls"},
-        {"if 1: from a import b as p\np()", "calls"},
-        {"class C: v = a.b\n", NULL},
-        {"f('one, two, three')", NULL},
-        {"f('one  two  three')", "args"},
-        {"f('one two' ' three')", "args"},
-        {"f('one two' + \" three\")", "args"},
-        {"f('one \\x74wo\\x20three')", "args"},
-        {"f(r'one \\x74wo three')", NULL},
-        {"f(x, [{'k': ('one two three')}])", "args"},
-        {"f(k='=')", "args"},
-        {"f()('=')", NULL},
-        {"f(1), '='", NULL},
-        {"f(n.m)", "args"},
-        {"f(n.m.o)", NULL},
-        {"f(n).m", NULL},
-        {"f(g[1].last)", "args"},
-        {"f('n.m')", "args"},
-        {"g()", NULL},
-        {"while x: g()", NULL},
-        {"while True: g()", "loops"},
-        {"while True:\n  x\ng()", NULL},
-        {"while True and x: g()", NULL},
-        {"  while 1:\n\n# c\n    g()", "loops"},
-        {"while True:\n  'x\n  '\n\tg()", "loops"},
-        {"exec(rot('x'))", "codes"},
-        {"x.exec(rot('x'))", NULL},
-        {"rot('x')", NULL},
-        {"t = rot('x')\nexec(t)", "codes"},
-        {"t = rot('x')\nu = t\neval(u.v())", "codes"},
-        {"t = rot('x')\neval(w(t))", NULL},
-        {"t = rot('x')\nt = 1\nexec(t)", NULL},
-    };
-    struct scan *scan = load_text(rules);
+    struct scan *scan = load_text(own_rules);
     struct scan_result result;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        scan_code(scan, cases[i].code, strlen(cases[i].code), &result);
-        if (result.n != (cases[i].rule != NULL) ||
-            (result.n > 0 && strcmp(result.findings[0].rule, cases[i].rule) != 0))
-            fail_msg("%u findings in: %s", result.n, cases[i].code);
+    for (size_t i = 0; i < sizeof(own_cases) / sizeof(own_cases[0]); i++) {
+        scan_code(scan, own_cases[i].code, strlen(own_cases[i].code), &result);
+        if (result.n != (own_cases[i].rule != NULL) ||
+            (result.n > 0 && strcmp(result.findings[0].rule, own_cases[i].rule) != 0))
+            fail_msg("%u findings in: %s", result.n, own_cases[i].code);
     }
     scan_code(scan, "plain()", 7, &result);
     assert_string_equal(result.findings[0].message, "\xc3\xa9t\xc3\xa9");
