@@ -19,7 +19,7 @@ enum { SCAN_MAX_FINDINGS = 64 }; /* of one execution; what comes after them is n
 /* Borrowed from the rules: valid until scan_load or scan_free. */
 struct scan_finding {
     const char *rule, *message;
-    unsigned line; /* the first is 1 */
+    unsigned line; /* of the opening parenthesis, or of the name of a module; the first is 1 */
 };
 
 /* In the order in which they end; each rule once a line. */

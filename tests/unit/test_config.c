@@ -483,7 +483,7 @@ test_help(void **state)
         if (strstr(help, option) == NULL)
             fail_msg("no%s in --help", option);
     }
-    assert_int_equal(n, 22);
+    assert_int_equal(n, 24);
 }
 
 int
