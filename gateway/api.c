@@ -11,8 +11,10 @@
 #include "clock.h"
 #include "config.h"
 #include "http.h"
+#include "log.h"
 #include "metrics.h"
 #include "pool.h"
+#include "scan.h"
 #include "smallfile.h"
 
 enum { PAGE_MAX = 4 << 20 };
@@ -26,6 +28,7 @@ static const char page_policy[] =
 struct api {
     const struct config *config;
     struct pool *pool;
+    const struct scan *scan;
     uint8_t token_hash[crypto_generichash_BYTES];
     char *page;
     size_t page_len;
@@ -36,7 +39,8 @@ struct api {
 struct call {
     struct http_request *request;
     struct job *job;
-    double received; /* clock_now */
+    double received;  /* clock_now */
+    json_t *findings; /* of the scan; NULL: none */
 };
 
 static void
@@ -63,13 +67,14 @@ read_page(struct api *api, const char *path, struct err *err)
 }
 
 struct api *
-api_new(const struct config *config, struct pool *pool, const char *token, const char *page_path,
-        struct err *err)
+api_new(const struct config *config, struct pool *pool, const struct scan *scan, const char *token,
+        const char *page_path, struct err *err)
 {
     struct api *api = xcalloc(1, sizeof(*api));
 
     api->config = config;
     api->pool = pool;
+    api->scan = scan;
     hash_token(token, api->token_hash);
     api->started = clock_now();
     if (read_page(api, page_path, err) < 0) {
@@ -197,7 +202,54 @@ api_release(struct api *api, struct http_request *r)
 /* --- POST /execute ------------------------------------------------------------------------ */
 
 static json_t *
-answer(const struct job_result *result)
+findings_json(const struct scan_result *result)
+{
+    json_t *findings = xnotnull(json_array());
+
+    for (unsigned i = 0; i < result->n; i++) {
+        const struct scan_finding *f = &result->findings[i];
+
+        json_array_append_new(findings,
+                              xnotnull(json_pack("{s:s,s:I,s:s}", "rule", f->rule, "line",
+                                                 (json_int_t)f->line, "message", f->message)));
+    }
+    return findings;
+}
+
+/* What the scan has to say about the code, counted and logged; NULL when that is nothing. */
+static json_t *
+scan_body(const struct api *api, const struct body *body)
+{
+    const bool block = api->config->scan == SCAN_BLOCK;
+    struct scan_result result;
+
+    if (api->config->scan == SCAN_OFF)
+        return NULL;
+    scan_code(api->scan, body->code, body->code_len, &result);
+    if (result.n == 0)
+        return NULL;
+    metrics_add(block ? METRIC_SCAN_BLOCKED : METRIC_SCAN_WARNED, result.n);
+    log_info("scan: %s: %u finding%s, the first is %s in line %u", block ? "blocked" : "warned",
+             result.n, result.n == 1 ? "" : "s", result.findings[0].rule, result.findings[0].line);
+    return findings_json(&result);
+}
+
+static void
+reply_blocked(struct http_request *r, json_t *findings)
+{
+    const json_t *first = json_array_get(findings, 0);
+    cleanup_free char *detail =
+        xasprintf("The code was not run: line %lld breaks the rule %s, which %s",
+                  (long long)json_integer_value(json_object_get(first, "line")),
+                  json_string_value(json_object_get(first, "rule")),
+                  json_string_value(json_object_get(first, "message")));
+
+    http_reply_json(r, 422,
+                    xnotnull(json_pack("{s:s,s:o}", "detail", detail, "findings", findings)));
+}
+
+static json_t *
+answer(const struct job_result *result, json_t *findings)
 {
     json_t *body = json_incref(result->output);
 
@@ -206,7 +258,16 @@ answer(const struct job_result *result)
                                                     : json_integer(result->execution_count));
     json_object_set_new(body, "duration_ms", json_real(result->duration_ms));
     json_object_set_new(body, "restarted", json_boolean(result->restarted));
+    if (findings)
+        json_object_set(body, "findings", findings);
     return body;
+}
+
+static void
+call_free(struct call *call)
+{
+    json_decref(call->findings);
+    free(call);
 }
 
 static void
@@ -218,8 +279,8 @@ on_job_done(void *owner, const struct job_result *result)
     if (result->err)
         http_reply_error(call->request, result->err);
     else
-        http_reply_json(call->request, 200, answer(result));
-    free(call);
+        http_reply_json(call->request, 200, answer(result, call->findings));
+    call_free(call);
 }
 
 static void
@@ -228,7 +289,7 @@ on_client_gone(void *owner)
     struct call *call = owner;
 
     job_cancel(call->job);
-    free(call);
+    call_free(call);
 }
 
 static struct job *
@@ -244,13 +305,32 @@ submit(struct api *api, const struct body *body, struct call *call, struct err *
     return pool_submit(api->pool, body->user, &spec, on_job_done, call, err);
 }
 
+static void
+submit_call(struct api *api, const struct body *body, json_t *findings, struct http_request *r)
+{
+    struct call *call = xcalloc(1, sizeof(*call));
+    struct err err = ERR_INIT;
+
+    call->request = r;
+    call->received = clock_now();
+    call->findings = findings;
+    call->job = submit(api, body, call, &err);
+    if (call->job) {
+        http_drop_body(r); /* the queue may be long and the body large */
+        http_on_gone(r, on_client_gone, call);
+        return;
+    }
+    call_free(call);
+    http_reply_error(r, &err);
+}
+
 void
 api_execute(struct api *api, struct http_request *r)
 {
     const struct body_limits limits = {api->config->max_code_bytes, api->config->exec_timeout};
     struct body body;
     struct err err = ERR_INIT;
-    struct call *call;
+    json_t *findings;
     size_t len;
     const char *text = http_body(r, &len);
 
@@ -258,16 +338,10 @@ api_execute(struct api *api, struct http_request *r)
         http_reply_error(r, &err);
         return;
     }
-    call = xcalloc(1, sizeof(*call));
-    call->request = r;
-    call->received = clock_now();
-    call->job = submit(api, &body, call, &err);
+    findings = scan_body(api, &body);
+    if (findings && api->config->scan == SCAN_BLOCK)
+        reply_blocked(r, findings);
+    else
+        submit_call(api, &body, findings, r);
     body_clear(&body);
-    if (call->job) {
-        http_drop_body(r); /* the queue may be long and the body large */
-        http_on_gone(r, on_client_gone, call);
-        return;
-    }
-    free(call);
-    http_reply_error(r, &err);
 }

@@ -11,10 +11,11 @@ struct api;
 struct config;
 struct http_request;
 struct pool;
+struct scan;
 
-/* config and pool are borrowed; token is copied.  Reads the page's file; fails when it cannot. */
-struct api *api_new(const struct config *, struct pool *, const char *token, const char *page_path,
-                    struct err *) must_check;
+/* config, pool and scan are borrowed; token is copied.  Reads the page's file; fails when it cannot. */
+struct api *api_new(const struct config *, struct pool *, const struct scan *, const char *token,
+                    const char *page_path, struct err *) must_check;
 void api_free(struct api *); /* accepts NULL */
 
 /* X-Auth-Token, compared in constant time. */

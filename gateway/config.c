@@ -28,6 +28,7 @@ enum type {
     TYPE_DOUBLE,
     TYPE_LEVEL,  /* enum log_level */
     TYPE_FORMAT, /* enum log_format */
+    TYPE_SCAN,   /* enum scan_mode */
     TYPE_STRING, /* checked by the row's check, if it has one */
 };
 
@@ -45,6 +46,7 @@ struct key {
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
+static const char *const scan_names[] = {"off", "warn", "block", NULL};
 
 static bool is_token(const char *);
 static bool is_origin(const char *);
@@ -113,6 +115,10 @@ static const struct key keys[] = {
     NUMBER(UNSIGNED, queue_limit, 1, 10000, "", "16",
            "executions of one user waiting or running; over it the answer is 429"),
     STRING(runtime, is_runtime, "crun", "crun", FIXED, "what runs the containers"),
+    CHOICE(SCAN, scan, "off, warn or block", "warn",
+           "code that breaks a rule of SCAN_RULES: not looked for, told in the answer, or not run"),
+    STRING(scan_rules, is_file, "empty or an absolute path", "", RELOAD,
+           "file of what code is looked at for; empty: the rules that come with the server"),
     STRING(state_dir, is_state_dir, "an absolute path of at most 89 bytes, not /, without ..",
            "/var/lib/tci", FIXED, "directory of all that the gateway keeps"),
     STRING(tls_cert, is_file, "empty or an absolute path", "", FIXED,
@@ -426,6 +432,10 @@ set_value(struct config *cfg, const struct key *k, const char *text)
     case TYPE_FORMAT:
         if ((choice = find_choice(format_names, text)) >= 0)
             *(enum log_format *)field = (enum log_format)choice;
+        return choice >= 0;
+    case TYPE_SCAN:
+        if ((choice = find_choice(scan_names, text)) >= 0)
+            *(enum scan_mode *)field = (enum scan_mode)choice;
         return choice >= 0;
     case TYPE_STRING:
         if (k->check != NULL && !k->check(text))
@@ -784,6 +794,8 @@ is_same(const struct config *a, const struct config *b, const struct key *k)
         return *(const enum log_level *)x == *(const enum log_level *)y;
     case TYPE_FORMAT:
         return *(const enum log_format *)x == *(const enum log_format *)y;
+    case TYPE_SCAN:
+        return *(const enum scan_mode *)x == *(const enum scan_mode *)y;
     case TYPE_STRING:
         return strcmp(*(char *const *)x, *(char *const *)y) == 0;
     }
@@ -797,7 +809,8 @@ swap_value(struct config *a, struct config *b, const struct key *k)
     static const size_t sizes[] = {
         [TYPE_UNSIGNED] = sizeof(unsigned),      [TYPE_SIZE] = sizeof(size_t),
         [TYPE_DOUBLE] = sizeof(double),          [TYPE_LEVEL] = sizeof(enum log_level),
-        [TYPE_FORMAT] = sizeof(enum log_format), [TYPE_STRING] = sizeof(char *),
+        [TYPE_FORMAT] = sizeof(enum log_format), [TYPE_SCAN] = sizeof(enum scan_mode),
+        [TYPE_STRING] = sizeof(char *),
     };
     char tmp[sizeof(double) > sizeof(size_t) ? sizeof(double) : sizeof(size_t)];
 

@@ -14,6 +14,7 @@
 #include "err.h"
 #include "log.h"
 #include "mem.h"
+#include "scan.h"
 
 /* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
 struct config {
@@ -34,6 +35,8 @@ struct config {
     double orphan_timeout;    /* seconds a worker lives on without a gateway */
     unsigned queue_limit;     /* executions of one session, waiting and running */
     char *runtime;            /* "crun" */
+    enum scan_mode scan;      /* what is done about code that breaks a rule */
+    char *scan_rules;         /* absolute path; "" = the rules that come with the gateway */
     char *state_dir;          /* absolute path, no slash at its end */
     char *tls_cert, *tls_key; /* PEM files, absolute, both or none */
     double worker_cpu;        /* cores */

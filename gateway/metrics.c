@@ -24,6 +24,7 @@ struct row {
 #define LINK_MESSAGES_HELP "Messages on the link to the workers by direction."
 #define LINK_BYTES_HELP "Bytes on the link to the workers by direction."
 #define KERNEL_DROPPED_HELP "Kernel messages dropped by reason."
+#define SCAN_HELP "Findings of the scan of code by action."
 
 static const struct row counters[METRIC_N_COUNTERS] = {
     [METRIC_EXECUTIONS_OK] = {"tci_executions_total", "outcome=\"ok\"", EXECUTIONS_HELP},
@@ -60,6 +61,8 @@ static const struct row counters[METRIC_N_COUNTERS] = {
     [METRIC_OUTPUT_BYTES] = {"tci_output_bytes_total", "", "Bytes of user code's output received."},
     [METRIC_OUTPUT_TRUNCATED] = {"tci_output_truncated_total", "",
                                  "Executions whose output went over the limit."},
+    [METRIC_SCAN_WARNED] = {"tci_scan_findings_total", "action=\"warn\"", SCAN_HELP},
+    [METRIC_SCAN_BLOCKED] = {"tci_scan_findings_total", "action=\"block\"", SCAN_HELP},
     [METRIC_SESSIONS_REAPED] = {"tci_sessions_reaped_total", "",
                                 "Sessions ended because they were idle too long."},
     [METRIC_SESSIONS_RECOVERED] = {"tci_sessions_recovered_total", "",

@@ -36,6 +36,8 @@ enum metric_counter {
     METRIC_KERNEL_STRAY_MESSAGES, /* tci_kernel_messages_dropped_total{reason="stray"}: parent does not fit */
     METRIC_OUTPUT_BYTES,       /* tci_output_bytes_total: output of user code received */
     METRIC_OUTPUT_TRUNCATED,   /* tci_output_truncated_total */
+    METRIC_SCAN_WARNED,        /* tci_scan_findings_total{action="warn"}: what the scan found */
+    METRIC_SCAN_BLOCKED,       /* ... "block" */
     METRIC_SESSIONS_REAPED,    /* tci_sessions_reaped_total: idle too long */
     METRIC_SESSIONS_RECOVERED, /* tci_sessions_recovered_total: taken back after a restart */
     METRIC_N_COUNTERS

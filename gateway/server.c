@@ -29,6 +29,7 @@
 #include "pool.h"
 #include "route.h"
 #include "runtime.h"
+#include "scan.h"
 #include "store.h"
 
 enum {
@@ -57,6 +58,7 @@ struct server {
     struct kernelspec kernelspec;
     struct worker_env env; /* what the pool's workers share */
     struct store *store;
+    struct scan *scan;
     struct pool *pool;
     struct api *api;
     struct http *http;
@@ -185,6 +187,14 @@ http_options(const struct server *s)
     };
 }
 
+static int
+load_scan_rules(struct server *s, struct err *err)
+{
+    const char *own = s->config->scan_rules;
+
+    return scan_load(s->scan, own[0] ? own : s->files.scan_rules, err);
+}
+
 static void
 on_drain_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -238,6 +248,8 @@ on_reload(evutil_socket_t signal, short what, void *arg)
     options = http_options(s);
     if (http_reconfigure(s->http, &options, &err) < 0)
         log_error("certificate not reloaded: %s", err.msg);
+    if (load_scan_rules(s, &err) < 0)
+        log_error("rules of the scan not reloaded: %s", err.msg);
     pool_reconfigure(s->pool);
     log_info("configuration reloaded: %u settings changed", changed);
 }
@@ -398,6 +410,9 @@ open_front(struct server *s, struct err *err)
 {
     const struct http_options options = http_options(s);
 
+    s->scan = scan_new(s->kernelspec.language);
+    if (load_scan_rules(s, err) < 0)
+        return -1;
     s->env.base = s->base;
     s->env.config = s->config;
     s->env.kernelspec = &s->kernelspec;
@@ -405,7 +420,7 @@ open_front(struct server *s, struct err *err)
     s->pool = pool_new(&s->env, s->store);
     if (pool_recall(s->pool, err) < 0)
         return -1;
-    s->api = api_new(s->config, s->pool, s->token, s->files.page, err);
+    s->api = api_new(s->config, s->pool, s->scan, s->token, s->files.page, err);
     if (s->api == NULL)
         return -1;
     s->http = http_new(s->base, &options, route_dispatch, s->api, err);
@@ -442,6 +457,7 @@ server_close(struct server *s)
     pool_free(s->pool); /* first: it has answers to give */
     http_free(s->http);
     api_free(s->api);
+    scan_free(s->scan);
     store_close(s->store);
     link_free(s->env.link);
     runtime_free(s->env.runtime);
@@ -495,7 +511,7 @@ int
 server_remove_containers(const struct config *config, unsigned *n, struct err *err)
 {
     cleanup_free char *link_dir = state_path(config, "link");
-    struct files files = {NULL, NULL, NULL};
+    struct files files = {NULL, NULL, NULL, NULL};
     cleanup_close int lock_fd = -1;
     struct event_base *base;
     struct runtime *runtime;
