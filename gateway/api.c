@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <event2/buffer.h>
-#include <sodium.h>
 
+#include "auth.h"
 #include "body.h"
 #include "clock.h"
 #include "config.h"
@@ -26,7 +26,7 @@ static const char page_policy[] =
 struct api {
     const struct config *config;
     struct pool *pool;
-    uint8_t token_hash[crypto_generichash_BYTES];
+    struct auth *auth;
     char *page;
     size_t page_len;
     double started; /* clock_now */
@@ -38,13 +38,6 @@ struct call {
     struct job *job;
     double received; /* clock_now */
 };
-
-static void
-hash_token(const char *token, uint8_t out[crypto_generichash_BYTES])
-{
-    crypto_generichash(out, crypto_generichash_BYTES, (const uint8_t *)token, strlen(token), NULL,
-                       0);
-}
 
 static int
 read_page(struct api *api, const char *path, struct err *err)
@@ -63,14 +56,14 @@ read_page(struct api *api, const char *path, struct err *err)
 }
 
 struct api *
-api_new(const struct config *config, struct pool *pool, const char *token, const char *page_path,
+api_new(const struct config *config, struct pool *pool, struct auth *auth, const char *page_path,
         struct err *err)
 {
     struct api *api = xcalloc(1, sizeof(*api));
 
     api->config = config;
     api->pool = pool;
-    hash_token(token, api->token_hash);
+    api->auth = auth;
     api->started = clock_now();
     if (read_page(api, page_path, err) < 0) {
         api_free(api);
@@ -84,25 +77,58 @@ api_free(struct api *api)
 {
     if (api == NULL)
         return;
-    sodium_memzero(api->token_hash, sizeof(api->token_hash));
     free(api->page);
     free(api);
 }
 
-/* Hashes have one length, so that neither content nor length of the token shows in the time it takes. */
-bool
-api_is_authorized(const struct api *api, const struct http_request *r)
-{
-    const char *token = http_header(r, "X-Auth-Token");
-    uint8_t hash[crypto_generichash_BYTES];
+/* --- who may ------------------------------------------------------------------------------ */
 
-    hash_token(token ? token : "", hash);
-    return sodium_memcmp(hash, api->token_hash, sizeof(hash)) == 0 && token != NULL;
+static const struct denial {
+    int status;
+    enum metric_counter counter;
+    const char *detail;
+} denials[AUTH_N_VERDICTS] = {
+    [AUTH_MISSING] = {401, METRIC_DENIED_TOKEN, "The X-Auth-Token header is missing or wrong"},
+    [AUTH_WRONG] = {401, METRIC_DENIED_TOKEN, "The X-Auth-Token header is missing or wrong"},
+    [AUTH_EXPIRED] = {401, METRIC_DENIED_EXPIRED, "The API key has expired"},
+    [AUTH_REVOKED] = {401, METRIC_DENIED_REVOKED, "The API key has been revoked"},
+    [AUTH_TOO_FAST] = {429, METRIC_DENIED_RATE, "The API key's requests per minute are used up"},
+};
+
+static void
+deny(struct http_request *r, enum auth_verdict verdict, double wait)
+{
+    const struct denial *denial = &denials[verdict];
+
+    metrics_add(denial->counter, 1);
+    if (denial->status == 401) {
+        metrics_add(METRIC_AUTH_FAILURES, 1);
+        http_add_header(r, "WWW-Authenticate", "Bearer");
+    } else {
+        http_retry_after(r, 1 + (unsigned)wait);
+    }
+    http_reply_status(r, denial->status, denial->detail);
 }
 
-void
-api_page(struct api *api, struct http_request *r)
+bool
+api_admit(struct api *api, struct http_request *r, struct caller *who)
 {
+    const char *token = http_header(r, "X-Auth-Token");
+    enum auth_verdict verdict;
+    double wait;
+
+    verdict = auth_check(api->auth, token ? token : http_bearer(r), who, &wait);
+    if (verdict != AUTH_OK)
+        deny(r, verdict, wait);
+    return verdict == AUTH_OK;
+}
+
+/* --- answers at once ---------------------------------------------------------------------- */
+
+void
+api_page(struct api *api, struct http_request *r, const struct caller *who)
+{
+    (void)who;
     http_add_header(r, "Content-Security-Policy", page_policy);
     http_add_header(r, "Referrer-Policy", "no-referrer");
     http_add_header(r, "Cache-Control", "no-cache");
@@ -110,15 +136,16 @@ api_page(struct api *api, struct http_request *r)
 }
 
 void
-api_healthz(struct api *api, struct http_request *r)
+api_healthz(struct api *api, struct http_request *r, const struct caller *who)
 {
-    (void)api;
+    (void)api, (void)who;
     http_reply_json(r, 200, xnotnull(json_pack("{s:s}", "status", "ok")));
 }
 
 void
-api_readyz(struct api *api, struct http_request *r)
+api_readyz(struct api *api, struct http_request *r, const struct caller *who)
 {
+    (void)who;
     if (pool_is_ready(api->pool))
         http_reply_json(r, 200, xnotnull(json_pack("{s:s}", "status", "ready")));
     else
@@ -126,10 +153,11 @@ api_readyz(struct api *api, struct http_request *r)
 }
 
 void
-api_status(struct api *api, struct http_request *r)
+api_status(struct api *api, struct http_request *r, const struct caller *who)
 {
     json_t *status = pool_status(api->pool);
 
+    (void)who;
     json_object_set_new(status, "uptime_seconds", json_real(clock_now() - api->started));
     json_object_set_new(status, "version", json_string(PACKAGE_VERSION));
     http_reply_json(r, 200, status);
@@ -160,10 +188,11 @@ count_descriptors(void)
 }
 
 void
-api_metrics(struct api *api, struct http_request *r)
+api_metrics(struct api *api, struct http_request *r, const struct caller *who)
 {
     struct evbuffer *text = xnotnull(evbuffer_new());
 
+    (void)who;
     pool_gauge(api->pool);
     metrics_set(METRIC_UPTIME, clock_now() - api->started);
     metrics_set(METRIC_CONNECTIONS, http_count_connections(r));
@@ -176,7 +205,7 @@ api_metrics(struct api *api, struct http_request *r)
 }
 
 void
-api_release(struct api *api, struct http_request *r)
+api_release(struct api *api, struct http_request *r, const struct caller *who)
 {
     struct body body;
     struct err err = ERR_INIT;
@@ -184,6 +213,7 @@ api_release(struct api *api, struct http_request *r)
     size_t len;
     const char *text = http_body(r, &len);
 
+    (void)who;
     if (body_parse_release(text, len, &body, &err) < 0) {
         http_reply_error(r, &err);
         return;
@@ -245,7 +275,7 @@ submit(struct api *api, const struct body *body, struct call *call, struct err *
 }
 
 void
-api_execute(struct api *api, struct http_request *r)
+api_execute(struct api *api, struct http_request *r, const struct caller *who)
 {
     const struct body_limits limits = {api->config->max_code_bytes, api->config->exec_timeout};
     struct body body;
@@ -254,6 +284,7 @@ api_execute(struct api *api, struct http_request *r)
     size_t len;
     const char *text = http_body(r, &len);
 
+    (void)who;
     if (body_parse_execute(text, len, &limits, &body, &err) < 0) {
         http_reply_error(r, &err);
         return;

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -174,7 +175,7 @@ add_cors(struct http_request *r)
     if (http_header(r, "Access-Control-Request-Method") == NULL)
         return;
     http_add_header(r, "Access-Control-Allow-Methods", "GET, POST");
-    http_add_header(r, "Access-Control-Allow-Headers", "Content-Type, X-Auth-Token");
+    http_add_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Auth-Token");
     http_add_header(r, "Access-Control-Max-Age", "86400");
 }
 
@@ -225,6 +226,16 @@ const char *
 http_header(const struct http_request *r, const char *name)
 {
     return evhttp_find_header(evhttp_request_get_input_headers(r->ev), name);
+}
+
+const char *
+http_bearer(const struct http_request *r)
+{
+    const char *value = http_header(r, "Authorization");
+
+    if (value == NULL || strncasecmp(value, "Bearer ", 7) != 0)
+        return NULL;
+    return value + 7 + strspn(value + 7, " ");
 }
 
 const char *
@@ -293,6 +304,15 @@ void
 http_add_header(struct http_request *r, const char *name, const char *value)
 {
     evhttp_add_header(evhttp_request_get_output_headers(r->ev), name, value);
+}
+
+void
+http_retry_after(struct http_request *r, unsigned seconds)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", seconds);
+    http_add_header(r, "Retry-After", text);
 }
 
 /* evhttp lets the clock of reading run on while it writes, and would cut a long answer off. */
@@ -403,6 +423,7 @@ status_of(enum err_code code)
     case ERR_TOO_LARGE:
         return 413;
     case ERR_BUSY:
+    case ERR_QUOTA:
         return 429;
     case ERR_NO_WORKER:
     case ERR_PEER:
@@ -425,8 +446,10 @@ http_reply_error(struct http_request *r, const struct err *err)
 
     if (err->field[0])
         json_object_set_new(body, "field", json_string(err->field));
-    if (err->code == ERR_BUSY || err->code == ERR_NO_WORKER)
-        http_add_header(r, "Retry-After", err->code == ERR_BUSY ? "1" : "5");
+    if (err->code == ERR_BUSY)
+        http_retry_after(r, 1);
+    else if (err->code == ERR_NO_WORKER || err->code == ERR_QUOTA)
+        http_retry_after(r, 5);
     http_reply_json(r, status_of(err->code), body);
 }
 

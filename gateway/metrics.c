@@ -19,6 +19,7 @@ struct row {
 
 #define EXECUTIONS_HELP "Executions by outcome."
 #define HTTP_ERRORS_HELP "HTTP answers with an error status by class."
+#define DENIED_HELP "Requests denied by reason."
 #define STARTS_HELP "Containers started by outcome."
 #define LINK_MESSAGES_HELP "Messages on the link to the workers by direction."
 #define LINK_BYTES_HELP "Bytes on the link to the workers by direction."
@@ -36,7 +37,12 @@ static const struct row counters[METRIC_N_COUNTERS] = {
     [METRIC_HTTP_REQUESTS] = {"tci_http_requests_total", "", "HTTP requests received."},
     [METRIC_HTTP_ERRORS_4XX] = {"tci_http_errors_total", "class=\"4xx\"", HTTP_ERRORS_HELP},
     [METRIC_HTTP_ERRORS_5XX] = {"tci_http_errors_total", "class=\"5xx\"", HTTP_ERRORS_HELP},
-    [METRIC_AUTH_FAILURES] = {"tci_auth_failures_total", "", "Requests with a wrong or no token."},
+    [METRIC_AUTH_FAILURES] = {"tci_auth_failures_total", "", "Requests answered 401."},
+    [METRIC_DENIED_TOKEN] = {"tci_denied_requests_total", "reason=\"token\"", DENIED_HELP},
+    [METRIC_DENIED_EXPIRED] = {"tci_denied_requests_total", "reason=\"expired\"", DENIED_HELP},
+    [METRIC_DENIED_REVOKED] = {"tci_denied_requests_total", "reason=\"revoked\"", DENIED_HELP},
+    [METRIC_DENIED_RATE] = {"tci_denied_requests_total", "reason=\"rate\"", DENIED_HELP},
+    [METRIC_DENIED_SESSIONS] = {"tci_denied_requests_total", "reason=\"sessions\"", DENIED_HELP},
     [METRIC_CONTAINER_STARTS] = {"tci_container_starts_total", "outcome=\"ok\"", STARTS_HELP},
     [METRIC_CONTAINER_FAILURES] = {"tci_container_starts_total", "outcome=\"failed\"", STARTS_HELP},
     [METRIC_CONTAINER_EXITS] = {"tci_container_exits_total", "",

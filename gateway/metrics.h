@@ -22,6 +22,11 @@ enum metric_counter {
     METRIC_HTTP_ERRORS_4XX,      /* tci_http_errors_total{class="4xx"} */
     METRIC_HTTP_ERRORS_5XX,      /* tci_http_errors_total{class="5xx"} */
     METRIC_AUTH_FAILURES,        /* tci_auth_failures_total */
+    METRIC_DENIED_TOKEN,         /* tci_denied_requests_total{reason="token"}: none, or nobody's */
+    METRIC_DENIED_EXPIRED,       /* ... "expired": a key that has */
+    METRIC_DENIED_REVOKED,       /* ... "revoked": a key that was */
+    METRIC_DENIED_RATE,          /* ... "rate": over a key's requests a minute */
+    METRIC_DENIED_SESSIONS,      /* ... "sessions": over a key's sessions */
     METRIC_CONTAINER_STARTS,     /* tci_container_starts_total{outcome="ok"} */
     METRIC_CONTAINER_FAILURES,   /* tci_container_starts_total{outcome="failed"} */
     METRIC_CONTAINER_EXITS,      /* tci_container_exits_total: ended without being told to */

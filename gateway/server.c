@@ -17,11 +17,13 @@
 #include <sodium.h>
 
 #include "api.h"
+#include "auth.h"
 #include "child.h"
 #include "clock.h"
 #include "files.h"
 #include "http.h"
 #include "kernelspec.h"
+#include "keystore.h"
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
@@ -58,6 +60,7 @@ struct server {
     struct worker_env env; /* what the pool's workers share */
     struct store *store;
     struct pool *pool;
+    struct auth *auth;
     struct api *api;
     struct http *http;
     struct child *prepare; /* while it runs */
@@ -396,6 +399,7 @@ static int
 open_front(struct server *s, struct err *err)
 {
     const struct http_options options = http_options(s);
+    cleanup_free char *keys_path = state_path(s->config, KEYSTORE_FILE);
 
     s->env.base = s->base;
     s->env.config = s->config;
@@ -404,7 +408,8 @@ open_front(struct server *s, struct err *err)
     s->pool = pool_new(&s->env, s->store);
     if (pool_recall(s->pool, err) < 0)
         return -1;
-    s->api = api_new(s->config, s->pool, s->token, s->files.page, err);
+    s->auth = auth_new(s->token, keys_path);
+    s->api = api_new(s->config, s->pool, s->auth, s->files.page, err);
     if (s->api == NULL)
         return -1;
     s->http = http_new(s->base, &options, route_dispatch, s->api, err);
@@ -454,6 +459,7 @@ server_close(struct server *s)
     pool_free(s->pool); /* first: it has answers to give */
     http_free(s->http);
     api_free(s->api);
+    auth_free(s->auth);
     store_close(s->store);
     link_free(s->env.link);
     runtime_free(s->env.runtime);
