@@ -155,9 +155,8 @@ api_readyz(struct api *api, struct http_request *r, const struct caller *who)
 void
 api_status(struct api *api, struct http_request *r, const struct caller *who)
 {
-    json_t *status = pool_status(api->pool);
+    json_t *status = pool_status(api->pool, who);
 
-    (void)who;
     json_object_set_new(status, "uptime_seconds", json_real(clock_now() - api->started));
     json_object_set_new(status, "version", json_string(PACKAGE_VERSION));
     http_reply_json(r, 200, status);
@@ -213,12 +212,11 @@ api_release(struct api *api, struct http_request *r, const struct caller *who)
     size_t len;
     const char *text = http_body(r, &len);
 
-    (void)who;
     if (body_parse_release(text, len, &body, &err) < 0) {
         http_reply_error(r, &err);
         return;
     }
-    pool_release(api->pool, body.user);
+    pool_release(api->pool, who, body.user);
     snprintf(detail, sizeof(detail), "Worker for user %s has been released.", body.user);
     body_clear(&body);
     http_reply_json(r, 200, xnotnull(json_pack("{s:s,s:s}", "status", "ok", "detail", detail)));
@@ -262,7 +260,8 @@ on_client_gone(void *owner)
 }
 
 static struct job *
-submit(struct api *api, const struct body *body, struct call *call, struct err *err)
+submit(struct api *api, const struct caller *who, const struct body *body, struct call *call,
+       struct err *err)
 {
     const struct job_spec spec = {
         .code = body->code,
@@ -271,7 +270,7 @@ submit(struct api *api, const struct body *body, struct call *call, struct err *
         .max_output = api->config->max_output_bytes,
     };
 
-    return pool_submit(api->pool, body->user, &spec, on_job_done, call, err);
+    return pool_submit(api->pool, who, body->user, &spec, on_job_done, call, err);
 }
 
 void
@@ -284,7 +283,6 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who)
     size_t len;
     const char *text = http_body(r, &len);
 
-    (void)who;
     if (body_parse_execute(text, len, &limits, &body, &err) < 0) {
         http_reply_error(r, &err);
         return;
@@ -292,7 +290,7 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who)
     call = xcalloc(1, sizeof(*call));
     call->request = r;
     call->received = clock_now();
-    call->job = submit(api, &body, call, &err);
+    call->job = submit(api, who, &body, call, &err);
     body_clear(&body);
     if (call->job) {
         http_drop_body(r); /* the queue may be long and the body large */
@@ -300,5 +298,7 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who)
         return;
     }
     free(call);
+    if (err.code == ERR_QUOTA)
+        metrics_add(METRIC_DENIED_SESSIONS, 1);
     http_reply_error(r, &err);
 }
