@@ -5,7 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <event2/buffer.h>
+#include <sodium.h>
 
+#include "audit.h"
 #include "auth.h"
 #include "body.h"
 #include "clock.h"
@@ -14,6 +16,7 @@
 #include "metrics.h"
 #include "pool.h"
 #include "smallfile.h"
+#include "utf8.h"
 
 enum { PAGE_MAX = 4 << 20 };
 
@@ -27,6 +30,7 @@ struct api {
     const struct config *config;
     struct pool *pool;
     struct auth *auth;
+    struct audit *audit;
     char *page;
     size_t page_len;
     double started; /* clock_now */
@@ -34,9 +38,11 @@ struct api {
 
 /* A POST /execute under way. */
 struct call {
+    struct api *api;
     struct http_request *request;
     struct job *job;
     double received; /* clock_now */
+    struct audit_event event;
 };
 
 static int
@@ -56,14 +62,15 @@ read_page(struct api *api, const char *path, struct err *err)
 }
 
 struct api *
-api_new(const struct config *config, struct pool *pool, struct auth *auth, const char *page_path,
-        struct err *err)
+api_new(const struct config *config, struct pool *pool, struct auth *auth, struct audit *audit,
+        const char *page_path, struct err *err)
 {
     struct api *api = xcalloc(1, sizeof(*api));
 
     api->config = config;
     api->pool = pool;
     api->auth = auth;
+    api->audit = audit;
     api->started = clock_now();
     if (read_page(api, page_path, err) < 0) {
         api_free(api);
@@ -81,6 +88,36 @@ api_free(struct api *api)
     free(api);
 }
 
+/* --- the audit log ------------------------------------------------------------------------ */
+
+static struct audit_event
+begin_event(const struct http_request *r, const char *action, const char *who, const char *user)
+{
+    struct audit_event event = {.action = action};
+
+    snprintf(event.who, sizeof(event.who), "%s", who);
+    snprintf(event.address, sizeof(event.address), "%s", http_peer(r));
+    snprintf(event.user, sizeof(event.user), "%s", user);
+    return event;
+}
+
+static const char *
+name_of(const struct caller *who)
+{
+    return caller_is_master(who) ? "master" : who->key;
+}
+
+static void
+end_event(struct api *api, struct audit_event *event, const char *outcome, int status,
+          const char *detail)
+{
+    event->outcome = outcome;
+    event->status = status;
+    snprintf(event->detail, sizeof(event->detail), "%.*s",
+             (int)utf8_cut(detail, strlen(detail), sizeof(event->detail) - 1), detail);
+    audit_add(api->audit, event);
+}
+
 /* --- who may ------------------------------------------------------------------------------ */
 
 static const struct denial {
@@ -96,10 +133,14 @@ static const struct denial {
 };
 
 static void
-deny(struct http_request *r, enum auth_verdict verdict, double wait)
+deny(struct api *api, struct http_request *r, enum auth_verdict verdict, const struct caller *who,
+     double wait)
 {
     const struct denial *denial = &denials[verdict];
+    /* Without a key nobody is known. */
+    struct audit_event event = begin_event(r, "request", who->key, "");
 
+    end_event(api, &event, "denied", denial->status, denial->detail);
     metrics_add(denial->counter, 1);
     if (denial->status == 401) {
         metrics_add(METRIC_AUTH_FAILURES, 1);
@@ -119,7 +160,7 @@ api_admit(struct api *api, struct http_request *r, struct caller *who)
 
     verdict = auth_check(api->auth, token ? token : http_bearer(r), who, &wait);
     if (verdict != AUTH_OK)
-        deny(r, verdict, wait);
+        deny(api, r, verdict, who, wait);
     return verdict == AUTH_OK;
 }
 
@@ -208,6 +249,7 @@ api_release(struct api *api, struct http_request *r, const struct caller *who)
 {
     struct body body;
     struct err err = ERR_INIT;
+    struct audit_event event;
     char detail[BODY_USER_MAX + 64];
     size_t len;
     const char *text = http_body(r, &len);
@@ -216,7 +258,9 @@ api_release(struct api *api, struct http_request *r, const struct caller *who)
         http_reply_error(r, &err);
         return;
     }
+    event = begin_event(r, "release", name_of(who), body.user);
     pool_release(api->pool, who, body.user);
+    end_event(api, &event, "ok", 200, "");
     snprintf(detail, sizeof(detail), "Worker for user %s has been released.", body.user);
     body_clear(&body);
     http_reply_json(r, 200, xnotnull(json_pack("{s:s,s:s}", "status", "ok", "detail", detail)));
@@ -237,12 +281,40 @@ answer(const struct job_result *result)
     return body;
 }
 
+static const char *
+outcome_of(const struct job_result *result)
+{
+    if (result->err == NULL)
+        return json_is_null(json_object_get(result->output, "error")) ? "ok" : "error";
+    switch (result->err->code) {
+    case ERR_TIMEOUT:
+        return "timeout";
+    case ERR_NO_WORKER:
+    case ERR_BUSY:
+    case ERR_QUOTA:
+        return "rejected";
+    default:
+        return "died";
+    }
+}
+
+static void
+audit_call(struct call *call, const struct job_result *result)
+{
+    const struct err *err = result->err;
+
+    call->event.duration_ms = (clock_now() - call->received) * 1000;
+    end_event(call->api, &call->event, outcome_of(result), err ? http_status_of(err->code) : 200,
+              err ? err->msg : "");
+}
+
 static void
 on_job_done(void *owner, const struct job_result *result)
 {
     struct call *call = owner;
 
     metrics_observe(METRIC_EXECUTION_SECONDS, clock_now() - call->received);
+    audit_call(call, result);
     if (result->err)
         http_reply_error(call->request, result->err);
     else
@@ -255,7 +327,36 @@ on_client_gone(void *owner)
 {
     struct call *call = owner;
 
+    call->event.duration_ms = (clock_now() - call->received) * 1000;
+    end_event(call->api, &call->event, "cancelled", 0, "The client went away");
     job_cancel(call->job);
+    free(call);
+}
+
+static struct call *
+call_new(struct api *api, struct http_request *r, const struct caller *who, const struct body *body)
+{
+    struct call *call = xcalloc(1, sizeof(*call));
+
+    call->api = api;
+    call->request = r;
+    call->received = clock_now();
+    call->event = begin_event(r, "execute", name_of(who), body->user);
+    call->event.has_code = true;
+    call->event.code_len = body->code_len;
+    crypto_hash_sha256(call->event.code_hash, (const uint8_t *)body->code, body->code_len);
+    return call;
+}
+
+static void
+refuse(struct call *call, const struct err *err)
+{
+    const struct job_result result = {.err = err};
+
+    if (err->code == ERR_QUOTA)
+        metrics_add(METRIC_DENIED_SESSIONS, 1);
+    audit_call(call, &result);
+    http_reply_error(call->request, err);
     free(call);
 }
 
@@ -287,9 +388,7 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who)
         http_reply_error(r, &err);
         return;
     }
-    call = xcalloc(1, sizeof(*call));
-    call->request = r;
-    call->received = clock_now();
+    call = call_new(api, r, who, &body);
     call->job = submit(api, who, &body, call, &err);
     body_clear(&body);
     if (call->job) {
@@ -297,8 +396,5 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who)
         http_on_gone(r, on_client_gone, call);
         return;
     }
-    free(call);
-    if (err.code == ERR_QUOTA)
-        metrics_add(METRIC_DENIED_SESSIONS, 1);
-    http_reply_error(r, &err);
+    refuse(call, &err);
 }

@@ -8,6 +8,7 @@
 #include "mem.h"
 
 struct api;
+struct audit;
 struct auth;
 struct caller;
 struct config;
@@ -15,8 +16,8 @@ struct http_request;
 struct pool;
 
 /* All but page_path are borrowed.  Reads the page's file; fails when it cannot. */
-struct api *api_new(const struct config *, struct pool *, struct auth *, const char *page_path,
-                    struct err *) must_check;
+struct api *api_new(const struct config *, struct pool *, struct auth *, struct audit *,
+                    const char *page_path, struct err *) must_check;
 void api_free(struct api *); /* accepts NULL */
 
 /* X-Auth-Token or Authorization: Bearer.  False: the request has been answered, with 401 or 429. */

@@ -17,6 +17,9 @@
 
 /* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
 struct config {
+    unsigned audit_days; /* that audit_db keeps records for */
+    char *audit_db;      /* "on" = in state_dir, "off", or a path */
+    char *audit_log;     /* "" = none */
     char *auth_token;    /* "" = made once and kept in state_dir */
     char *config_file;   /* "" = none; --config only */
     char *cors_origin;   /* "" = no CORS, "*" or one origin */

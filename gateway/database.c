@@ -1,13 +1,16 @@
 #include "database.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 int
 database_fail(sqlite3 *db, const char *what, struct err *err)
 {
-    return err_set(err, ERR_SYSTEM, "%s: %s: %s", sqlite3_db_filename(db, "main"), what,
-                   sqlite3_errmsg(db));
+    int rc = sqlite3_errcode(db);
+
+    return err_set(err, rc == SQLITE_BUSY ? ERR_BUSY : ERR_SYSTEM, "%s: %s: %s",
+                   sqlite3_db_filename(db, "main"), what, sqlite3_errmsg(db));
 }
 
 static int
@@ -94,4 +97,21 @@ database_prepare(sqlite3 *db, const char *sql, struct err *err)
         return NULL;
     }
     return st;
+}
+
+int
+database_set_aside(const char *path, struct err *err)
+{
+    cleanup_free char *aside = xasprintf("%s.unusable", path);
+    cleanup_free char *journal = xasprintf("%s-wal", path);
+    cleanup_free char *journal_aside = xasprintf("%s-wal", aside);
+    cleanup_free char *index = xasprintf("%s-shm", path);
+
+    if (rename(path, aside) < 0)
+        return err_sys(err, "cannot rename %s", path);
+    unlink(journal_aside); /* of an earlier one */
+    if (rename(journal, journal_aside) < 0 && errno != ENOENT)
+        return err_sys(err, "cannot rename %s", journal);
+    unlink(index);
+    return 0;
 }

@@ -26,7 +26,10 @@ void database_close(sqlite3 *, sqlite3_stmt *const *, size_t n);
 /* For every use until it is closed; NULL on failure. */
 sqlite3_stmt *database_prepare(sqlite3 *, const char *sql, struct err *) must_check;
 
-/* -1 with ERR_SYSTEM: the file, what could not be done, and what SQLite says about it. */
+/* -1 with ERR_BUSY if it is locked, else ERR_SYSTEM: the file, what could not be done, and what SQLite says about it. */
 int database_fail(sqlite3 *, const char *what, struct err *);
+
+/* Renames a file that nobody has open, with its journal, to path.unusable. */
+int database_set_aside(const char *path, struct err *) must_check;
 
 #endif

@@ -247,6 +247,16 @@ http_body(struct http_request *r, size_t *len)
     return *len ? xnotnull(evbuffer_pullup(body, -1)) : "";
 }
 
+const char *
+http_peer(const struct http_request *r)
+{
+    char *address = NULL;
+    uint16_t port;
+
+    evhttp_connection_get_peer(evhttp_request_get_connection(r->ev), &address, &port);
+    return address ? address : "";
+}
+
 void
 http_drop_body(struct http_request *r)
 {
@@ -414,8 +424,8 @@ http_reply_status(struct http_request *r, int status, const char *detail)
     http_reply_json(r, status, xnotnull(json_pack("{s:s}", "detail", detail)));
 }
 
-static int
-status_of(enum err_code code)
+int
+http_status_of(enum err_code code)
 {
     switch (code) {
     case ERR_BAD_REQUEST:
@@ -450,7 +460,7 @@ http_reply_error(struct http_request *r, const struct err *err)
         http_retry_after(r, 1);
     else if (err->code == ERR_NO_WORKER || err->code == ERR_QUOTA)
         http_retry_after(r, 5);
-    http_reply_json(r, status_of(err->code), body);
+    http_reply_json(r, http_status_of(err->code), body);
 }
 
 static void

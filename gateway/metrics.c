@@ -19,6 +19,8 @@ struct row {
 
 #define EXECUTIONS_HELP "Executions by outcome."
 #define HTTP_ERRORS_HELP "HTTP answers with an error status by class."
+#define AUDIT_HELP "Audit records written by sink."
+#define AUDIT_DROPPED_HELP "Audit records lost by reason."
 #define DENIED_HELP "Requests denied by reason."
 #define STARTS_HELP "Containers started by outcome."
 #define LINK_MESSAGES_HELP "Messages on the link to the workers by direction."
@@ -65,6 +67,13 @@ static const struct row counters[METRIC_N_COUNTERS] = {
                                 "Sessions ended because they were idle too long."},
     [METRIC_SESSIONS_RECOVERED] = {"tci_sessions_recovered_total", "",
                                    "Sessions taken back after a restart of the gateway."},
+    [METRIC_AUDIT_LOG] = {"tci_audit_records_total", "sink=\"log\"", AUDIT_HELP},
+    [METRIC_AUDIT_DB] = {"tci_audit_records_total", "sink=\"database\"", AUDIT_HELP},
+    [METRIC_AUDIT_LOG_DROPPED] = {"tci_audit_dropped_total", "reason=\"log\"", AUDIT_DROPPED_HELP},
+    [METRIC_AUDIT_DB_DROPPED] = {"tci_audit_dropped_total", "reason=\"database\"",
+                                 AUDIT_DROPPED_HELP},
+    [METRIC_AUDIT_FLOOD_DROPPED] = {"tci_audit_dropped_total", "reason=\"flood\"",
+                                    AUDIT_DROPPED_HELP},
 };
 
 static const struct row gauges[METRIC_N_GAUGES] = {

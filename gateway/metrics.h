@@ -37,10 +37,15 @@ enum metric_counter {
     METRIC_LINK_DROPPED,         /* tci_link_dropped_total: unknown peer or malformed */
     METRIC_KERNEL_BAD_MESSAGES, /* tci_kernel_messages_dropped_total{reason="invalid"}: signature or shape */
     METRIC_KERNEL_STRAY_MESSAGES, /* tci_kernel_messages_dropped_total{reason="stray"}: parent does not fit */
-    METRIC_OUTPUT_BYTES,       /* tci_output_bytes_total: output of user code received */
-    METRIC_OUTPUT_TRUNCATED,   /* tci_output_truncated_total */
-    METRIC_SESSIONS_REAPED,    /* tci_sessions_reaped_total: idle too long */
-    METRIC_SESSIONS_RECOVERED, /* tci_sessions_recovered_total: taken back after a restart */
+    METRIC_OUTPUT_BYTES,        /* tci_output_bytes_total: output of user code received */
+    METRIC_OUTPUT_TRUNCATED,    /* tci_output_truncated_total */
+    METRIC_SESSIONS_REAPED,     /* tci_sessions_reaped_total: idle too long */
+    METRIC_SESSIONS_RECOVERED,  /* tci_sessions_recovered_total: taken back after a restart */
+    METRIC_AUDIT_LOG,           /* tci_audit_records_total{sink="log"}: written */
+    METRIC_AUDIT_DB,            /* ... "database" */
+    METRIC_AUDIT_LOG_DROPPED,   /* tci_audit_dropped_total{reason="log"}: too many waited */
+    METRIC_AUDIT_DB_DROPPED,    /* ... "database" */
+    METRIC_AUDIT_FLOOD_DROPPED, /* ... "flood": of denied requests */
     METRIC_N_COUNTERS
 };
 

@@ -480,7 +480,7 @@ test_help(void **state)
         if (strstr(help, option) == NULL)
             fail_msg("no%s in --help", option);
     }
-    assert_int_equal(n, 22);
+    assert_int_equal(n, 25);
 }
 
 int
