@@ -244,13 +244,40 @@ api_metrics(struct api *api, struct http_request *r, const struct caller *who)
     evbuffer_free(text);
 }
 
+/* Whose session a body speaks of: the master token may name a key. */
+static int
+find_owner(const struct body *body, const struct caller *who, struct caller *owner, struct err *err)
+{
+    *owner = *who;
+    if (body->key == NULL || strcmp(body->key, who->key) == 0)
+        return 0;
+    if (!caller_is_master(who))
+        return err_field(err, ERR_BAD_REQUEST, "key", "key: it is not yours");
+    snprintf(owner->key, sizeof(owner->key), "%s", body->key);
+    return 0;
+}
+
+static void
+release(struct api *api, struct http_request *r, const struct caller *who, const struct body *body,
+        const struct caller *owner)
+{
+    struct audit_event event = begin_event(r, "release", name_of(who), body->user);
+    char detail[BODY_USER_MAX + 64] = "";
+
+    pool_release(api->pool, owner, body->user);
+    if (strcmp(owner->key, who->key) != 0)
+        snprintf(detail, sizeof(detail), "A session of the key %s", owner->key);
+    end_event(api, &event, "ok", 200, detail);
+    snprintf(detail, sizeof(detail), "Worker for user %s has been released.", body->user);
+    http_reply_json(r, 200, xnotnull(json_pack("{s:s,s:s}", "status", "ok", "detail", detail)));
+}
+
 void
 api_release(struct api *api, struct http_request *r, const struct caller *who)
 {
     struct body body;
+    struct caller owner;
     struct err err = ERR_INIT;
-    struct audit_event event;
-    char detail[BODY_USER_MAX + 64];
     size_t len;
     const char *text = http_body(r, &len);
 
@@ -258,12 +285,11 @@ api_release(struct api *api, struct http_request *r, const struct caller *who)
         http_reply_error(r, &err);
         return;
     }
-    event = begin_event(r, "release", name_of(who), body.user);
-    pool_release(api->pool, who, body.user);
-    end_event(api, &event, "ok", 200, "");
-    snprintf(detail, sizeof(detail), "Worker for user %s has been released.", body.user);
+    if (find_owner(&body, who, &owner, &err) < 0)
+        http_reply_error(r, &err);
+    else
+        release(api, r, who, &body, &owner);
     body_clear(&body);
-    http_reply_json(r, 200, xnotnull(json_pack("{s:s,s:s}", "status", "ok", "detail", detail)));
 }
 
 /* --- POST /execute ------------------------------------------------------------------------ */

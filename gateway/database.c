@@ -29,7 +29,7 @@ static int
 make_tables(sqlite3 *db, const struct database_layout *layout, struct err *err)
 {
     char pragma[64];
-    int version;
+    int version = -1;
 
     snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", layout->version);
     if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
@@ -47,7 +47,7 @@ make_tables(sqlite3 *db, const struct database_layout *layout, struct err *err)
 static int
 set_up(sqlite3 *db, const struct database_layout *layout, struct err *err)
 {
-    int version;
+    int version = -1;
 
     if (read_version(db, &version, err) < 0)
         return -1;

@@ -316,6 +316,22 @@ def test_a_user_uuid_cannot_be_forged_into_another_keys(keyed):
             assert view.release(name).status_code == 400
 
 
+def test_the_master_token_releases_sessions_of_a_key(keyed, users):
+    user, keys = users(), [keyed.make_key() for _ in range(2)]
+    one, two = (keyed.as_key(key) for key in keys)
+    for view in (keyed, one, two):
+        view.ok(user, "x = 1")
+    answer = two.client.post("/release", json={"user_uuid": user, "key": id_of(keys[0])})
+    assert answer.status_code == 400 and answer.json()["field"] == "key"
+    assert one.session(user) and two.session(user)
+    assert keyed.client.post("/release", json={"user_uuid": user, "key": id_of(keys[0])}).status_code == 200
+    assert one.session(user) is None
+    assert two.text(user, "print(x)") == keyed.text(user, "print(x)") == "1\n"
+    assert two.client.post("/release", json={"user_uuid": user, "key": id_of(keys[1])}).status_code == 200
+    assert two.session(user) is None
+    keyed.release(user)
+
+
 def test_owners_survive_a_restart(make_gateway, users):
     gateway = make_gateway(min_idle_workers=1, max_total_workers=6)
     user = users()
