@@ -461,6 +461,7 @@ server_open(struct server *s, struct err *err)
 {
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
     s->lock_fd = open_state_dir(s->config, err);
     if (s->lock_fd < 0 || find_token(s, err) < 0)
         return -1;

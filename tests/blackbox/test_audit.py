@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -345,6 +346,19 @@ def test_a_full_disk_stops_nobody(small_disk, make_gateway, users):
         assert len(wait_for(read, lambda r: r["user_uuid"] == user, 301)) == 301
     assert dropped(gateway, "database") == dropped(gateway, "log") == 0
     assert gateway.stop() == 0
+
+
+def test_a_limit_on_file_sizes_ends_nobody(make_gateway):
+    audited = Audited(make_gateway, min_idle_workers=0)
+    gateway = audited.gateway
+    before = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (1, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    assert gateway.release("limited").status_code == 200
+    end = time.monotonic() + 2  # several attempts to write
+    while time.monotonic() < end:
+        assert gateway.client.get("/healthz").status_code == 200
+    assert not any(r["user_uuid"] == "limited" for r in lines(audited.log))
+    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, before)
+    audited.of("limited")
 
 
 def test_a_flood_of_wrong_tokens_is_thinned_out(make_gateway, users):
