@@ -2,11 +2,19 @@
 
 #include <string.h>
 
+#include "key.h"
+
 enum { MAX_MARKS = 1000 };
 
-enum field { USER_UUID, CODE, TIMEOUT, N_FIELDS };
+enum field { USER_UUID, CODE, TIMEOUT, KEY, N_FIELDS };
 
-static const char *const field_name[N_FIELDS] = {"user_uuid", "code", "timeout"};
+/* Which fields a body may have. */
+enum {
+    OF_EXECUTE = 1 << USER_UUID | 1 << CODE | 1 << TIMEOUT,
+    OF_RELEASE = 1 << USER_UUID | 1 << KEY,
+};
+
+static const char *const field_name[N_FIELDS] = {"user_uuid", "code", "timeout", "key"};
 
 static const char user_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "abcdefghijklmnopqrstuvwxyz"
@@ -62,7 +70,7 @@ load(const char *text, size_t len, struct body *out, struct err *err)
 
 /* A field's name comes from the client: only a harmless one is repeated. */
 static int
-check_fields(const struct body *body, unsigned n_allowed, struct err *err)
+check_fields(const struct body *body, unsigned allowed, struct err *err)
 {
     const char *key;
     json_t *value;
@@ -70,9 +78,9 @@ check_fields(const struct body *body, unsigned n_allowed, struct err *err)
     json_object_foreach (body->json, key, value) {
         unsigned i = 0;
 
-        while (i < n_allowed && strcmp(key, field_name[i]) != 0)
+        while (i < N_FIELDS && strcmp(key, field_name[i]) != 0)
             i++;
-        if (i < n_allowed)
+        if (i < N_FIELDS && (allowed & 1U << i))
             continue;
         if (key[strspn(key, user_alphabet)] != '\0' || strlen(key) > 40)
             return err_set(err, ERR_BAD_REQUEST, "The body has an unknown field");
@@ -131,11 +139,24 @@ take_timeout(struct body *body, double max, struct err *err)
     return 0;
 }
 
+static int
+take_key(struct body *body, struct err *err)
+{
+    const json_t *key = json_object_get(body->json, "key");
+
+    if (key == NULL || json_is_null(key))
+        return 0;
+    body->key = json_string_value(key);
+    if (json_string_length(key) != KEY_ID_CHARS || !key_is_id(body->key))
+        return bad(err, KEY, "must be the id of an API key, 12 characters of 0-9 a-f");
+    return 0;
+}
+
 int
 body_parse_execute(const char *text, size_t len, const struct body_limits *limits, struct body *out,
                    struct err *err)
 {
-    if (load(text, len, out, err) == 0 && check_fields(out, N_FIELDS, err) == 0 &&
+    if (load(text, len, out, err) == 0 && check_fields(out, OF_EXECUTE, err) == 0 &&
         take_user(out, err) == 0 && take_code(out, limits->max_code, err) == 0 &&
         take_timeout(out, limits->max_timeout, err) == 0)
         return 0;
@@ -146,8 +167,8 @@ body_parse_execute(const char *text, size_t len, const struct body_limits *limit
 int
 body_parse_release(const char *text, size_t len, struct body *out, struct err *err)
 {
-    if (load(text, len, out, err) == 0 && check_fields(out, USER_UUID + 1, err) == 0 &&
-        take_user(out, err) == 0)
+    if (load(text, len, out, err) == 0 && check_fields(out, OF_RELEASE, err) == 0 &&
+        take_user(out, err) == 0 && take_key(out, err) == 0)
         return 0;
     body_clear(out);
     return -1;

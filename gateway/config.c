@@ -55,6 +55,7 @@ static bool is_listen(const char *);
 static bool is_runtime(const char *);
 static bool is_state_dir(const char *);
 static bool is_file(const char *);
+static bool is_switch_or_file(const char *);
 
 /* What a key's flags say. */
 enum {
@@ -84,8 +85,13 @@ enum {
 
 /* In the order of their names. */
 static const struct key keys[] = {
+    NUMBER(UNSIGNED, audit_days, 1, 36500, "days", "30", "how long AUDIT_DB keeps a record"),
+    STRING(audit_db, is_switch_or_file, "on, off or an absolute path", "on", FIXED,
+           "SQLite file of the audit log; on: STATE_DIR/audit.db"),
+    STRING(audit_log, is_file, "empty or an absolute path", "", RELOAD,
+           "file of the audit log as JSON lines; SIGHUP opens it anew; empty: none"),
     STRING(auth_token, is_token, "empty, or at least 16 characters, no spaces, ASCII", "", SECRET,
-           "what clients send as X-Auth-Token; empty: made once, kept in STATE_DIR/auth_token"),
+           "the master token of clients; empty: made once, kept in STATE_DIR/auth_token"),
     NUMBER(DOUBLE, client_timeout, 1, 86400, "seconds", "60",
            "how long a request may take to arrive, and an answer to be taken (plus 1 s for each 64 "
            "KiB)"),
@@ -326,6 +332,12 @@ static bool
 is_file(const char *s)
 {
     return s[0] == '\0' || (s[0] == '/' && strlen(s) < 4096 && is_printable(s, true));
+}
+
+static bool
+is_switch_or_file(const char *s)
+{
+    return strcmp(s, "on") == 0 || strcmp(s, "off") == 0 || (s[0] == '/' && is_file(s));
 }
 
 static bool

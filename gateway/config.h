@@ -18,6 +18,9 @@
 
 /* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
 struct config {
+    unsigned audit_days;   /* that audit_db keeps records for */
+    char *audit_db;        /* "on" = in state_dir, "off", or a path */
+    char *audit_log;       /* "" = none */
     char *auth_token;      /* "" = made once and kept in state_dir */
     double client_timeout; /* seconds for a request to arrive, an answer to be taken */
     char *config_file;     /* "" = none; --config only */

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -193,7 +194,7 @@ add_cors(struct http_request *r)
     if (http_header(r, "Access-Control-Request-Method") == NULL)
         return;
     http_add_header(r, "Access-Control-Allow-Methods", "GET, POST");
-    http_add_header(r, "Access-Control-Allow-Headers", "Content-Type, X-Auth-Token");
+    http_add_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Auth-Token");
     http_add_header(r, "Access-Control-Max-Age", "86400");
 }
 
@@ -280,12 +281,32 @@ http_header(const struct http_request *r, const char *name)
 }
 
 const char *
+http_bearer(const struct http_request *r)
+{
+    const char *value = http_header(r, "Authorization");
+
+    if (value == NULL || strncasecmp(value, "Bearer ", 7) != 0)
+        return NULL;
+    return value + 7 + strspn(value + 7, " ");
+}
+
+const char *
 http_body(struct http_request *r, size_t *len)
 {
     struct evbuffer *body = evhttp_request_get_input_buffer(r->ev);
 
     *len = evbuffer_get_length(body);
     return *len ? xnotnull(evbuffer_pullup(body, -1)) : "";
+}
+
+const char *
+http_peer(const struct http_request *r)
+{
+    char *address = NULL;
+    uint16_t port;
+
+    evhttp_connection_get_peer(evhttp_request_get_connection(r->ev), &address, &port);
+    return address ? address : "";
 }
 
 void
@@ -345,6 +366,15 @@ void
 http_add_header(struct http_request *r, const char *name, const char *value)
 {
     evhttp_add_header(evhttp_request_get_output_headers(r->ev), name, value);
+}
+
+void
+http_retry_after(struct http_request *r, unsigned seconds)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", seconds);
+    http_add_header(r, "Retry-After", text);
 }
 
 /* evhttp lets the clock of reading run on while it writes, and would cut a long answer off. */
@@ -448,8 +478,8 @@ http_reply_status(struct http_request *r, int status, const char *detail)
     http_reply_json(r, status, xnotnull(json_pack("{s:s}", "detail", detail)));
 }
 
-static int
-status_of(enum err_code code)
+int
+http_status_of(enum err_code code)
 {
     switch (code) {
     case ERR_BAD_REQUEST:
@@ -457,6 +487,7 @@ status_of(enum err_code code)
     case ERR_TOO_LARGE:
         return 413;
     case ERR_BUSY:
+    case ERR_QUOTA:
         return 429;
     case ERR_NO_WORKER:
     case ERR_PEER:
@@ -479,9 +510,11 @@ http_reply_error(struct http_request *r, const struct err *err)
 
     if (err->field[0])
         json_object_set_new(body, "field", json_string(err->field));
-    if (err->code == ERR_BUSY || err->code == ERR_NO_WORKER)
-        http_add_header(r, "Retry-After", err->code == ERR_BUSY ? "1" : "5");
-    http_reply_json(r, status_of(err->code), body);
+    if (err->code == ERR_BUSY)
+        http_retry_after(r, 1);
+    else if (err->code == ERR_NO_WORKER || err->code == ERR_QUOTA)
+        http_retry_after(r, 5);
+    http_reply_json(r, http_status_of(err->code), body);
 }
 
 static void

@@ -54,7 +54,11 @@ unsigned http_pending(const struct http *); /* requests unanswered, and answers 
 const char *http_method(const struct http_request *); /* "GET"; HEAD counts as GET */
 const char *http_path(const struct http_request *);   /* as sent, without the query */
 const char *http_header(const struct http_request *, const char *name); /* NULL = absent */
+const char *http_bearer(const struct http_request *); /* of Authorization: Bearer; NULL = absent */
 const char *http_body(struct http_request *, size_t *len); /* contiguous, borrowed; "" if none */
+
+/* The client's address, without port; borrowed.  Behind a proxy, the proxy's. */
+const char *http_peer(const struct http_request *);
 
 /* The body is not needed any more: frees it. */
 void http_drop_body(struct http_request *);
@@ -68,10 +72,16 @@ void http_on_gone(struct http_request *, http_gone_fn *, void *owner);
 /* Goes with the answer. */
 void http_add_header(struct http_request *, const char *name, const char *value);
 
+/* Retry-After. */
+void http_retry_after(struct http_request *, unsigned seconds);
+
 /* The answer; the request is gone afterwards. */
 void http_reply(struct http_request *, int status, const char *content_type, const void *body,
                 size_t len);
 void http_reply_json(struct http_request *, int status, json_t *body); /* takes body */
+
+/* The status that an error is answered with. */
+int http_status_of(enum err_code);
 
 /* {"detail", "field"?}, with the status that belongs to err->code and Retry-After where waiting helps. */
 void http_reply_error(struct http_request *, const struct err *);

@@ -20,6 +20,9 @@ struct row {
 #define EXECUTIONS_HELP "Executions by outcome."
 #define HTTP_CUT_HELP "Connections refused or shut down, by reason."
 #define HTTP_ERRORS_HELP "HTTP answers with an error status by class."
+#define AUDIT_HELP "Audit records written by sink."
+#define AUDIT_DROPPED_HELP "Audit records lost by reason."
+#define DENIED_HELP "Requests denied by reason."
 #define STARTS_HELP "Containers started by outcome."
 #define LINK_MESSAGES_HELP "Messages on the link to the workers by direction."
 #define LINK_BYTES_HELP "Bytes on the link to the workers by direction."
@@ -42,7 +45,12 @@ static const struct row counters[METRIC_N_COUNTERS] = {
                                       HTTP_CUT_HELP},
     [METRIC_HTTP_SURPLUS_CONNECTIONS] = {"tci_http_connections_cut_total", "reason=\"too_many\"",
                                          HTTP_CUT_HELP},
-    [METRIC_AUTH_FAILURES] = {"tci_auth_failures_total", "", "Requests with a wrong or no token."},
+    [METRIC_AUTH_FAILURES] = {"tci_auth_failures_total", "", "Requests answered 401."},
+    [METRIC_DENIED_TOKEN] = {"tci_denied_requests_total", "reason=\"token\"", DENIED_HELP},
+    [METRIC_DENIED_EXPIRED] = {"tci_denied_requests_total", "reason=\"expired\"", DENIED_HELP},
+    [METRIC_DENIED_REVOKED] = {"tci_denied_requests_total", "reason=\"revoked\"", DENIED_HELP},
+    [METRIC_DENIED_RATE] = {"tci_denied_requests_total", "reason=\"rate\"", DENIED_HELP},
+    [METRIC_DENIED_SESSIONS] = {"tci_denied_requests_total", "reason=\"sessions\"", DENIED_HELP},
     [METRIC_CONTAINER_STARTS] = {"tci_container_starts_total", "outcome=\"ok\"", STARTS_HELP},
     [METRIC_CONTAINER_FAILURES] = {"tci_container_starts_total", "outcome=\"failed\"", STARTS_HELP},
     [METRIC_CONTAINER_EXITS] = {"tci_container_exits_total", "",
@@ -67,6 +75,13 @@ static const struct row counters[METRIC_N_COUNTERS] = {
                                 "Sessions ended because they were idle too long."},
     [METRIC_SESSIONS_RECOVERED] = {"tci_sessions_recovered_total", "",
                                    "Sessions taken back after a restart of the gateway."},
+    [METRIC_AUDIT_LOG] = {"tci_audit_records_total", "sink=\"log\"", AUDIT_HELP},
+    [METRIC_AUDIT_DB] = {"tci_audit_records_total", "sink=\"database\"", AUDIT_HELP},
+    [METRIC_AUDIT_LOG_DROPPED] = {"tci_audit_dropped_total", "reason=\"log\"", AUDIT_DROPPED_HELP},
+    [METRIC_AUDIT_DB_DROPPED] = {"tci_audit_dropped_total", "reason=\"database\"",
+                                 AUDIT_DROPPED_HELP},
+    [METRIC_AUDIT_FLOOD_DROPPED] = {"tci_audit_dropped_total", "reason=\"flood\"",
+                                    AUDIT_DROPPED_HELP},
 };
 
 static const struct row gauges[METRIC_N_GAUGES] = {

@@ -17,11 +17,15 @@
 #include <sodium.h>
 
 #include "api.h"
+#include "audit.h"
+#include "auth.h"
 #include "child.h"
 #include "clock.h"
+#include "database.h"
 #include "files.h"
 #include "http.h"
 #include "kernelspec.h"
+#include "keystore.h"
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
@@ -60,6 +64,8 @@ struct server {
     struct store *store;
     struct scan *scan;
     struct pool *pool;
+    struct auth *auth;
+    struct audit *audit;
     struct api *api;
     struct http *http;
     struct child *prepare; /* while it runs */
@@ -236,6 +242,7 @@ on_reload(evutil_socket_t signal, short what, void *arg)
 {
     struct server *s = arg;
     struct http_options options;
+    struct audit_options audit = {.db_path = ""};
     struct err err = ERR_INIT;
     unsigned changed = 0;
 
@@ -245,11 +252,15 @@ on_reload(evutil_socket_t signal, short what, void *arg)
         return;
     }
     log_setup(s->config->log_level, s->config->log_format);
+    audit.log_path = s->config->audit_log;
+    audit.days = s->config->audit_days;
     options = http_options(s);
     if (http_reconfigure(s->http, &options, &err) < 0)
         log_error("certificate not reloaded: %s", err.msg);
     if (load_scan_rules(s, &err) < 0)
         log_error("rules of the scan not reloaded: %s", err.msg);
+    if (audit_reconfigure(s->audit, &audit, &err) < 0)
+        log_error("%s", err.msg);
     pool_reconfigure(s->pool);
     log_info("configuration reloaded: %u settings changed", changed);
 }
@@ -366,18 +377,34 @@ static struct store *
 open_store(const struct config *config, struct err *err)
 {
     cleanup_free char *path = state_path(config, "tci.db");
-    cleanup_free char *aside = state_path(config, "tci.db.unusable");
     struct store *store = store_open(path, err);
 
     if (store)
         return store;
-    log_error("%s; it is kept as %s, and its sessions are lost", err->msg, aside);
-    if (rename(path, aside) < 0) {
-        err_sys(err, "cannot rename %s", path);
-        return NULL;
-    }
-    remove_store(config);
-    return store_open(path, err);
+    log_error("%s; it is kept as %s.unusable, and its sessions are lost", err->msg, path);
+    return database_set_aside(path, err) < 0 ? NULL : store_open(path, err);
+}
+
+/* The database's path; "" = off. */
+static char *
+audit_db_path(const struct config *config)
+{
+    if (strcmp(config->audit_db, "on") == 0)
+        return state_path(config, "audit.db");
+    return xstrdup(config->audit_db[0] == '/' ? config->audit_db : "");
+}
+
+static struct audit *
+open_audit(const struct server *s, struct err *err)
+{
+    cleanup_free char *db_path = audit_db_path(s->config);
+    const struct audit_options options = {
+        .log_path = s->config->audit_log,
+        .db_path = db_path,
+        .days = s->config->audit_days,
+    };
+
+    return audit_new(s->base, &options, err);
 }
 
 static int
@@ -409,6 +436,7 @@ static int
 open_front(struct server *s, struct err *err)
 {
     const struct http_options options = http_options(s);
+    cleanup_free char *keys_path = state_path(s->config, KEYSTORE_FILE);
 
     s->scan = scan_new(s->kernelspec.language);
     if (load_scan_rules(s, err) < 0)
@@ -420,7 +448,11 @@ open_front(struct server *s, struct err *err)
     s->pool = pool_new(&s->env, s->store);
     if (pool_recall(s->pool, err) < 0)
         return -1;
-    s->api = api_new(s->config, s->pool, s->scan, s->token, s->files.page, err);
+    s->auth = auth_new(s->token, keys_path);
+    s->audit = open_audit(s, err);
+    if (s->audit == NULL)
+        return -1;
+    s->api = api_new(s->config, s->pool, s->auth, s->audit, s->scan, s->files.page, err);
     if (s->api == NULL)
         return -1;
     s->http = http_new(s->base, &options, route_dispatch, s->api, err);
@@ -432,6 +464,7 @@ server_open(struct server *s, struct err *err)
 {
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
     s->lock_fd = open_state_dir(s->config, err);
     if (s->lock_fd < 0 || find_token(s, err) < 0)
         return -1;
@@ -458,6 +491,8 @@ server_close(struct server *s)
     http_free(s->http);
     api_free(s->api);
     scan_free(s->scan);
+    audit_free(s->audit);
+    auth_free(s->auth);
     store_close(s->store);
     link_free(s->env.link);
     runtime_free(s->env.runtime);
