@@ -278,7 +278,7 @@ if os.fork() == 0:  # one thread, which blocks the signal that it queues
     os.write(w, b'x')
     signal.pause()
 os.read(r, 1)
-for n in range(40_000): c.semget(0, 250, 0o1600); c.msgget(0, 0o1600)""", timeout=20)
+for n in range(500): c.semget(0, 250, 0o1600); c.msgget(0, 0o1600)""", timeout=20)
     won = arena.tries("""
 attempt('pty', os.openpty)
 attempt('mq', lambda: call('mq_open', b'/q', os.O_CREAT | os.O_RDWR, 0o600, None))
