@@ -6,9 +6,15 @@
 #include <sodium.h>
 #include <sqlite3.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define LAYOUT_VERSION 1
+
+enum {
+    LOCK_WAIT_MS = 5000, /* at start-up, for whoever looks into the file */
+    RETRY_S = 1,         /* between two tries to put everything into a store that is behind */
+};
 
 enum statement { PUT_WORKER, REMOVE_WORKER, PUT_SESSION, REMOVE_SESSION, N_STATEMENTS };
 
@@ -39,12 +45,35 @@ struct store {
     char *path;
     sqlite3 *db;
     sqlite3_stmt *statements[N_STATEMENTS];
+    bool behind;       /* a write has failed, and not everything has been written since */
+    bool failed;       /* one of this transaction */
+    double next_retry; /* clock_now */
 };
 
 static int
 fail(struct store *store, const char *what, struct err *err)
 {
     return err_set(err, ERR_SYSTEM, "%s: %s: %s", store->path, what, sqlite3_errmsg(store->db));
+}
+
+/* Whether the file itself is at fault, and not who uses it, the disk or the memory. */
+static bool
+is_unusable(const struct store *store)
+{
+    switch (sqlite3_errcode(store->db) & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_NOMEM:
+    case SQLITE_PROTOCOL:
+        return false;
+    default:
+        return true;
+    }
 }
 
 static int
@@ -68,37 +97,64 @@ set_up(struct store *store, struct err *err)
     return 0;
 }
 
+/* The first column of the first row of a pragma's answer. */
 static int
-check_version(struct store *store, struct err *err)
+ask(struct store *store, const char *pragma, char *answer, size_t size, struct err *err)
 {
     sqlite3_stmt *st;
-    int version = -1;
 
-    if (sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &st, NULL) != SQLITE_OK)
+    answer[0] = '\0';
+    if (sqlite3_prepare_v2(store->db, pragma, -1, &st, NULL) != SQLITE_OK)
         return fail(store, "cannot read", err);
     if (sqlite3_step(st) == SQLITE_ROW)
-        version = sqlite3_column_int(st, 0);
-    if (sqlite3_finalize(st) != SQLITE_OK)
-        return fail(store, "cannot read", err);
-    if (version != 0 && version != LAYOUT_VERSION)
-        return err_set(err, ERR_SYSTEM, "%s: layout version %d, this program knows %d", store->path,
-                       version, LAYOUT_VERSION);
-    return 0;
+        snprintf(answer, size, "%s", (const char *)sqlite3_column_text(st, 0));
+    return sqlite3_finalize(st) == SQLITE_OK ? 0 : fail(store, "cannot read", err);
+}
+
+/* Damage shows now, and not when a session is looked for: the file is small. */
+static int
+check(struct store *store, bool *unusable, struct err *err)
+{
+    char answer[256];
+
+    if (ask(store, "PRAGMA user_version", answer, sizeof(answer), err) < 0)
+        return -1;
+    *unusable = true;
+    if (strcmp(answer, "0") != 0 && strtol(answer, NULL, 10) != LAYOUT_VERSION)
+        return err_set(err, ERR_SYSTEM, "%s: layout version %s, this program knows %d", store->path,
+                       answer, LAYOUT_VERSION);
+    *unusable = false;
+    if (ask(store, "PRAGMA quick_check(1)", answer, sizeof(answer), err) < 0)
+        return -1;
+    *unusable = strcmp(answer, "ok") != 0;
+    return *unusable ? err_set(err, ERR_SYSTEM, "%s: damaged: %s", store->path, answer) : 0;
+}
+
+static int
+open_file(struct store *store, bool *unusable, struct err *err)
+{
+    int rc = -1;
+
+    *unusable = false;
+    if (sqlite3_open(store->path, &store->db) != SQLITE_OK)
+        fail(store, "cannot open", err);
+    else if (sqlite3_busy_timeout(store->db, LOCK_WAIT_MS) == SQLITE_OK &&
+             check(store, unusable, err) == 0)
+        rc = set_up(store, err);
+    *unusable |= rc < 0 && is_unusable(store);
+    sqlite3_busy_timeout(store->db, 0); /* from now on nobody waits */
+    return rc;
 }
 
 struct store *
-store_open(const char *path, struct err *err)
+store_open(const char *path, bool *unusable, struct err *err)
 {
     struct store *store = xcalloc(1, sizeof(*store));
     mode_t mask = umask(0077); /* the file holds secrets, and so do its journals */
     int rc;
 
     store->path = xstrdup(path);
-    rc = sqlite3_open(path, &store->db);
-    if (rc != SQLITE_OK)
-        fail(store, "cannot open", err);
-    else if ((rc = check_version(store, err)) == 0)
-        rc = set_up(store, err);
+    rc = open_file(store, unusable, err);
     umask(mask);
     if (rc != 0) {
         store_close(store);
@@ -129,12 +185,21 @@ bind_text(struct store *store, enum statement which, int column, const char *tex
 }
 
 static void
+fall_behind(struct store *store)
+{
+    if (!store->behind)
+        log_error("store: %s; what is not written would be lost by a restart, so it is tried again",
+                  sqlite3_errmsg(store->db));
+    store->behind = store->failed = true;
+}
+
+static void
 run(struct store *store, enum statement which)
 {
     sqlite3_stmt *st = store->statements[which];
 
     if (sqlite3_step(st) != SQLITE_DONE)
-        log_error("store: %s", sqlite3_errmsg(store->db));
+        fall_behind(store);
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
 }
@@ -175,6 +240,39 @@ store_remove_session(struct store *store, const char *user)
 {
     bind_text(store, REMOVE_SESSION, 1, user);
     run(store, REMOVE_SESSION);
+}
+
+bool
+store_is_behind(const struct store *store)
+{
+    return store->behind;
+}
+
+int
+store_begin(struct store *store)
+{
+    static const char sql[] = "BEGIN IMMEDIATE; DELETE FROM sessions; DELETE FROM workers";
+
+    if (clock_now() < store->next_retry)
+        return -1;
+    store->next_retry = clock_now() + RETRY_S;
+    store->failed = false;
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return -1;
+}
+
+/* All or nothing. */
+void
+store_commit(struct store *store)
+{
+    if (store->failed || sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        return;
+    }
+    store->behind = false;
+    log_info("store: everything has been written");
 }
 
 static const char *
