@@ -29,7 +29,7 @@ enum {
     WAIT_LIMIT_S = 60,    /* of a user for a worker */
     REFILL_DELAY_MS = 30, /* after an assignment: the user's first answer goes first */
     BACKOFF_MIN_MS = 250,
-    BACKOFF_MAX_MS = 30000,
+    BACKOFF_MAX_MS = 4000, /* the pool is full again soon after what was wrong is mended */
     FAILURES_TO_TELL = 3,  /* failed starts in a row before waiting users are told */
     YOUNG_S = 5,           /* a warm worker that ends before this age counts as a failed start */
     MAX_LOST = 10000,      /* users remembered without a session */
