@@ -2,7 +2,7 @@
 # check.sh - sets everything up and runs every test; what continuous integration runs as well.
 #
 #   sh check.sh             all of it
-#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan fuzz bench
+#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan fuzz faults bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -79,6 +79,12 @@ suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
 }
 
+# Each fault once, under the load of 20 users.  On a machine of its own it takes about 90 seconds.
+suite_faults() {
+    suite faults count_last_line env TCI_BUILD_DIR="$TOP/build-gcc" TCI_TEST_SLACK=2 \
+        /usr/bin/python3 -B tests/faults/run --seed 1 --log "$LOGS/faults-gateway.log"
+}
+
 # That the benchmark gets right answers to the end, where it prints its table.  The figures mean nothing on a
 # machine this busy, so a missed one is no failure here.
 suite_bench() {
@@ -99,6 +105,7 @@ lane_one() {
 
 lane_two() {
     suite_blackbox_asan
+    suite_faults
     suite_bench
 }
 
@@ -206,7 +213,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;
