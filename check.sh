@@ -3,7 +3,7 @@
 #
 #   sh check.sh             all of it
 #   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan attacks
-#                           fuzz bench
+#                           fuzz faults bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -84,6 +84,12 @@ suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
 }
 
+# Each fault once, under the load of 20 users.  On a machine of its own it takes about 90 seconds.
+suite_faults() {
+    suite faults count_last_line env TCI_BUILD_DIR="$TOP/build-gcc" TCI_TEST_SLACK=2 \
+        /usr/bin/python3 -B tests/faults/run --seed 1 --log "$LOGS/faults-gateway.log"
+}
+
 # That the benchmark gets right answers to the end, where it prints its table.  The figures mean nothing on a
 # machine this busy, so a missed one is no failure here.
 suite_bench() {
@@ -105,6 +111,7 @@ lane_one() {
 
 lane_two() {
     suite_blackbox_asan
+    suite_faults
     suite_bench
 }
 
@@ -212,7 +219,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | attacks | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | attacks | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;

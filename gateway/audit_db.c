@@ -70,7 +70,7 @@ connect_to(struct audit_db *a, struct err *err)
 {
     if (a->db)
         return 0;
-    a->db = database_open(a->path, &layout, 0, err);
+    a->db = database_open(a->path, &layout, 0, NULL, err);
     if (a->db == NULL)
         return -1;
     for (int i = 0; i < N_STATEMENTS; i++) {

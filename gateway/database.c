@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 int
@@ -44,6 +45,44 @@ make_tables(sqlite3 *db, const struct database_layout *layout, struct err *err)
                : database_fail(db, "cannot set up", err);
 }
 
+/* Whether the file itself is at fault, and not who uses it, the disk or the memory. */
+static bool
+is_unusable(sqlite3 *db)
+{
+    switch (sqlite3_errcode(db) & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_NOMEM:
+    case SQLITE_PROTOCOL:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Damage shows now, and not when something is looked for: our files are small. */
+static int
+look_through(sqlite3 *db, struct err *err)
+{
+    sqlite3_stmt *st;
+    int rc = 0;
+
+    if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) != SQLITE_OK)
+        return database_fail(db, "cannot read", err);
+    if (sqlite3_step(st) == SQLITE_ROW &&
+        strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
+        rc = err_set(err, ERR_SYSTEM, "%s: damaged: %s", sqlite3_db_filename(db, "main"),
+                     sqlite3_column_text(st, 0));
+    if (sqlite3_finalize(st) != SQLITE_OK)
+        return database_fail(db, "cannot read", err);
+    return rc;
+}
+
 static int
 set_up(sqlite3 *db, const struct database_layout *layout, struct err *err)
 {
@@ -60,7 +99,8 @@ set_up(sqlite3 *db, const struct database_layout *layout, struct err *err)
 }
 
 sqlite3 *
-database_open(const char *path, const struct database_layout *layout, int wait_ms, struct err *err)
+database_open(const char *path, const struct database_layout *layout, int wait_ms, bool *unusable,
+              struct err *err)
 {
     mode_t mask = umask(0077); /* the files hold secrets, and so do their journals */
     sqlite3 *db;
@@ -68,10 +108,12 @@ database_open(const char *path, const struct database_layout *layout, int wait_m
 
     xnotnull(db);
     sqlite3_busy_timeout(db, wait_ms);
-    if (rc == SQLITE_OK)
-        rc = set_up(db, layout, err);
-    else
+    if (rc != SQLITE_OK)
         err_set(err, ERR_SYSTEM, "%s: cannot open: %s", path, sqlite3_errmsg(db));
+    else
+        rc = unusable && look_through(db, err) < 0 ? -1 : set_up(db, layout, err);
+    if (unusable) /* to another layout, and to damage that was looked for, SQLite says OK */
+        *unusable = rc != 0 && is_unusable(db);
     umask(mask);
     if (rc == 0)
         return db;

@@ -3,6 +3,7 @@
 #define GATEWAY_DATABASE_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 #include "err.h"
 #include "mem.h"
@@ -15,10 +16,11 @@ struct database_layout {
 
 /*
  * Opens path, or makes it, 0600.  A lock that somebody else holds is waited for at most wait_ms; after that this, as
- * any later call, fails.
+ * any later call, fails.  If unusable is not NULL the file is looked through for damage, and *unusable says of a failure
+ * that another try would fail as well: the file is damaged, no database, or of another layout.
  */
 sqlite3 *database_open(const char *path, const struct database_layout *, int wait_ms,
-                       struct err *) must_check;
+                       bool *unusable, struct err *) must_check;
 
 /* Closes it and, before, the statements; accepts NULL for all of them. */
 void database_close(sqlite3 *, sqlite3_stmt *const *, size_t n);

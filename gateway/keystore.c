@@ -22,7 +22,7 @@ struct keystore {
 struct keystore *
 keystore_open(const char *path, int wait_ms, struct err *err)
 {
-    sqlite3 *db = database_open(path, &layout, wait_ms, err);
+    sqlite3 *db = database_open(path, &layout, wait_ms, NULL, err);
     struct keystore *store;
 
     if (db == NULL)

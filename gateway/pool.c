@@ -33,10 +33,10 @@ enum {
     WAIT_LIMIT_S = 60,    /* of a user for a worker */
     REFILL_DELAY_MS = 30, /* after an assignment: the user's first answer goes first */
     BACKOFF_MIN_MS = 250,
-    BACKOFF_MAX_MS = 30000,
-    FAILURES_TO_TELL = 3, /* failed starts in a row before waiting users are told */
-    YOUNG_S = 5,          /* a warm worker that ends before this age counts as a failed start */
-    MAX_LOST = 10000,     /* users remembered without a session */
+    BACKOFF_MAX_MS = 4000, /* the pool is full again soon after what was wrong is mended */
+    FAILURES_TO_TELL = 3,  /* failed starts in a row before waiting users are told */
+    YOUNG_S = 5,           /* a warm worker that ends before this age counts as a failed start */
+    MAX_LOST = 10000,      /* users remembered without a session */
 };
 
 enum member_list { STARTING, WARM, ASSIGNED, DYING, N_MEMBER_LISTS };
@@ -73,6 +73,7 @@ struct user {
 struct pool {
     const struct worker_env *env;
     struct store *store;
+    bool in_doubt; /* who is not known may have had a session */
     struct member *members[N_MEMBER_LISTS];
     unsigned n_members[N_MEMBER_LISTS];
     struct user *users; /* by full name */
@@ -388,11 +389,15 @@ note_failed_start(struct pool *pool, const char *reason)
 }
 
 static void
+put_worker(const struct member *m)
+{
+    store_put_worker(m->pool->store, worker_identity(m->worker), m->pool->env->kernelspec->name);
+}
+
+static void
 on_worker_started(void *owner)
 {
-    struct member *m = owner;
-
-    store_put_worker(m->pool->store, worker_identity(m->worker), m->pool->env->kernelspec->name);
+    put_worker(owner);
 }
 
 static void
@@ -577,6 +582,27 @@ sweep_idle(struct pool *pool, double now)
     }
 }
 
+/* Some write has failed.  What should be in the store is what is here. */
+static void
+mend_store(struct pool *pool)
+{
+    const struct member *m;
+    const struct user *u;
+
+    if (!store_is_behind(pool->store) || store_begin(pool->store) < 0)
+        return;
+    for (int i = STARTING; i < DYING; i++)
+        DL_FOREACH (pool->members[i], m)
+            if (worker_identity(m->worker)->pid != 0)
+                put_worker(m);
+    for (u = pool->users; u; u = u->hh.next)
+        if (u->had_worker)
+            store_put_session(pool->store, u->name,
+                              u->member ? worker_identity(u->member->worker)->id : NULL,
+                              u->created);
+    store_commit(pool->store);
+}
+
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -586,6 +612,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     sweep_waiting(pool, now);
     sweep_idle(pool, now);
+    mend_store(pool);
     if (pool->draining)
         drain(pool);
 }
@@ -593,13 +620,14 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 /* --- life --------------------------------------------------------------------------------- */
 
 struct pool *
-pool_new(const struct worker_env *env, struct store *store)
+pool_new(const struct worker_env *env, struct store *store, bool in_doubt)
 {
     struct pool *pool = xcalloc(1, sizeof(*pool));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     pool->env = env;
     pool->store = store;
+    pool->in_doubt = in_doubt;
     pool->max_starting = cores > 1 ? (unsigned)cores : 1;
     pool->refill_event = xnotnull(evtimer_new(env->base, on_refill, pool));
     pool->sweep_event = xnotnull(event_new(env->base, -1, EV_PERSIST, on_sweep, pool));
@@ -832,7 +860,7 @@ user_with_session(struct pool *pool, struct user *u, const char *name)
         open_session(u, true);
     } else {
         u = user_new(pool, name, time(NULL), WAITING);
-        open_session(u, false);
+        open_session(u, pool->in_doubt);
     }
     serve_waiting(pool);
     if (u->member == NULL)

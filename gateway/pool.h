@@ -22,8 +22,11 @@ struct caller;
 struct pool;
 struct store;
 
-/* env and store are borrowed and must outlive the pool.  Nothing is started yet. */
-struct pool *pool_new(const struct worker_env *, struct store *);
+/*
+ * env and store are borrowed and must outlive the pool.  Nothing is started yet.  In doubt: users that are not in the store
+ * may have had a session, so the first answer to each of them says `restarted`.
+ */
+struct pool *pool_new(const struct worker_env *, struct store *, bool in_doubt);
 
 /* Answers what waits and frees the memory; containers live on for the next gateway. */
 void pool_free(struct pool *); /* accepts NULL */

@@ -108,6 +108,16 @@ write_config(const char *bundle, const json_t *spec, struct err *err)
     return 0;
 }
 
+/* What make_bundle made.  Takes no descriptor: that there is none left may be why we are here. */
+static void
+unmake_bundle(const char *bundle)
+{
+    cleanup_free char *path = xasprintf("%s/config.json", bundle);
+
+    unlink(path);
+    rmdir(bundle);
+}
+
 static pid_t
 read_pid(const char *bundle)
 {
@@ -316,8 +326,8 @@ is_helper(pid_t pid, const char *bundle)
 }
 
 /*
- * A start that was cut off may still be going on in a process that nobody waits for.  True if there was one: what it does
- * until it is gone may have to be undone.
+ * A start that was cut off may still be going on in a process that nobody waits for.  True if there was one, or may be:
+ * what it does until it is gone may have to be undone.
  */
 static bool
 kill_helpers(const char *bundle)
@@ -327,7 +337,7 @@ kill_helpers(const char *bundle)
     bool any = false;
 
     if (proc == NULL)
-        return false;
+        return true;
     while ((entry = readdir(proc)) != NULL) {
         pid_t pid = smallfile_pid(entry->d_name);
 
@@ -452,7 +462,7 @@ make_bundle(const struct crun *crun, const char *bundle, const struct container_
         return err_sys(err, "make %s", bundle);
     int rc = write_config(bundle, config, err);
     if (rc < 0)
-        (void)!remove_directory(bundle, NULL);
+        unmake_bundle(bundle);
     return rc;
 }
 

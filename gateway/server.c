@@ -372,17 +372,40 @@ remove_store(const struct config *config)
     }
 }
 
-/* Without its store the gateway loses sessions, without starting it loses them all: what cannot be read is kept aside. */
+static char *
+unusable_store(const struct config *config)
+{
+    return state_path(config, "tci.db.unusable");
+}
+
+/*
+ * Without its store the gateway loses sessions, without starting it loses them all: what no other try could read is kept
+ * aside.  One that is only locked, or on a full disk, holds sessions that the next start can have.
+ */
 static struct store *
 open_store(const struct config *config, struct err *err)
 {
     cleanup_free char *path = state_path(config, "tci.db");
-    struct store *store = store_open(path, err);
+    cleanup_free char *aside = unusable_store(config);
+    bool unusable;
+    struct store *store = store_open(path, &unusable, err);
 
-    if (store)
+    if (store || !unusable)
         return store;
-    log_error("%s; it is kept as %s.unusable, and its sessions are lost", err->msg, path);
-    return database_set_aside(path, err) < 0 ? NULL : store_open(path, err);
+    log_error("%s; it is kept as %s, and its sessions are lost", err->msg, aside);
+    return database_set_aside(path, err) < 0 ? NULL : store_open(path, &unusable, err);
+}
+
+/* Nobody knows whose sessions were in a store that was set aside. */
+static bool
+is_in_doubt(const struct config *config)
+{
+    cleanup_free char *aside = unusable_store(config);
+
+    if (access(aside, F_OK) < 0)
+        return false;
+    log_warn("users that are not known are told `restarted` while there is %s", aside);
+    return true;
 }
 
 /* The database's path; "" = off. */
@@ -445,7 +468,7 @@ open_front(struct server *s, struct err *err)
     s->env.config = s->config;
     s->env.kernelspec = &s->kernelspec;
     s->env.skel_dir = s->skel_dir;
-    s->pool = pool_new(&s->env, s->store);
+    s->pool = pool_new(&s->env, s->store, is_in_doubt(s->config));
     if (pool_recall(s->pool, err) < 0)
         return -1;
     s->auth = auth_new(s->token, keys_path);

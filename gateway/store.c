@@ -4,8 +4,14 @@
 #include <string.h>
 #include <sodium.h>
 
+#include "clock.h"
 #include "database.h"
 #include "log.h"
+
+enum {
+    LOCK_WAIT_MS = 5000, /* at start-up, for whoever looks into the file */
+    RETRY_S = 1,         /* between two tries to put everything into a store that is behind */
+};
 
 enum statement { PUT_WORKER, REMOVE_WORKER, PUT_SESSION, REMOVE_SESSION, N_STATEMENTS };
 
@@ -42,6 +48,9 @@ static const struct database_layout layout = {
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[N_STATEMENTS];
+    bool behind;       /* a write has failed, and not everything has been written since */
+    bool failed;       /* one of this transaction */
+    double next_retry; /* clock_now */
 };
 
 static int
@@ -56,13 +65,15 @@ prepare(struct store *store, struct err *err)
 }
 
 struct store *
-store_open(const char *path, struct err *err)
+store_open(const char *path, bool *unusable, struct err *err)
 {
     struct store *store = xcalloc(1, sizeof(*store));
 
-    store->db = database_open(path, &layout, 0, err);
-    if (store->db && prepare(store, err) == 0)
+    store->db = database_open(path, &layout, LOCK_WAIT_MS, unusable, err);
+    if (store->db && prepare(store, err) == 0) {
+        sqlite3_busy_timeout(store->db, 0); /* from now on nobody waits */
         return store;
+    }
     store_close(store);
     return NULL;
 }
@@ -86,12 +97,21 @@ bind_text(struct store *store, enum statement which, int column, const char *tex
 }
 
 static void
+fall_behind(struct store *store)
+{
+    if (!store->behind)
+        log_error("store: %s; what is not written would be lost by a restart, so it is tried again",
+                  sqlite3_errmsg(store->db));
+    store->behind = store->failed = true;
+}
+
+static void
 run(struct store *store, enum statement which)
 {
     sqlite3_stmt *st = store->statements[which];
 
     if (sqlite3_step(st) != SQLITE_DONE)
-        log_error("store: %s", sqlite3_errmsg(store->db));
+        fall_behind(store);
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
 }
@@ -132,6 +152,39 @@ store_remove_session(struct store *store, const char *user)
 {
     bind_text(store, REMOVE_SESSION, 1, user);
     run(store, REMOVE_SESSION);
+}
+
+bool
+store_is_behind(const struct store *store)
+{
+    return store->behind;
+}
+
+int
+store_begin(struct store *store)
+{
+    static const char sql[] = "BEGIN IMMEDIATE; DELETE FROM sessions; DELETE FROM workers";
+
+    if (clock_now() < store->next_retry)
+        return -1;
+    store->next_retry = clock_now() + RETRY_S;
+    store->failed = false;
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return -1;
+}
+
+/* All or nothing. */
+void
+store_commit(struct store *store)
+{
+    if (store->failed || sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        return;
+    }
+    store->behind = false;
+    log_info("store: everything has been written");
 }
 
 static const char *

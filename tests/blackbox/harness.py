@@ -209,8 +209,8 @@ class Gateway:
         env.update(self.env)
         return env
 
-    def start(self, ready=True):
-        """Starts it and waits until it listens, and until the pool is warm unless told otherwise."""
+    def launch(self):
+        """Starts the program and waits for nothing."""
         assert self.process is None
         for stale in ("address", "gateway.pid"):
             with contextlib.suppress(FileNotFoundError):
@@ -220,8 +220,15 @@ class Gateway:
             self.process = subprocess.Popen(self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         self.exit_code = None
+
+    def await_start(self):
         self.url = eventually(self._listening, 60, "the gateway writes its address")
         self.client = self.new_client()
+
+    def start(self, ready=True):
+        """Starts it and waits until it listens, and until the pool is warm unless told otherwise."""
+        self.launch()
+        self.await_start()
         if ready:
             self.wait_ready()
             self._give_prepared()
@@ -431,6 +438,14 @@ class Gateway:
     def zombies(self):
         return [pid for pid in children_of(self.pid) if process_state(pid) == "Z"]
 
+    def descriptors_of(self, name):
+        """Its descriptors of files of that name in the state directory."""
+        found = []
+        for entry in glob.glob(f"/proc/{self.pid}/fd/*"):
+            with contextlib.suppress(OSError):
+                found += [entry] if os.readlink(entry) == os.path.join(self.state_dir, name) else []
+        return found
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
@@ -552,6 +567,7 @@ def remove_base(base, cgroups=()):
             break
         time.sleep(0.05)
     points = [line.split()[4] for line in read_text("/proc/self/mountinfo").splitlines() if f"/{name}/" in line]
+    points += [base] if os.path.ismount(base) else []
     for point in sorted(points, reverse=True):
         subprocess.run(["umount", "-l", point], check=False, stderr=subprocess.DEVNULL)
     for path in sorted(cgroups, reverse=True):

@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -459,6 +460,32 @@ test_start_fails(void **state)
     destroy(box);
     assert_int_equal(box->n_started + box->n_exited, 0);
     assert_nothing_left(box->runtime);
+}
+
+/* One more each time, until there are enough: whatever none is left for, nothing stays of the attempt. */
+static void
+test_few_descriptors(void **state)
+{
+    struct box *box = *state;
+    const struct container_spec spec = make_spec("a7", "exit 0");
+    struct rlimit limit, less;
+    int n_failed = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    less = limit;
+    box->n_removed = 0;
+    for (less.rlim_cur = 3;; less.rlim_cur++) {
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+        box->container = container_start(box->runtime, &spec, &ops, box, &box->err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        if (box->container != NULL)
+            break;
+        n_failed++;
+        assert_non_null(strstr(box->err.msg, "Too many open files"));
+        assert_nothing_left(box->runtime);
+    }
+    assert_true(n_failed >= 3);
+    destroy(box);
 }
 
 static void
@@ -962,6 +989,7 @@ main(int argc, char **argv)
         TEST(test_destroyed_while_starting),
         TEST(test_destroyed_in_callbacks),
         TEST(test_start_fails),
+        TEST(test_few_descriptors),
         TEST(test_same_name_twice),
         TEST(test_memory_limit),
         TEST(test_process_limit),
