@@ -215,7 +215,7 @@ resources(const struct ocispec_host *host, const struct container_spec *spec)
     return xnotnull(json_pack("{s:o,s:{s:I,s:i,s:i},s:{s:I},s:[{s:b,s:s}]}",                 /**/
                               "memory", memory(host, spec),                                  /**/
                               "cpu", "quota", cpu_quota(spec->cpu), "period", CPU_PERIOD_US, /**/
-                              "shares", OCISPEC_SHARES_AT_START,                             /**/
+                              "shares", OCISPEC_SHARES_DEFERRED,                             /**/
                               "pids", "limit", (json_int_t)spec->pids,                       /**/
                               "devices", "allow", 0, "access", "rwm"));
 }
