@@ -4,6 +4,7 @@
 # What the programs need to run, and what it takes to build them.  One package for each reason.
 PACKAGES_RUN="crun curl python3-ipykernel python3-numpy python3-pandas python3-matplotlib
     fonts-dejavu-core fonts-wqy-microhei"
+PACKAGES_RUNSC="runsc" # where the setting runtime says so
 PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config libzmq3-dev libjansson-dev libevent-dev
     libssl-dev libsodium-dev libsqlite3-dev libinih-dev uthash-dev"
 PACKAGES_CHECK="libcmocka-dev clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
@@ -163,6 +164,13 @@ setting() {
             tail -n 1)
     fi
     printf '%s\n' "${value:-$default}"
+}
+
+# What the setting runtime needs.
+runtime_packages() {
+    if [ "$(setting runtime crun "$@")" = runsc ]; then
+        printf '%s\n' "$PACKAGES_RUNSC"
+    fi
 }
 
 state_dir() {

@@ -172,8 +172,8 @@ check_host
 check_writable
 need_root
 one_at_a_time
-# shellcheck disable=SC2086 # lists of words
-install_packages $PACKAGES_RUN $PACKAGES_BUILD
+# shellcheck disable=SC2046,SC2086 # lists of words
+install_packages $PACKAGES_RUN $PACKAGES_BUILD $(runtime_packages "$@")
 build
 STATE_DIR=$(state_dir "$@")
 

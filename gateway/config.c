@@ -52,6 +52,7 @@ static bool is_token(const char *);
 static bool is_origin(const char *);
 static bool is_name(const char *);
 static bool is_listen(const char *);
+static bool is_platform(const char *);
 static bool is_runtime(const char *);
 static bool is_state_dir(const char *);
 static bool is_file(const char *);
@@ -120,7 +121,10 @@ static const struct key keys[] = {
            "how long a worker waits for a gateway that went away before it ends"),
     NUMBER(UNSIGNED, queue_limit, 1, 10000, "", "16",
            "executions of one user waiting or running; over it the answer is 429"),
-    STRING(runtime, is_runtime, "crun", "crun", FIXED, "what runs the containers"),
+    STRING(runsc_platform, is_platform, "empty, ptrace, systrap or kvm", "", FIXED,
+           "how runsc catches system calls; empty: its own default"),
+    STRING(runtime, is_runtime, "crun or runsc", "crun", FIXED,
+           "what runs the containers; runsc (gVisor): under a kernel of their own"),
     CHOICE(SCAN, scan, "off, warn or block", "warn",
            "code that breaks a rule of SCAN_RULES: not looked for, told in the answer, or not run"),
     STRING(scan_rules, is_file, "empty or an absolute path", "", RELOAD,
@@ -323,9 +327,16 @@ is_listen(const char *s)
 }
 
 static bool
+is_platform(const char *s)
+{
+    return s[0] == '\0' || strcmp(s, "ptrace") == 0 || strcmp(s, "systrap") == 0 ||
+           strcmp(s, "kvm") == 0;
+}
+
+static bool
 is_runtime(const char *s)
 {
-    return strcmp(s, "crun") == 0;
+    return strcmp(s, "crun") == 0 || strcmp(s, "runsc") == 0;
 }
 
 static bool

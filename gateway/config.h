@@ -37,7 +37,8 @@ struct config {
     unsigned min_idle_workers;
     double orphan_timeout;    /* seconds a worker lives on without a gateway */
     unsigned queue_limit;     /* executions of one session, waiting and running */
-    char *runtime;            /* "crun" */
+    char *runsc_platform;     /* "", "ptrace", "systrap" or "kvm" */
+    char *runtime;            /* "crun" or "runsc" */
     enum scan_mode scan;      /* what is done about code that breaks a rule */
     char *scan_rules;         /* absolute path; "" = the rules that come with the gateway */
     char *state_dir;          /* absolute path, no slash at its end */

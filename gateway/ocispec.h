@@ -17,6 +17,12 @@ enum {
     OCISPEC_SHARES = 1024,                   /* of a contended processor: the usual */
     OCISPEC_SHARES_DEFERRED = 102,           /* ... until container_prefer, after container_defer */
     OCISPEC_MAX_SLOTS = 0x4000,              /* so that ids stay below 2^31 */
+    /*
+     * With a kernel of the container's own: what that may have of this host's threads.  gVisor's ptrace platform has one
+     * for each of its own in each process of the container, and ends when it gets no more.
+     */
+    OCISPEC_KERNEL_PIDS = 256,
+    OCISPEC_KERNEL_PIDS_EACH = 32, /* ... and for each of container_spec's pids */
 };
 
 /* What is the same for all containers; borrowed. */
@@ -24,9 +30,15 @@ struct ocispec_host {
     const char *rootfs;      /* directory of rootfs.h */
     const char *worker_path; /* tci-worker on the host */
     const char *link_dir;    /* holds the link's socket */
-    json_t *seccomp;         /* seccomp_profile() */
+    json_t *seccomp;         /* seccomp_profile(), or NULL: none */
     bool limits_swap;        /* cgroup_limits_swap() */
     bool limits_tcp;         /* cgroup_limits_tcp() */
+    /*
+     * The container's processes run under a kernel of their own, a program on this host (gVisor).  The limits are then
+     * that program's: memory and processor time include its own, but its processes are not the container's, and
+     * container_spec's pids is left to the worker (TCI_ENV_PIDS).
+     */
+    bool own_kernel;
 };
 
 /* A new config.json for one container. */

@@ -33,6 +33,7 @@ static const char *const directories[] = {
     "/run",
     TCI_PATH_KERNEL_DIR,
     "/run/tci",
+    TCI_PATH_LINK_DIR, /* for runsc, whose mounts from outside come before its tmpfs */
     "/srv",
     "/sys",
     "/tmp",

@@ -80,7 +80,7 @@ struct runtime {
     struct container *containers;
 };
 
-static const struct runtime_driver *const drivers[] = {&runtime_crun, NULL};
+static const struct runtime_driver *const drivers[] = {&runtime_crun, &runtime_runsc, NULL};
 
 static void on_driver_started(void *owner, pid_t init, const struct err *);
 static void on_driver_removed(void *owner, const struct err *);
@@ -109,19 +109,6 @@ runtime_start_ticks(pid_t pid)
     return word == NULL ? 0 : strtoull(word, NULL, 10);
 }
 
-/* Whether it is the first process of a pid namespace other than ours.  Ended ones still tell. */
-static bool
-is_an_init(pid_t pid)
-{
-    char path[32], text[4096];
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    smallfile_read(path, text, sizeof(text));
-    const char *outside = strstr(text, "\nNSpid:\t");
-    const char *inside = outside == NULL ? NULL : strpbrk(outside + strlen("\nNSpid:\t"), "\t\n");
-    return inside != NULL && *inside == '\t' && strtol(inside, NULL, 10) == 1;
-}
-
 static bool
 is_starting(const struct container *c)
 {
@@ -141,7 +128,7 @@ keep(void *arg, pid_t pid)
             return true;
         starting |= is_starting(c);
     }
-    return starting && is_an_init(pid);
+    return starting && rt->driver->may_be_init(pid);
 }
 
 static void
@@ -350,6 +337,7 @@ on_driver_started(void *owner, pid_t init, const struct err *failed)
 
     c->runtime->busy--;
     poke(c->runtime);
+    event_active(c->runtime->child_event, EV_SIGNAL, 1); /* what was kept, and is not it */
     if (failed != NULL || watch(c, init, &err) < 0) {
         fail_start(c, failed != NULL ? failed : &err);
         return;
@@ -504,7 +492,8 @@ struct runtime *
 runtime_new(struct event_base *base, const struct config *config, const char *worker_path,
             const char *link_dir, struct err *err)
 {
-    const struct runtime_host host = {config->state_dir, worker_path, link_dir};
+    const struct runtime_host host = {config->state_dir, worker_path, link_dir,
+                                      config->runsc_platform};
     const struct runtime_driver *driver = find_driver(config->runtime);
 
     if (driver == NULL) {

@@ -13,7 +13,7 @@
  * Called before on_started, neither that nor on_start_failed comes any more; called after it, on_exited still does.
  * No callback comes before the call that caused it has returned.
  *
- * Drivers (crun now; docker, kubernetes later) stand behind struct runtime_driver.
+ * Drivers (crun, runsc) stand behind struct runtime_driver.
  */
 #ifndef GATEWAY_RUNTIME_H
 #define GATEWAY_RUNTIME_H

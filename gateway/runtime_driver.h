@@ -18,6 +18,7 @@ struct runtime_host {
     const char *state_dir;
     const char *worker_path;
     const char *link_dir;
+    const char *runsc_platform;
 };
 
 /* Exactly once after a start or remove that returned 0, never before it has returned; err is NULL if it went well. */
@@ -39,6 +40,12 @@ struct runtime_driver {
     /* One attempt to remove everything, whatever is left of it, processes included. */
     int (*remove)(void *box, runtime_removed_fn *, void *owner, struct err *);
 
+    /*
+     * Whether this process, a child of ours that maybe has ended, can be the init of a container that is being started
+     * and whose start has not been reported yet.
+     */
+    bool (*may_be_init)(pid_t);
+
     bool (*was_oom)(const void *box);
     void (*set_shares)(const void *box,
                        unsigned shares); /* cgroup_set_shares; of a running container */
@@ -49,6 +56,6 @@ struct runtime_driver {
     int (*purge)(void *driver, const char *id, struct err *); /* as runtime_remove */
 };
 
-extern const struct runtime_driver runtime_crun;
+extern const struct runtime_driver runtime_crun, runtime_runsc;
 
 #endif

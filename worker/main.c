@@ -14,6 +14,7 @@
 #include "die.h"
 #include "loop.h"
 #include "protocol.h"
+#include "tasks.h"
 
 /* Blocked before ZeroMQ starts threads, so that all of them are read here and nowhere else. */
 static int
@@ -61,6 +62,7 @@ main(void)
     int code, signals;
 
     forbid_core();
+    tasks_limit();
     boot_read(STDIN_FILENO, &boot);
     drop_stdin();
     signals = take_signals();

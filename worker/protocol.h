@@ -103,6 +103,12 @@ enum tci_channel {
 #define TCI_PATH_HOME "/home/sandbox"     /* tmpfs of the sandbox user */
 #define TCI_PATH_WORKSPACE "/workspace"   /* tmpfs of the sandbox user, the kernel's cwd */
 
+/*
+ * In the worker's environment where the container has a kernel of its own (gVisor): how many processes and threads there
+ * may be in it, the worker's included.  The worker sees to that, because limits set from outside are that kernel's.
+ */
+#define TCI_ENV_PIDS "TCI_PIDS"
+
 /* Exit codes of tci-worker. */
 enum tci_exit {
     TCI_EXIT_OK = 0,        /* told to quit, or the kernel is gone and the gateway knows */

@@ -3,6 +3,7 @@
     gateway        the session's shared gateway: 2 warm workers, 12 at most, 30 s for an execution
     make_gateway   make_gateway(**settings) starts one of its own; it is finished at the end of the test
     state_dir      path for a state directory
+    crun_only      a mark: @pytest.mark.crun_only("why it does not hold under another runtime")
     user           a fresh user id, released on the shared gateway at the end
     users          users() makes more of them
 
@@ -24,6 +25,10 @@ def pytest_sessionstart(session):
 
 
 def pytest_collection_modifyitems(items):
+    if harness.runtime() != "crun":
+        for item in items:
+            for mark in item.iter_markers("crun_only"):
+                item.add_marker(pytest.mark.skip(reason=f"not with {harness.runtime()}: {mark.args[0]}"))
     seed = os.environ.get("TCI_TEST_SHUFFLE")
     if seed:
         dice = random.Random(seed)

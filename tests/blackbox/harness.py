@@ -2,6 +2,7 @@
 
 Everything here waits on conditions with generous deadlines: the suites must hold on a busy machine, in any
 order, and under the sanitizers.  TCI_TEST_SLACK (a factor, 1 by default) widens the few figures that tests assert.
+TCI_TEST_RUNTIME is the runtime of all gateways that are started here, crun by default.
 """
 import concurrent.futures
 import contextlib
@@ -47,9 +48,14 @@ def sanitized():
         return b"__asan_init" in f.read()
 
 
+def runtime():
+    """The runtime under test."""
+    return os.environ.get("TCI_TEST_RUNTIME", "crun")
+
+
 def slack():
-    """Factor for figures that are asserted: 1 on a quiet machine with a plain build."""
-    return float(os.environ.get("TCI_TEST_SLACK", "1")) * (4 if sanitized() else 1)
+    """Factor for figures that are asserted: 1 on a quiet machine with a plain build and crun."""
+    return float(os.environ.get("TCI_TEST_SLACK", "1")) * (4 if sanitized() else 1) * (1 if runtime() == "crun" else 4)
 
 
 def eventually(condition, deadline=60.0, what=None, interval=0.02):
@@ -137,6 +143,17 @@ def processes_naming(name):
             if f"/{name}/" in read_text(entry, "") and int(entry.split("/")[2]) != os.getpid()]
 
 
+def arguments_of(pid):
+    return read_text(f"/proc/{pid}/cmdline", "").split("\0")
+
+
+def runsc_processes(state_dir, role):
+    """Pids of the gVisor sandboxes ("runsc-sandbox") or gofers ("runsc-gofer") of that state directory."""
+    return [int(entry.split("/")[2]) for entry in glob.glob("/proc/[0-9]*/cmdline")
+            if (arguments := arguments_of(entry.split("/")[2]))[0] == role
+            and f"--root={state_dir}/runsc" in arguments]
+
+
 def is_container_init(pid):
     inner = (status_field(pid, "NSpid") or "").split()
     return len(inner) > 1 and inner[-1] == "1"
@@ -163,6 +180,104 @@ def cgroups_of(pid):
     return found
 
 
+class Container:
+    """One container as the host sees it; it may have ended."""
+
+    def __init__(self, gateway, init):
+        self.gateway = gateway
+        self.init = init
+        self.cgroups = cgroups_of(init)
+
+    def processes(self):
+        """Host pids of all that is left of it.  A cgroup that is not there any more was empty."""
+        found = set()
+        for path in self.cgroups:
+            found |= {int(pid) for pid in read_text(os.path.join(path, "cgroup.procs"), "").split()}
+        return {pid for pid in found if process_exists(pid)}
+
+
+    def cpu_seconds(self):
+        """The processor time of all its processes, and of what makes them."""
+        for path in self.cgroups:
+            usage = read_text(os.path.join(path, "cpuacct.usage"), "")
+            if usage:
+                return int(usage) / 1e9
+            for line in read_text(os.path.join(path, "cpu.stat"), "").splitlines():
+                if line.startswith("usage_usec "):
+                    return int(line.split()[1]) / 1e6
+        raise AssertionError(f"no processor time in {self.cgroups}")
+
+
+class CrunContainer(Container):
+    """Its files and processes are the host's."""
+
+    def link_group(self):
+        """The host's group of who dials the link."""
+        return int(status_field(self.init, "Gid").split()[0])
+
+    def exists(self, path):
+        return os.path.exists(f"/proc/{self.init}/root{path}")
+
+    def size(self, path):
+        return os.stat(f"/proc/{self.init}/root{path}").st_size
+
+    def append(self, path, text):
+        with open(f"/proc/{self.init}/root{path}", "a") as f:
+            f.write(text)
+
+    def kill(self, inner):
+        """SIGKILL to the process with that pid inside."""
+        pid = self.find(inner)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not process_exists(pid), 30)
+
+    def find(self, inner):
+        """Its host pid."""
+        namespace = os.readlink(f"/proc/{self.init}/ns/pid")
+        found = [pid for pid in self.gateway.container_processes()
+                 if (status_field(pid, "NSpid") or "").split()[-1:] == [str(inner)]
+                 and os.readlink(f"/proc/{pid}/ns/pid") == namespace]
+        assert len(found) == 1, found
+        return found[0]
+
+
+class RunscContainer(Container):
+    """Only its own kernel knows its files and processes: a shell is run in it."""
+
+    def __init__(self, gateway, init):
+        super().__init__(gateway, init)
+        self.id = os.path.basename(next(iter(self.cgroups), ""))
+
+    def link_group(self):
+        gofers = [pid for pid in self.processes() if arguments_of(pid)[0] == "runsc-gofer"]
+        return int(status_field(gofers[0], "Gid").split()[0])
+
+    def shell(self, *arguments):
+        command = ["runsc", "--root", os.path.join(self.gateway.state_dir, "runsc"), "exec", self.id, "/bin/sh", "-c"]
+        return subprocess.run(command + list(arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def exists(self, path):
+        return self.shell('test -e "$0"', path).returncode == 0
+
+    def size(self, path):
+        done = self.shell('wc -c < "$0"', path)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
+
+    def append(self, path, text):
+        done = self.shell('printf %s "$1" >> "$0"', path, text)
+        if done.returncode != 0:
+            raise FileNotFoundError(path)
+
+    def kill(self, inner):
+        done = self.shell('kill -9 "$0"; while kill -0 "$0"; do :; done', str(inner))
+        assert done.returncode == 0, done.stderr
+
+
+def container(gateway, init):
+    return (CrunContainer if runtime() == "crun" else RunscContainer)(gateway, init)
+
+
 # -------------------------------------------------------------------------------------------------------- gateways
 
 
@@ -183,6 +298,8 @@ class Gateway:
         self.binary = binary or gateway_binary()
         self.env = dict(env or {})
         self.settings = {"listen": "127.0.0.1:0", "min_idle_workers": 1, "max_total_workers": 12, "exec_timeout": 30}
+        if runtime() != "crun":  # the default
+            self.settings["runtime"] = runtime()
         self.settings.update(settings)
         self.process = None
         self.url = None
@@ -402,38 +519,55 @@ class Gateway:
     # --- from outside
 
     def container_processes(self):
-        """Host pids of all processes inside containers of it."""
-        own = {self.process.pid} if self.process else set()
-        found = [pid for pid in processes_mounting(self.name)
-                 if pid not in own and len((status_field(pid, "NSpid") or "").split()) > 1]
+        """Host pids of all processes inside containers of it, or of the programs that these are for the host."""
+        found = self._runsc_processes() if runtime() == "runsc" else self._crun_processes()
         for pid in found:
             self.cgroups |= cgroups_of(pid)
         return found
+
+    def _crun_processes(self):
+        own = {self.process.pid} if self.process else set()
+        return [pid for pid in processes_mounting(self.name)
+                if pid not in own and len((status_field(pid, "NSpid") or "").split()) > 1]
+
+    def _runsc_processes(self):
+        found = set(runsc_processes(self.state_dir, "runsc-gofer"))
+        for init in runsc_processes(self.state_dir, "runsc-sandbox"):
+            found |= {init} | Container(self, init).processes()
+        return sorted(found)
 
     def note_cgroups(self):
         self.container_processes()
 
     def inits(self):
-        return [pid for pid in self.container_processes() if is_container_init(pid)]
+        found = self.container_processes()
+        if runtime() == "runsc":
+            return [pid for pid in found if arguments_of(pid)[0] == "runsc-sandbox"]
+        return [pid for pid in found if is_container_init(pid)]
+
+    def container_of(self, user):
+        """The container in which the user's code runs."""
+        mark = "/workspace/mark-" + uuid.uuid4().hex
+        self.ok(user, f"open({mark!r}, 'w').close()")
+        return self.container_with(mark)
+
+    def container_with(self, path):
+        """The one container that has a file of that name."""
+        found = [one for one in (container(self, init) for init in self.inits()) if one.exists(path)]
+        assert len(found) == 1, found
+        return found[0]
 
     def init_of(self, user):
         """Host pid of the init of the container in which the user's code runs."""
-        mark = "mark-" + uuid.uuid4().hex
-        self.ok(user, f"open('/workspace/{mark}', 'w').close()")
-        found = [pid for pid in self.inits() if os.path.exists(f"/proc/{pid}/root/workspace/{mark}")]
-        assert len(found) == 1, found
-        return found[0]
+        return self.container_of(user).init
 
     def kernel_of(self, user):
         """Host pid of the user's kernel."""
-        init = self.init_of(user)
-        inner = self.value(user, "import os; print(os.getpid())")
-        namespace = os.readlink(f"/proc/{init}/ns/pid")
-        found = [pid for pid in self.container_processes()
-                 if (status_field(pid, "NSpid") or "").split()[-1:] == [str(inner)]
-                 and os.readlink(f"/proc/{pid}/ns/pid") == namespace]
-        assert len(found) == 1, found
-        return found[0]
+        return self.container_of(user).find(self.kernel_pid(user))
+
+    def kernel_pid(self, user):
+        """The kernel's pid as it knows it itself."""
+        return self.value(user, "import os; print(os.getpid())")
 
     def zombies(self):
         return [pid for pid in children_of(self.pid) if process_state(pid) == "Z"]
@@ -486,7 +620,10 @@ class Gateway:
 
     def leftovers(self):
         """What should not be there once it has ended and its containers are removed."""
-        found = [f"process {pid}: {read_text(f'/proc/{pid}/cmdline', '')!r}" for pid in processes_mounting(self.name)]
+        pids = processes_mounting(self.name)
+        for role in ("runsc-sandbox", "runsc-gofer"):
+            pids += [pid for pid in runsc_processes(self.state_dir, role) if pid not in pids]
+        found = [f"process {pid}: {read_text(f'/proc/{pid}/cmdline', '')!r}" for pid in pids]
         found += [f"mount {line}" for line in read_text("/proc/self/mountinfo").splitlines() if f"/{self.name}/" in line]
         found += [f"cgroup {path}" for path in sorted(self.cgroups) if os.path.isdir(path)]
         containers = os.path.join(self.state_dir, "containers")
@@ -531,21 +668,18 @@ class Hold:
     """Code that runs in a user's session until it is told to end from outside the container."""
 
     def __init__(self, gateway, user):
-        self.name = "hold-" + uuid.uuid4().hex
-        gateway.ok(user, f"open('/workspace/{self.name}', 'w').close()")
-        path = [p for p in (f"/proc/{pid}/root/workspace/{self.name}" for pid in gateway.inits()) if os.path.exists(p)]
-        assert len(path) == 1, path
-        self.path = path[0]
+        self.path = "/workspace/hold-" + uuid.uuid4().hex
+        gateway.ok(user, f"open({self.path!r}, 'w').close()")
+        self.container = gateway.container_with(self.path)
         self.future = gateway.spawn(user, f"""
 import os as _os, time as _time
-while _os.stat('/workspace/{self.name}').st_size == 0:
+while _os.stat({self.path!r}).st_size == 0:
     _time.sleep(0.01)
 print('held')""")
         eventually(lambda: gateway.session(user)["state"] == "busy", 60, "the session is busy")
 
     def free(self):
-        with open(self.path, "w") as f:
-            f.write("go")
+        self.container.append(self.path, "go")
 
     def __enter__(self):
         return self

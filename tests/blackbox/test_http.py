@@ -62,7 +62,7 @@ def test_status_document(gateway, user):
     assert status["min_idle_workers"] == 2 and status["max_total_workers"] == 12
     assert status["busy_workers"] >= 1 and status["total_workers"] >= status["busy_workers"]
     assert status["is_initializing"] is False and status["last_start_error"] is None
-    assert status["kernel"] == "python3" and status["runtime"] == "crun"
+    assert status["kernel"] == "python3" and status["runtime"] == harness.runtime()
     session = gateway.session(user)
     assert session["state"] == "idle" and session["queued"] == 0 and session["executions"] == 1
     for key in ("created", "last_used"):

@@ -101,21 +101,11 @@ def test_code_that_does_not_end(brief, users, code):
 def test_nothing_of_a_timed_out_environment_runs_on(brief, users):
     """Its processes are gone, the daemonised ones too."""
     user = users(brief)
-    init = brief.init_of(user)
+    container = brief.container_of(user)
     brief.ok(user, "import subprocess\n_ = subprocess.Popen(['setsid', '-f', 'sleep', '9999'])")
-    namespace = os.readlink(f"/proc/{init}/ns/pid")
+    assert len(container.processes()) >= 3
     assert brief.execute(user, "while True: pass").status_code == 504
-
-    def alive():
-        found = []
-        for pid in os.listdir("/proc"):
-            try:
-                found += [pid] if pid.isdigit() and os.readlink(f"/proc/{pid}/ns/pid") == namespace else []
-            except OSError:
-                pass
-        return found
-
-    eventually(lambda: not alive(), 30, "every process of that container is gone")
+    eventually(lambda: not container.processes(), 30, "every process of that container is gone")
 
 
 def test_files_of_a_lost_environment_are_gone(brief, users):
@@ -225,9 +215,7 @@ def test_child_that_runs_out_of_memory(lean, users):
 def test_death_between_two_calls(gateway, user):
     """A kernel that dies while nothing runs: nobody gets an error, the next answer tells."""
     gateway.ok(user, "kept = 1")
-    kernel = gateway.kernel_of(user)
-    os.kill(kernel, signal.SIGKILL)
-    eventually(lambda: not harness.process_exists(kernel), 30)
+    gateway.container_of(user).kill(gateway.kernel_pid(user))
     eventually(lambda: is_gone(gateway, user), 30, "it is noticed")
     fresh(gateway, user)
 
@@ -239,8 +227,7 @@ def test_death_of_the_worker_process(gateway, user):
     eventually(lambda: is_gone(gateway, user), 30, "it is noticed")
     fresh(gateway, user)
     with gateway.hold(user) as hold:
-        init = [pid for pid in gateway.inits() if os.path.exists(f"/proc/{pid}/root/workspace/{hold.name}")]
-        os.kill(init[0], signal.SIGKILL)
+        os.kill(hold.container.init, signal.SIGKILL)
         died(hold.future.result(60))
     fresh(gateway, user)
 
@@ -404,13 +391,13 @@ class Mark:
     """A file of a session, seen from outside: .code makes it larger, .seen() tells whether that has run."""
 
     def __init__(self, gateway, user):
-        name = "mark-" + secrets.token_hex(8)
-        self.code = f"open('/workspace/{name}', 'w').write('x')"
-        gateway.ok(user, f"open('/workspace/{name}', 'w').close()")
-        (self.path,) = [p for p in (f"/proc/{pid}/root/workspace/{name}" for pid in gateway.inits()) if os.path.exists(p)]
+        self.path = "/workspace/mark-" + secrets.token_hex(8)
+        self.code = f"open({self.path!r}, 'w').write('x')"
+        gateway.ok(user, f"open({self.path!r}, 'w').close()")
+        self.container = gateway.container_with(self.path)
 
     def seen(self):
-        return os.stat(self.path).st_size > 0
+        return self.container.size(self.path) > 0
 
 
 def test_hang_up_drops_a_queued_call(gateway, user):

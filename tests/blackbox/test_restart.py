@@ -163,10 +163,9 @@ def test_kernel_that_dies_while_the_gateway_is_down(make_gateway, users):
     gateway = make_gateway(min_idle_workers=1)
     user = users()
     gateway.ok(user, "kept = 1")
-    kernel = gateway.kernel_of(user)
+    container, kernel = gateway.container_of(user), gateway.kernel_pid(user)
     gateway.kill9()
-    os.kill(kernel, signal.SIGKILL)
-    eventually(lambda: not harness.process_exists(kernel), 30)
+    container.kill(kernel)
     gateway.start(ready=False)
     answer = answered(gateway, user, "'kept' in globals()")
     assert answer["result_text"] == "False" and answer["restarted"] is True

@@ -272,7 +272,7 @@ def test_state_directory_lets_no_ordinary_user_in(make_gateway, users):
 def test_link_hears_no_ordinary_user(make_gateway, users):
     """Whoever is not the root of a container may at best connect: not a byte is answered, and the connection ends."""
     gateway = make_gateway()
-    group = harness.status_field(gateway.init_of(users(gateway)), "Gid").split()[0]
+    group = gateway.container_of(users(gateway)).link_group()
     link = os.path.join(gateway.state_dir, "link", "gateway.sock")
     code = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.settimeout(20)\n"
             "try:\n    s.connect(sys.argv[1])\n    print(len(s.recv(64)))\n"

@@ -345,7 +345,9 @@ test_values(void **state)
     check_values("--log-level", LIST("error", "warn", "info", "debug"),
                  LIST("", "INFO", "trace", "2"));
     check_values("--log-format", LIST("text", "json"), LIST("", "xml"));
-    check_values("--runtime", LIST("crun"), LIST("", "runsc", "/usr/bin/crun"));
+    check_values("--runtime", LIST("crun", "runsc"), LIST("", "docker", "/usr/bin/crun"));
+    check_values("--runsc-platform", LIST("", "ptrace", "systrap", "kvm"),
+                 LIST("gvisor", "PTRACE"));
     check_values("--worker-cpu", LIST("0.01", "1024"), LIST("0", "0.009", "1025"));
     check_values("--worker-memory-mb", LIST("64", "1024"), LIST("63", "1g"));
 }

@@ -246,6 +246,60 @@ test_mounts(void **state)
     assert_string_equal(source_of(config, TCI_PATH_LINK_DIR), "/state/link");
 }
 
+/* --- under a kernel of its own -------------------------------------------------------------- */
+
+static json_t *
+make_own_kernel(const struct container_spec *spec)
+{
+    const struct ocispec_host host = {
+        .rootfs = "/state/rootfs",
+        .worker_path = "/lib/tci-worker",
+        .link_dir = "/state/link",
+        .own_kernel = true,
+    };
+
+    return ocispec_new(&host, spec, "/tci-1234/abc");
+}
+
+/* What the worker is told, what it needs to do it, and the host's limit, which is far above what the container's own says. */
+static void
+test_own_kernel_limits(void **state)
+{
+    struct container_spec spec = make_spec();
+    json_auto_t *config = make_own_kernel(&spec);
+    json_auto_t *shared = make(&spec, true);
+    const json_t *process = json_object_get(config, "process");
+    const json_t *caps = json_object_get(process, "capabilities");
+
+    (void)state;
+    assert_true(has_string(json_object_get(process, "env"), TCI_ENV_PIDS "=128"));
+    assert_true(has_string(json_object_get(caps, "bounding"), "CAP_SYS_ADMIN"));
+    assert_int_equal(limit(config, "pids", "limit"), 256 + 128 * 32);
+    assert_int_equal(limit(config, "memory", "limit"), 1024 * 1048576LL);
+    process = json_object_get(shared, "process");
+    assert_false(has_string(json_object_get(process, "env"), TCI_ENV_PIDS "=128"));
+}
+
+/* Only the link's and other mounts from outside are trusted to change; the list of calls is this host's kernel's. */
+static void
+test_own_kernel_mounts(void **state)
+{
+    struct container_spec spec = make_spec();
+    json_auto_t *config = make_own_kernel(&spec);
+    json_auto_t *shared = make(&spec, true);
+    json_t *annotations = json_object_get(config, "annotations");
+    const char *key;
+    json_t *value;
+
+    (void)state;
+    assert_null(json_object_get(json_object_get(config, "linux"), "seccomp"));
+    assert_int_equal(json_object_size(annotations), 3);
+    json_object_foreach (annotations, key, value)
+        assert_non_null(strstr(key, ".mount.usr."));
+    assert_null(json_object_get(shared, "annotations"));
+    assert_non_null(json_object_get(json_object_get(shared, "linux"), "seccomp"));
+}
+
 /* --- system calls --------------------------------------------------------------------------- */
 
 /* The action for a call without regard to arguments; NULL if there is none. */
@@ -345,6 +399,8 @@ main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_smallest_limits),
         cmocka_unit_test(test_mounts),
+        cmocka_unit_test(test_own_kernel_limits),
+        cmocka_unit_test(test_own_kernel_mounts),
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_no_call_twice),
     };

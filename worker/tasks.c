@@ -1,0 +1,63 @@
+/* tasks.c - see tasks.h. */
+#include "tasks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "die.h"
+#include "protocol.h"
+
+/* Of the container's own kernel: only its root may write there. */
+#define HIERARCHY "/sys/fs/cgroup"
+#define GROUP HIERARCHY "/tasks-of-worker"
+
+static int
+write_file(const char *path, const char *text)
+{
+    const size_t len = strlen(text);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int rc;
+
+    if (fd < 0)
+        return -1;
+    rc = write(fd, text, len) == (ssize_t)len ? 0 : -1;
+    close(fd);
+    return rc;
+}
+
+static int
+drop_capability(unsigned cap)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+
+    if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 || syscall(SYS_capget, &header, sets) < 0)
+        return -1;
+    sets[cap / 32].effective &= ~(1U << cap % 32);
+    sets[cap / 32].permitted &= ~(1U << cap % 32);
+    return (int)syscall(SYS_capset, &header, sets);
+}
+
+void
+tasks_limit(void)
+{
+    const char *limit = getenv(TCI_ENV_PIDS);
+
+    if (limit == NULL)
+        return;
+    if (mount("none", HIERARCHY, "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "pids") < 0 ||
+        mkdir(GROUP, 0755) < 0 || write_file(GROUP "/pids.max", limit) < 0 ||
+        write_file(GROUP "/cgroup.procs", "0") < 0)
+        die(TCI_EXIT_SYSTEM, "cannot limit the number of processes: %s", strerror(errno));
+    if (drop_capability(CAP_SYS_ADMIN) < 0)
+        die(TCI_EXIT_SYSTEM, "cannot give up a capability: %s", strerror(errno));
+}
