@@ -234,7 +234,7 @@ waits_for_a_lock_and_is_not_damaged_by_it(void **state)
 
     (void)state;
     store_close(open_store());
-    db = open_beside("BEGIN EXCLUSIVE");
+    db = open_beside("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE"); /* no reader either */
     assert_null(store_open(path, &unusable, &err));
     assert_non_null(strstr(err.msg, "locked"));
     assert_false(unusable);
