@@ -3,7 +3,7 @@
 #
 #   sh check.sh             all of it
 #   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan
-#                           blackbox-runsc fuzz bench
+#                           blackbox-runsc attacks fuzz faults bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -82,15 +82,24 @@ suite_blackbox_runsc() {
     export TCI_TEST_RUNTIME=runsc
     suite_pytest blackbox-runsc build-gcc tests/blackbox/test_runsc.py tests/blackbox/test_execute.py \
         tests/blackbox/test_lifecycle.py tests/blackbox/test_restart.py tests/blackbox/test_sandbox.py \
-        tests/blackbox/test_settings.py tests/blackbox/test_leaks.py -k "test_runsc or state_across_calls or plot_with_show \
-        or output_of_a_child or multiprocessing or wrongly_signed or endless_loop or death_of_the_worker or death_of_the_kernel \
-        or hang_up_interrupts or survive_an_orderly or kernel_that_dies or remove_containers_after or pids_limit \
-        or workspace_is_limited or cpu_limit_seen or link_cannot or link_hears or containers_killed_from"
+        tests/blackbox/test_settings.py -k "test_runsc or state_across_calls or plot_with_show or output_of_a_child \
+        or multiprocessing or death_of_the_worker or hang_up_interrupts or survive_an_orderly or pids_limit \
+        or workspace_is_limited or cpu_limit_seen or link_cannot or link_hears"
     unset TCI_TEST_RUNTIME
+}
+
+suite_attacks() {
+    suite_pytest attacks build-gcc tests/attacks
 }
 
 suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
+}
+
+# Each fault once, under the load of 20 users.  On a machine of its own it takes about 90 seconds.
+suite_faults() {
+    suite faults count_last_line env TCI_BUILD_DIR="$TOP/build-gcc" TCI_TEST_SLACK=2 \
+        /usr/bin/python3 -B tests/faults/run --seed 1 --log "$LOGS/faults-gateway.log"
 }
 
 # That the benchmark gets right answers to the end, where it prints its table.  The figures mean nothing on a
@@ -109,11 +118,13 @@ lane_one() {
     suite_worker_asan
     suite_fuzz
     suite_blackbox
+    suite_attacks
 }
 
 lane_two() {
     suite_blackbox_asan
     suite_blackbox_runsc
+    suite_faults
     suite_bench
 }
 
@@ -221,7 +232,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | blackbox-runsc | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | blackbox-runsc | attacks | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;

@@ -45,6 +45,16 @@ write_config(const char *dir, const json_t *config, struct err *err)
     return 0;
 }
 
+/* What make_directory made.  Takes no descriptor: that there is none left may be why we are here. */
+static void
+unmake_directory(const char *dir)
+{
+    cleanup_free char *path = xasprintf("%s/config.json", dir);
+
+    unlink(path);
+    rmdir(dir);
+}
+
 static int
 make_directory(const char *dir, const json_t *config, struct err *err)
 {
@@ -52,7 +62,7 @@ make_directory(const char *dir, const json_t *config, struct err *err)
         return err_sys(err, "make %s", dir);
     int rc = write_config(dir, config, err);
     if (rc < 0)
-        (void)!ocibundle_remove_tree(dir, NULL);
+        unmake_directory(dir);
     return rc;
 }
 

@@ -222,7 +222,7 @@ ociprogram_kill_helpers(const struct ociprogram *program, const char *bundle)
     bool any = false;
 
     if (proc == NULL)
-        return false;
+        return true;
     while ((entry = readdir(proc)) != NULL) {
         pid_t pid = smallfile_pid(entry->d_name);
 

@@ -45,7 +45,7 @@ void ociprogram_run_quietly(const struct ociprogram *, const char *const *args, 
 
 /*
  * Kills what the program still does for this bundle: a start that was cut off may be going on in a process that nobody
- * waits for.  True if there was one: what it does until it is gone may have to be undone.
+ * waits for.  True if there was one, or may be: what it does until it is gone may have to be undone.
  */
 bool ociprogram_kill_helpers(const struct ociprogram *, const char *bundle);
 

@@ -16,6 +16,7 @@ enum {
     MAX_OPEN_FILES = 4096,
     INODES_PER_MIB = 256, /* small files fill a file system's inodes together with its bytes */
     MAX_SHM_MB = 64,
+    TCP_MB = 16, /* in the queues of TCP sockets, where the memory limit does not count them */
 };
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof(*(array)))
@@ -213,6 +214,8 @@ memory(const struct ocispec_host *host, const struct container_spec *spec)
 
     if (host->limits_swap) /* memory and swap together: no swap */
         json_object_set_new(limit, "swap", json_integer(bytes));
+    if (host->limits_tcp)
+        json_object_set_new(limit, "kernelTCP", json_integer(TCP_MB * MIB));
     return limit;
 }
 
@@ -238,7 +241,7 @@ resources(const struct ocispec_host *host, const struct container_spec *spec)
     return xnotnull(json_pack("{s:o,s:{s:I,s:i,s:i},s:{s:I},s:[{s:b,s:s}]}",                 /**/
                               "memory", memory(host, spec),                                  /**/
                               "cpu", "quota", cpu_quota(spec->cpu), "period", CPU_PERIOD_US, /**/
-                              "shares", OCISPEC_SHARES_AT_START,                             /**/
+                              "shares", OCISPEC_SHARES_DEFERRED,                             /**/
                               "pids", "limit", pids_limit(host, spec),                       /**/
                               "devices", "allow", 0, "access", "rwm"));
 }

@@ -6,6 +6,9 @@
  *
  * refill() alone decides how many containers start; it runs as an event of its own, after whatever changed
  * the counts.  sweep() is the only clock for users: it ends waits that are too long and idle sessions.
+ *
+ * A user is known, here and in the store, by a full name: "KEY/user_uuid", or for the master token the user_uuid alone.
+ * A user_uuid has no slash.
  */
 #include "pool.h"
 
@@ -16,6 +19,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "caller.h"
 #include "clock.h"
 #include "config.h"
 #include "kernelspec.h"
@@ -29,10 +33,10 @@ enum {
     WAIT_LIMIT_S = 60,    /* of a user for a worker */
     REFILL_DELAY_MS = 30, /* after an assignment: the user's first answer goes first */
     BACKOFF_MIN_MS = 250,
-    BACKOFF_MAX_MS = 30000,
-    FAILURES_TO_TELL = 3, /* failed starts in a row before waiting users are told */
-    YOUNG_S = 5,          /* a warm worker that ends before this age counts as a failed start */
-    MAX_LOST = 10000,     /* users remembered without a session */
+    BACKOFF_MAX_MS = 4000, /* the pool is full again soon after what was wrong is mended */
+    FAILURES_TO_TELL = 3,  /* failed starts in a row before waiting users are told */
+    YOUNG_S = 5,           /* a warm worker that ends before this age counts as a failed start */
+    MAX_LOST = 10000,      /* users remembered without a session */
 };
 
 enum member_list { STARTING, WARM, ASSIGNED, DYING, N_MEMBER_LISTS };
@@ -53,7 +57,7 @@ struct member {
 
 struct user {
     struct pool *pool;
-    char *name;
+    char *name; /* in full */
     enum user_list list;
     struct session *session; /* NULL: LOST */
     struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
@@ -69,9 +73,10 @@ struct user {
 struct pool {
     const struct worker_env *env;
     struct store *store;
+    bool in_doubt; /* who is not known may have had a session */
     struct member *members[N_MEMBER_LISTS];
     unsigned n_members[N_MEMBER_LISTS];
-    struct user *users; /* by name */
+    struct user *users; /* by full name */
     struct user *user_lists[N_USER_LISTS];
     unsigned n_users[N_USER_LISTS];
     unsigned max_starting;
@@ -147,6 +152,29 @@ count_alive(const struct pool *pool)
 }
 
 /* --- users -------------------------------------------------------------------------------- */
+
+static char *
+full_name(const struct caller *who, const char *name)
+{
+    return xasprintf("%s%s%s", who->key, caller_is_master(who) ? "" : "/", name);
+}
+
+static const char *
+short_name(const struct user *u)
+{
+    const char *slash = strchr(u->name, '/');
+
+    return slash ? slash + 1 : u->name;
+}
+
+/* who has a key */
+static bool
+is_of(const struct user *u, const struct caller *who)
+{
+    size_t len = strlen(who->key);
+
+    return strncmp(u->name, who->key, len) == 0 && u->name[len] == '/';
+}
 
 static struct user *
 user_find(const struct pool *pool, const char *name)
@@ -361,11 +389,15 @@ note_failed_start(struct pool *pool, const char *reason)
 }
 
 static void
+put_worker(const struct member *m)
+{
+    store_put_worker(m->pool->store, worker_identity(m->worker), m->pool->env->kernelspec->name);
+}
+
+static void
 on_worker_started(void *owner)
 {
-    struct member *m = owner;
-
-    store_put_worker(m->pool->store, worker_identity(m->worker), m->pool->env->kernelspec->name);
+    put_worker(owner);
 }
 
 static void
@@ -550,6 +582,27 @@ sweep_idle(struct pool *pool, double now)
     }
 }
 
+/* Some write has failed.  What should be in the store is what is here. */
+static void
+mend_store(struct pool *pool)
+{
+    const struct member *m;
+    const struct user *u;
+
+    if (!store_is_behind(pool->store) || store_begin(pool->store) < 0)
+        return;
+    for (int i = STARTING; i < DYING; i++)
+        DL_FOREACH (pool->members[i], m)
+            if (worker_identity(m->worker)->pid != 0)
+                put_worker(m);
+    for (u = pool->users; u; u = u->hh.next)
+        if (u->had_worker)
+            store_put_session(pool->store, u->name,
+                              u->member ? worker_identity(u->member->worker)->id : NULL,
+                              u->created);
+    store_commit(pool->store);
+}
+
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -559,6 +612,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     sweep_waiting(pool, now);
     sweep_idle(pool, now);
+    mend_store(pool);
     if (pool->draining)
         drain(pool);
 }
@@ -566,13 +620,14 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 /* --- life --------------------------------------------------------------------------------- */
 
 struct pool *
-pool_new(const struct worker_env *env, struct store *store)
+pool_new(const struct worker_env *env, struct store *store, bool in_doubt)
 {
     struct pool *pool = xcalloc(1, sizeof(*pool));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     pool->env = env;
     pool->store = store;
+    pool->in_doubt = in_doubt;
     pool->max_starting = cores > 1 ? (unsigned)cores : 1;
     pool->refill_event = xnotnull(evtimer_new(env->base, on_refill, pool));
     pool->sweep_event = xnotnull(event_new(env->base, -1, EV_PERSIST, on_sweep, pool));
@@ -737,11 +792,39 @@ pool_reconfigure(struct pool *pool)
     want_refill(pool, 0);
 }
 
+static unsigned
+count_sessions_of(const struct pool *pool, const struct caller *who)
+{
+    const struct user *u;
+    unsigned n = 0;
+
+    DL_FOREACH (pool->user_lists[WAITING], u)
+        n += is_of(u, who);
+    DL_FOREACH (pool->user_lists[ACTIVE], u)
+        n += is_of(u, who);
+    return n;
+}
+
+/* A new session: is there room for one more, for this caller and at all? */
 static int
-admit(const struct pool *pool, const struct user *u, struct err *err)
+admit_session(const struct pool *pool, const struct caller *who, struct err *err)
 {
     unsigned n = pool->n_users[WAITING] + pool->n_users[ACTIVE];
 
+    if (who->max_sessions && count_sessions_of(pool, who) >= who->max_sessions)
+        return err_set(
+            err, ERR_QUOTA,
+            "The API key's limit of %u session%s is reached; release one or try again later",
+            who->max_sessions, who->max_sessions == 1 ? "" : "s");
+    if (n >= pool->env->config->max_total_workers)
+        return err_set(err, ERR_NO_WORKER,
+                       "All %u workers are in use; release a session or try again later", n);
+    return 0;
+}
+
+static int
+admit(const struct pool *pool, const struct caller *who, const struct user *u, struct err *err)
+{
     unsigned jobs = u && u->session ? session_jobs(u->session) : 0;
 
     if (pool->draining)
@@ -751,10 +834,7 @@ admit(const struct pool *pool, const struct user *u, struct err *err)
     if (jobs >= pool->env->config->queue_limit)
         return err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already",
                        jobs);
-    if ((u == NULL || u->session == NULL) && n >= pool->env->config->max_total_workers)
-        return err_set(err, ERR_NO_WORKER,
-                       "All %u workers are in use; release a session or try again later", n);
-    return 0;
+    return u && u->session ? 0 : admit_session(pool, who, err);
 }
 
 /* Somebody waits: what is starting already is for him. */
@@ -780,7 +860,7 @@ user_with_session(struct pool *pool, struct user *u, const char *name)
         open_session(u, true);
     } else {
         u = user_new(pool, name, time(NULL), WAITING);
-        open_session(u, false);
+        open_session(u, pool->in_doubt);
     }
     serve_waiting(pool);
     if (u->member == NULL)
@@ -789,13 +869,14 @@ user_with_session(struct pool *pool, struct user *u, const char *name)
 }
 
 struct job *
-pool_submit(struct pool *pool, const char *name, const struct job_spec *spec, job_done_fn *done,
-            void *owner, struct err *err)
+pool_submit(struct pool *pool, const struct caller *who, const char *user,
+            const struct job_spec *spec, job_done_fn *done, void *owner, struct err *err)
 {
+    cleanup_free char *name = full_name(who, user);
     struct user *u = user_find(pool, name);
     struct job *job = NULL;
 
-    if (admit(pool, u, err) == 0) {
+    if (admit(pool, who, u, err) == 0) {
         u = user_with_session(pool, u, name);
         u->last_used = time(NULL);
         u->idle_since = clock_now();
@@ -807,8 +888,9 @@ pool_submit(struct pool *pool, const char *name, const struct job_spec *spec, jo
 }
 
 void
-pool_release(struct pool *pool, const char *name)
+pool_release(struct pool *pool, const struct caller *who, const char *user)
 {
+    cleanup_free char *name = full_name(who, user);
     struct user *u = user_find(pool, name);
     struct member *m = u ? u->member : NULL;
     struct err why = ERR_INIT;
@@ -849,33 +931,42 @@ iso8601(time_t t)
 }
 
 static json_t *
+key_of(const struct user *u)
+{
+    size_t len = (size_t)(short_name(u) - u->name);
+
+    return len ? json_stringn(u->name, len - 1) : json_null();
+}
+
+static json_t *
 user_status(const struct user *u)
 {
     static const char *const state_name[] = {"starting", "idle", "busy"};
     enum session_state state = session_state(u->session);
 
-    return xnotnull(json_pack("{s:s,s:s,s:i,s:o,s:o,s:I}", "user_uuid", u->name, "state",
-                              state_name[state], "queued",
+    return xnotnull(json_pack("{s:s,s:o,s:s,s:i,s:o,s:o,s:I}", "user_uuid", short_name(u), "key",
+                              key_of(u), "state", state_name[state], "queued",
                               session_jobs(u->session) - (state == SESSION_BUSY), "created",
                               iso8601(u->created), "last_used", iso8601(u->last_used), "executions",
                               (json_int_t)(u->executions + session_executions(u->session))));
 }
 
 static json_t *
-session_list(const struct pool *pool)
+session_list(const struct pool *pool, const struct caller *who)
 {
+    static const enum user_list with_session[] = {WAITING, ACTIVE};
     json_t *list = xnotnull(json_array());
     const struct user *u;
 
-    DL_FOREACH (pool->user_lists[WAITING], u)
-        json_array_append_new(list, user_status(u));
-    DL_FOREACH (pool->user_lists[ACTIVE], u)
-        json_array_append_new(list, user_status(u));
+    for (int i = 0; i < 2; i++)
+        DL_FOREACH (pool->user_lists[with_session[i]], u)
+            if (caller_is_master(who) || is_of(u, who))
+                json_array_append_new(list, user_status(u));
     return list;
 }
 
 json_t *
-pool_status(const struct pool *pool)
+pool_status(const struct pool *pool, const struct caller *who)
 {
     const struct config *config = pool->env->config;
     const char *error = pool->last_start_error;
@@ -885,8 +976,8 @@ pool_status(const struct pool *pool)
                               "idle_workers_in_pool", pool->n_members[WARM], "starting_workers",
                               pool->n_members[STARTING], "is_initializing", !pool->filled,
                               "min_idle_workers", config->min_idle_workers, "max_total_workers",
-                              config->max_total_workers, "sessions", session_list(pool), "kernel",
-                              pool->env->kernelspec->name, "runtime", config->runtime,
+                              config->max_total_workers, "sessions", session_list(pool, who),
+                              "kernel", pool->env->kernelspec->name, "runtime", config->runtime,
                               "last_start_error", error[0] ? error : NULL));
 }
 

@@ -220,6 +220,7 @@ make_config(const struct oci *oci, const struct container_spec *spec)
         .link_dir = oci->link_dir,
         .seccomp = oci->seccomp,
         .limits_swap = cgroup_limits_swap(oci->cgroups),
+        .limits_tcp = cgroup_limits_tcp(oci->cgroups),
         .own_kernel = oci->own_kernel,
     };
     cleanup_free char *cgroup = cgroup_path(oci->cgroups, spec->id);

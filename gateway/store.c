@@ -2,13 +2,16 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sodium.h>
-#include <sqlite3.h>
 
+#include "clock.h"
+#include "database.h"
 #include "log.h"
 
-#define LAYOUT_VERSION 1
+enum {
+    LOCK_WAIT_MS = 5000, /* at start-up, for whoever looks into the file */
+    RETRY_S = 1,         /* between two tries to put everything into a store that is behind */
+};
 
 enum statement { PUT_WORKER, REMOVE_WORKER, PUT_SESSION, REMOVE_SESSION, N_STATEMENTS };
 
@@ -23,10 +26,10 @@ static const char *const statement_sql[N_STATEMENTS] = {
 
 /* Removing a worker clears its session's reference: a session without one is a user to be told. */
 static const char layout_sql[] =
-    "CREATE TABLE IF NOT EXISTS workers ("
+    "CREATE TABLE workers ("
     " id TEXT PRIMARY KEY, routing_id TEXT NOT NULL, key TEXT NOT NULL, slot INTEGER NOT NULL,"
     " pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, kernel TEXT NOT NULL) STRICT;"
-    "CREATE TABLE IF NOT EXISTS sessions ("
+    "CREATE TABLE sessions ("
     " user TEXT PRIMARY KEY, worker TEXT UNIQUE REFERENCES workers (id) ON DELETE SET NULL,"
     " created INTEGER NOT NULL) STRICT;";
 
@@ -35,76 +38,44 @@ static const char each_sql[] =
     " FROM workers w FULL JOIN sessions s ON s.worker = w.id"
     " ORDER BY s.created";
 
+static const struct database_layout layout = {
+    .version = 1,
+    .settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
+                "PRAGMA wal_autocheckpoint = 200",
+    .tables = layout_sql,
+};
+
 struct store {
-    char *path;
     sqlite3 *db;
     sqlite3_stmt *statements[N_STATEMENTS];
+    bool behind;       /* a write has failed, and not everything has been written since */
+    bool failed;       /* one of this transaction */
+    double next_retry; /* clock_now */
 };
 
 static int
-fail(struct store *store, const char *what, struct err *err)
+prepare(struct store *store, struct err *err)
 {
-    return err_set(err, ERR_SYSTEM, "%s: %s: %s", store->path, what, sqlite3_errmsg(store->db));
-}
-
-static int
-set_up(struct store *store, struct err *err)
-{
-    char pragma[64];
-
-    snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", LAYOUT_VERSION);
-    if (sqlite3_exec(
-            store->db,
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
-            "PRAGMA wal_autocheckpoint = 200",
-            NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(store->db, layout_sql, NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(store->db, pragma, NULL, NULL, NULL) != SQLITE_OK)
-        return fail(store, "cannot set up", err);
-    for (int i = 0; i < N_STATEMENTS; i++)
-        if (sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &store->statements[i], NULL) != SQLITE_OK)
-            return fail(store, "cannot prepare", err);
-    return 0;
-}
-
-static int
-check_version(struct store *store, struct err *err)
-{
-    sqlite3_stmt *st;
-    int version = -1;
-
-    if (sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &st, NULL) != SQLITE_OK)
-        return fail(store, "cannot read", err);
-    if (sqlite3_step(st) == SQLITE_ROW)
-        version = sqlite3_column_int(st, 0);
-    if (sqlite3_finalize(st) != SQLITE_OK)
-        return fail(store, "cannot read", err);
-    if (version != 0 && version != LAYOUT_VERSION)
-        return err_set(err, ERR_SYSTEM, "%s: layout version %d, this program knows %d", store->path,
-                       version, LAYOUT_VERSION);
+    for (int i = 0; i < N_STATEMENTS; i++) {
+        store->statements[i] = database_prepare(store->db, statement_sql[i], err);
+        if (store->statements[i] == NULL)
+            return -1;
+    }
     return 0;
 }
 
 struct store *
-store_open(const char *path, struct err *err)
+store_open(const char *path, bool *unusable, struct err *err)
 {
     struct store *store = xcalloc(1, sizeof(*store));
-    mode_t mask = umask(0077); /* the file holds secrets, and so do its journals */
-    int rc;
 
-    store->path = xstrdup(path);
-    rc = sqlite3_open(path, &store->db);
-    if (rc != SQLITE_OK)
-        fail(store, "cannot open", err);
-    else if ((rc = check_version(store, err)) == 0)
-        rc = set_up(store, err);
-    umask(mask);
-    if (rc != 0) {
-        store_close(store);
-        return NULL;
+    store->db = database_open(path, &layout, LOCK_WAIT_MS, unusable, err);
+    if (store->db && prepare(store, err) == 0) {
+        sqlite3_busy_timeout(store->db, 0); /* from now on nobody waits */
+        return store;
     }
-    return store;
+    store_close(store);
+    return NULL;
 }
 
 void
@@ -112,10 +83,7 @@ store_close(struct store *store)
 {
     if (store == NULL)
         return;
-    for (int i = 0; i < N_STATEMENTS; i++)
-        sqlite3_finalize(store->statements[i]);
-    sqlite3_close(store->db);
-    free(store->path);
+    database_close(store->db, store->statements, N_STATEMENTS);
     free(store);
 }
 
@@ -129,12 +97,21 @@ bind_text(struct store *store, enum statement which, int column, const char *tex
 }
 
 static void
+fall_behind(struct store *store)
+{
+    if (!store->behind)
+        log_error("store: %s; what is not written would be lost by a restart, so it is tried again",
+                  sqlite3_errmsg(store->db));
+    store->behind = store->failed = true;
+}
+
+static void
 run(struct store *store, enum statement which)
 {
     sqlite3_stmt *st = store->statements[which];
 
     if (sqlite3_step(st) != SQLITE_DONE)
-        log_error("store: %s", sqlite3_errmsg(store->db));
+        fall_behind(store);
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
 }
@@ -177,6 +154,39 @@ store_remove_session(struct store *store, const char *user)
     run(store, REMOVE_SESSION);
 }
 
+bool
+store_is_behind(const struct store *store)
+{
+    return store->behind;
+}
+
+int
+store_begin(struct store *store)
+{
+    static const char sql[] = "BEGIN IMMEDIATE; DELETE FROM sessions; DELETE FROM workers";
+
+    if (clock_now() < store->next_retry)
+        return -1;
+    store->next_retry = clock_now() + RETRY_S;
+    store->failed = false;
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return -1;
+}
+
+/* All or nothing. */
+void
+store_commit(struct store *store)
+{
+    if (store->failed || sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        return;
+    }
+    store->behind = false;
+    log_info("store: everything has been written");
+}
+
 static const char *
 text_at(sqlite3_stmt *st, int column)
 {
@@ -209,9 +219,9 @@ store_each(struct store *store, store_row_fn *fn, void *owner, struct err *err)
     int rc;
 
     if (sqlite3_prepare_v2(store->db, each_sql, -1, &st, NULL) != SQLITE_OK)
-        return fail(store, "cannot read", err);
+        return database_fail(store->db, "cannot read", err);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW)
         report_row(st, fn, owner);
     sqlite3_finalize(st);
-    return rc == SQLITE_DONE ? 0 : fail(store, "cannot read", err);
+    return rc == SQLITE_DONE ? 0 : database_fail(store->db, "cannot read", err);
 }

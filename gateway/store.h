@@ -16,11 +16,22 @@
 
 struct store;
 
-/* Opens or makes path, 0600.  A file of another layout is an error. */
-struct store *store_open(const char *path, struct err *) must_check;
+/*
+ * Opens or makes path, 0600; waits some seconds for whoever has it locked, so only at start-up.  *unusable says of a
+ * failure that another try would fail as well: the file is damaged, no database, or of another layout.
+ */
+struct store *store_open(const char *path, bool *unusable, struct err *) must_check;
 void store_close(struct store *); /* accepts NULL */
 
-/* The verbs log their failures: a store that fails costs recovery, not service. */
+/*
+ * The verbs log their failures: a store that fails costs recovery, not service.  After one the store is behind, and
+ * whoever knows what should be in it puts all of it into the store again, between store_begin and store_commit, until it has
+ * worked.  Then, and with -1 from store_begin while it is not the time for another try, there is nothing to do.
+ */
+bool store_is_behind(const struct store *);
+int store_begin(struct store *) must_check; /* empties it */
+void store_commit(struct store *);
+
 void store_put_worker(struct store *, const struct worker_identity *, const char *kernel);
 void store_remove_worker(struct store *, const char *worker_id); /* its session, if any, loses it */
 void store_put_session(struct store *, const char *user, const char *worker_id, time_t created);

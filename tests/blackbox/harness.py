@@ -6,6 +6,7 @@ TCI_TEST_RUNTIME is the runtime of all gateways that are started here, crun by d
 """
 import concurrent.futures
 import contextlib
+import copy
 import errno
 import glob
 import json
@@ -325,8 +326,8 @@ class Gateway:
         env.update(self.env)
         return env
 
-    def start(self, ready=True):
-        """Starts it and waits until it listens, and until the pool is warm unless told otherwise."""
+    def launch(self):
+        """Starts the program and waits for nothing."""
         assert self.process is None
         for stale in ("address", "gateway.pid"):
             with contextlib.suppress(FileNotFoundError):
@@ -336,8 +337,15 @@ class Gateway:
             self.process = subprocess.Popen(self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         self.exit_code = None
+
+    def await_start(self):
         self.url = eventually(self._listening, 60, "the gateway writes its address")
         self.client = self.new_client()
+
+    def start(self, ready=True):
+        """Starts it and waits until it listens, and until the pool is warm unless told otherwise."""
+        self.launch()
+        self.await_start()
         if ready:
             self.wait_ready()
             self._give_prepared()
@@ -411,6 +419,24 @@ class Gateway:
         """Runs the program with the same settings and more arguments to its end; stdout and stderr as text."""
         return subprocess.run(self.command(*more), env=self.environment(), stdin=subprocess.DEVNULL, timeout=timeout,
                               capture_output=True, text=True)
+
+    # --- its keys
+
+    def tci(self, *args):
+        """Runs `tci` on its state directory."""
+        return run_tci(*args, state_dir=self.state_dir)
+
+    def make_key(self, *limits):
+        """A new API key with options of `tci keys create`: its text."""
+        made = self.tci("keys", "create", *limits)
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def as_key(self, key):
+        """A view of the gateway whose requests are sent with that key."""
+        view = copy.copy(self)
+        view.client = self.new_client(headers={"X-Auth-Token": key})
+        return view
 
     # --- what it says
 
@@ -546,6 +572,14 @@ class Gateway:
     def zombies(self):
         return [pid for pid in children_of(self.pid) if process_state(pid) == "Z"]
 
+    def descriptors_of(self, name):
+        """Its descriptors of files of that name in the state directory."""
+        found = []
+        for entry in glob.glob(f"/proc/{self.pid}/fd/*"):
+            with contextlib.suppress(OSError):
+                found += [entry] if os.readlink(entry) == os.path.join(self.state_dir, name) else []
+        return found
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
@@ -667,6 +701,7 @@ def remove_base(base, cgroups=()):
             break
         time.sleep(0.05)
     points = [line.split()[4] for line in read_text("/proc/self/mountinfo").splitlines() if f"/{name}/" in line]
+    points += [base] if os.path.ismount(base) else []
     for point in sorted(points, reverse=True):
         subprocess.run(["umount", "-l", point], check=False, stderr=subprocess.DEVNULL)
     for path in sorted(cgroups, reverse=True):
@@ -697,6 +732,13 @@ def run_gateway(*args, env=None, timeout=60):
     """Runs the program to its end, outside any fixture: for --help, errors at start and the like."""
     return subprocess.run([gateway_binary(), *args], env={**clean_environment(), **(env or {})},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+
+
+def run_tci(*args, state_dir=None, env=None, timeout=60):
+    """Runs the command line program to its end."""
+    env = {**clean_environment(), **({"TCI_STATE_DIR": state_dir} if state_dir else {}), **(env or {})}
+    return subprocess.run([os.path.join(build_dir(), "cli", "tci"), *args], env=env, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout)
 
 
 def plain(text):

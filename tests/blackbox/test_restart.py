@@ -1,7 +1,9 @@
 """test_restart.py - a gateway that dies and comes back finds its sessions again, and leaves nothing behind."""
 import concurrent.futures
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -273,27 +275,75 @@ def test_remove_containers_without_any(state_dir):
     assert done.returncode == 0, done.stderr
 
 
-def test_damaged_state_is_told_or_survived(make_gateway, users):
-    """A store that is no database: the start fails and says which file, or goes on without it; nothing leaks."""
+@pytest.mark.parametrize("page", [0, 1])
+def test_damaged_store_is_set_aside(make_gateway, users, page):
+    """The gateway starts, its users are told of their loss, and nothing leaks.  That it does not know whose sessions there
+    were lasts as long as the file that was set aside."""
     gateway = make_gateway(min_idle_workers=1)
-    gateway.ok(users(), "1")
+    user = users()
+    gateway.ok(user, "kept = 1")
+    gateway.stop()
+    path = os.path.join(gateway.state_dir, "tci.db")
+    with open(path, "r+b") as f:
+        f.seek(page * 4096)
+        f.write(os.urandom(4096))
+    gateway.start()
+    assert "tci.db.unusable" in gateway.log()
+    answer = gateway.run(user, "'kept' in globals()")
+    assert answer["result_text"] == "False" and answer["restarted"] is True
+    assert gateway.run(user, "1")["restarted"] is False
+    gateway.restart()
+    assert gateway.run(user, "1")["restarted"] is False and gateway.run(users(), "1")["restarted"] is True
+    os.unlink(path + ".unusable")
+    gateway.restart()
+    assert gateway.run(users(), "1")["restarted"] is False
+
+
+def locked(gateway):
+    """Another connection that holds the store's lock."""
+    db = sqlite3.connect(os.path.join(gateway.state_dir, "tci.db"), isolation_level=None)
+    db.execute("BEGIN EXCLUSIVE")
+    return contextlib.closing(db)
+
+
+def test_what_was_not_written_is_written_later(make_gateway, users):
+    """A session that began while nothing could be written survives a kill once that is over; one that ended then is not
+    there again."""
+    gateway = make_gateway(min_idle_workers=2)
+    ended, lost, begun = users(), users(), users()
+    gateway.ok(ended, "kept = 0")
+    gateway.ok(lost, "kept = 0")
+    with locked(gateway):
+        gateway.ok(begun, "kept = 1")
+        gateway.release(ended)
+        assert gateway.execute(lost, "import os; os._exit(1)").status_code == 503
+        assert "database is locked" in gateway.log()
+    eventually(lambda: "everything has been written" in gateway.log(), 30)
     gateway.kill9()
-    stores = [name for name in os.listdir(gateway.state_dir) if name.endswith((".db", ".sqlite"))]
-    assert stores
-    for name in stores:
-        with open(os.path.join(gateway.state_dir, name), "r+b") as f:
-            f.write(os.urandom(4096))
-        for extra in ("-wal", "-shm", "-journal"):
-            path = os.path.join(gateway.state_dir, name + extra)
-            if os.path.exists(path):
-                os.unlink(path)
-    try:
-        gateway.start()
-        gateway.ok(users(), "1")
-    except AssertionError:
-        assert gateway.process.wait(30) != 0
-        gateway._ended(gateway.process.returncode)
-        assert any(name in gateway.log() for name in stores)
+    gateway.start(ready=False)
+    answer = answered(gateway, begun, "kept")
+    assert answer["result_text"] == "1" and answer["restarted"] is False
+    assert answered(gateway, lost, "1")["restarted"] is True
+    assert answered(gateway, ended, "1")["restarted"] is False
+
+
+def test_locked_store_is_not_a_damaged_one(make_gateway, users):
+    """The start waits for it, then fails; the sessions are there for the next one."""
+    gateway = make_gateway(min_idle_workers=1)
+    user = users()
+    gateway.ok(user, "kept = 1")
+    gateway.kill9()
+    with locked(gateway):
+        gateway.launch()
+        assert gateway.wait_end() == 1
+        assert "tci.db" in gateway.log() and "locked" in gateway.log()
+    with locked(gateway) as lock:
+        gateway.launch()
+        eventually(lambda: len(gateway.descriptors_of("tci.db")) > 0, 30, "it has come to the store")
+        lock.execute("ROLLBACK")
+    gateway.await_start()
+    answer = answered(gateway, user, "kept")
+    assert answer["result_text"] == "1" and answer["restarted"] is False
 
 
 def test_start_on_stale_files(make_gateway):

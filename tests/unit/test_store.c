@@ -70,7 +70,8 @@ static struct store *
 open_store(void)
 {
     struct err err = ERR_INIT;
-    struct store *store = store_open(path, &err);
+    bool unusable;
+    struct store *store = store_open(path, &unusable, &err);
 
     assert_non_null(store);
     return store;
@@ -163,18 +164,127 @@ is_private(void **state)
     store_close(store);
 }
 
+/* Another connection, which has done that. */
+static sqlite3 *
+open_beside(const char *sql)
+{
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
 static void
 refuses_another_layout(void **state)
 {
     struct err err = ERR_INIT;
+    bool unusable = false;
+    sqlite3 *db = open_beside("PRAGMA user_version = 99");
+
+    (void)state;
+    sqlite3_close(db);
+    assert_null(store_open(path, &unusable, &err));
+    assert_non_null(strstr(err.msg, "99"));
+    assert_true(unusable);
+}
+
+/* A file with rows in it, whose bytes from there on are others. */
+static void
+damage(long from)
+{
+    struct worker_identity one = identity("one");
+    struct store *store = open_store();
+    FILE *file;
+
+    store_put_worker(store, &one, "python3");
+    store_put_session(store, "alice", "one", 100);
+    store_close(store);
+    file = fopen(path, "r+e");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, from, SEEK_SET), 0);
+    for (int i = 0; i < 4096; i++)
+        fputc(i * 7 + 3, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void
+tells_damage(void **state)
+{
+    static const long places[] = {0, 4096, 8192};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct err err = ERR_INIT;
+        bool unusable = false;
+
+        damage(places[i]);
+        assert_null(store_open(path, &unusable, &err));
+        assert_true(unusable);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+static void
+waits_for_a_lock_and_is_not_damaged_by_it(void **state)
+{
+    struct err err = ERR_INIT;
+    bool unusable = true;
     sqlite3 *db;
 
     (void)state;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+    store_close(open_store());
+    db = open_beside("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE"); /* no reader either */
+    assert_null(store_open(path, &unusable, &err));
+    assert_non_null(strstr(err.msg, "locked"));
+    assert_false(unusable);
     sqlite3_close(db);
-    assert_null(store_open(path, &err));
-    assert_non_null(strstr(err.msg, "99"));
+    store_close(open_store());
+}
+
+static void
+is_behind_until_all_is_written(void **state)
+{
+    struct worker_identity one = identity("one"), two = identity("two");
+    struct store *store = open_store();
+    sqlite3 *db;
+
+    (void)state;
+    store_put_worker(store, &one, "python3");
+    assert_false(store_is_behind(store));
+    db = open_beside("BEGIN EXCLUSIVE");
+    store_put_session(store, "alice", "one", 100);
+    assert_true(store_is_behind(store));
+    assert_int_equal(store_begin(store), -1); /* still locked */
+    sqlite3_close(db);
+    while (store_begin(store) < 0) /* not the time for it yet */
+        usleep(10000);
+    store_put_worker(store, &two, "python3");
+    store_put_session(store, "alice", "two", 100);
+    store_commit(store);
+    assert_false(store_is_behind(store));
+    store_close(store);
+    check_rows("alice=two;");
+}
+
+/* A put that fails on the way undoes what was written with it. */
+static void
+is_written_whole_or_not_at_all(void **state)
+{
+    struct worker_identity one = identity("one");
+    struct store *store = open_store();
+
+    (void)state;
+    store_put_worker(store, &one, "python3");
+    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "bob", "no such worker", 100);
+    assert_true(store_is_behind(store));
+    assert_int_equal(store_begin(store), 0);
+    store_put_session(store, "bob", "no such worker", 100);
+    store_commit(store);
+    assert_true(store_is_behind(store));
+    store_close(store);
+    check_rows("alice=one;");
 }
 
 int
@@ -185,6 +295,11 @@ main(void)
         cmocka_unit_test_setup_teardown(keeps_every_column, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_private, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_another_layout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tells_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waits_for_a_lock_and_is_not_damaged_by_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(is_behind_until_all_is_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(is_written_whole_or_not_at_all, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
