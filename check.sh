@@ -2,7 +2,8 @@
 # check.sh - sets everything up and runs every test; what continuous integration runs as well.
 #
 #   sh check.sh             all of it
-#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan fuzz faults bench
+#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan attacks
+#                           fuzz faults bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -75,6 +76,10 @@ suite_blackbox() {
         tests/blackbox/test_lifecycle.py tests/blackbox/test_limits.py tests/blackbox/test_leaks.py
 }
 
+suite_attacks() {
+    suite_pytest attacks build-gcc tests/attacks
+}
+
 suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
 }
@@ -101,6 +106,7 @@ lane_one() {
     suite_worker_asan
     suite_fuzz
     suite_blackbox
+    suite_attacks
 }
 
 lane_two() {
@@ -213,7 +219,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | faults | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | attacks | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;

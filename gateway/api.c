@@ -7,13 +7,18 @@
 #include <event2/buffer.h>
 #include <sodium.h>
 
+#include "audit.h"
+#include "auth.h"
 #include "body.h"
 #include "clock.h"
 #include "config.h"
 #include "http.h"
+#include "log.h"
 #include "metrics.h"
 #include "pool.h"
+#include "scan.h"
 #include "smallfile.h"
+#include "utf8.h"
 
 enum { PAGE_MAX = 4 << 20 };
 
@@ -26,7 +31,9 @@ static const char page_policy[] =
 struct api {
     const struct config *config;
     struct pool *pool;
-    uint8_t token_hash[crypto_generichash_BYTES];
+    struct auth *auth;
+    struct audit *audit;
+    const struct scan *scan;
     char *page;
     size_t page_len;
     double started; /* clock_now */
@@ -34,17 +41,13 @@ struct api {
 
 /* A POST /execute under way. */
 struct call {
+    struct api *api;
     struct http_request *request;
     struct job *job;
     double received; /* clock_now */
+    struct audit_event event;
+    json_t *findings; /* of the scan; NULL: none */
 };
-
-static void
-hash_token(const char *token, uint8_t out[crypto_generichash_BYTES])
-{
-    crypto_generichash(out, crypto_generichash_BYTES, (const uint8_t *)token, strlen(token), NULL,
-                       0);
-}
 
 static int
 read_page(struct api *api, const char *path, struct err *err)
@@ -63,14 +66,16 @@ read_page(struct api *api, const char *path, struct err *err)
 }
 
 struct api *
-api_new(const struct config *config, struct pool *pool, const char *token, const char *page_path,
-        struct err *err)
+api_new(const struct config *config, struct pool *pool, struct auth *auth, struct audit *audit,
+        const struct scan *scan, const char *page_path, struct err *err)
 {
     struct api *api = xcalloc(1, sizeof(*api));
 
     api->config = config;
     api->pool = pool;
-    hash_token(token, api->token_hash);
+    api->auth = auth;
+    api->audit = audit;
+    api->scan = scan;
     api->started = clock_now();
     if (read_page(api, page_path, err) < 0) {
         api_free(api);
@@ -84,25 +89,92 @@ api_free(struct api *api)
 {
     if (api == NULL)
         return;
-    sodium_memzero(api->token_hash, sizeof(api->token_hash));
     free(api->page);
     free(api);
 }
 
-/* Hashes have one length, so that neither content nor length of the token shows in the time it takes. */
-bool
-api_is_authorized(const struct api *api, const struct http_request *r)
-{
-    const char *token = http_header(r, "X-Auth-Token");
-    uint8_t hash[crypto_generichash_BYTES];
+/* --- the audit log ------------------------------------------------------------------------ */
 
-    hash_token(token ? token : "", hash);
-    return sodium_memcmp(hash, api->token_hash, sizeof(hash)) == 0 && token != NULL;
+static struct audit_event
+begin_event(const struct http_request *r, const char *action, const char *who, const char *user)
+{
+    struct audit_event event = {.action = action};
+
+    snprintf(event.who, sizeof(event.who), "%s", who);
+    snprintf(event.address, sizeof(event.address), "%s", http_peer(r));
+    snprintf(event.user, sizeof(event.user), "%s", user);
+    return event;
 }
 
-void
-api_page(struct api *api, struct http_request *r)
+static const char *
+name_of(const struct caller *who)
 {
+    return caller_is_master(who) ? "master" : who->key;
+}
+
+static void
+end_event(struct api *api, struct audit_event *event, const char *outcome, int status,
+          const char *detail)
+{
+    event->outcome = outcome;
+    event->status = status;
+    snprintf(event->detail, sizeof(event->detail), "%.*s",
+             (int)utf8_cut(detail, strlen(detail), sizeof(event->detail) - 1), detail);
+    audit_add(api->audit, event);
+}
+
+/* --- who may ------------------------------------------------------------------------------ */
+
+static const struct denial {
+    int status;
+    enum metric_counter counter;
+    const char *detail;
+} denials[AUTH_N_VERDICTS] = {
+    [AUTH_MISSING] = {401, METRIC_DENIED_TOKEN, "The X-Auth-Token header is missing or wrong"},
+    [AUTH_WRONG] = {401, METRIC_DENIED_TOKEN, "The X-Auth-Token header is missing or wrong"},
+    [AUTH_EXPIRED] = {401, METRIC_DENIED_EXPIRED, "The API key has expired"},
+    [AUTH_REVOKED] = {401, METRIC_DENIED_REVOKED, "The API key has been revoked"},
+    [AUTH_TOO_FAST] = {429, METRIC_DENIED_RATE, "The API key's requests per minute are used up"},
+};
+
+static void
+deny(struct api *api, struct http_request *r, enum auth_verdict verdict, const struct caller *who,
+     double wait)
+{
+    const struct denial *denial = &denials[verdict];
+    /* Without a key nobody is known. */
+    struct audit_event event = begin_event(r, "request", who->key, "");
+
+    end_event(api, &event, "denied", denial->status, denial->detail);
+    metrics_add(denial->counter, 1);
+    if (denial->status == 401) {
+        metrics_add(METRIC_AUTH_FAILURES, 1);
+        http_add_header(r, "WWW-Authenticate", "Bearer");
+    } else {
+        http_retry_after(r, 1 + (unsigned)wait);
+    }
+    http_reply_status(r, denial->status, denial->detail);
+}
+
+bool
+api_admit(struct api *api, struct http_request *r, struct caller *who)
+{
+    const char *token = http_header(r, "X-Auth-Token");
+    enum auth_verdict verdict;
+    double wait;
+
+    verdict = auth_check(api->auth, token ? token : http_bearer(r), who, &wait);
+    if (verdict != AUTH_OK)
+        deny(api, r, verdict, who, wait);
+    return verdict == AUTH_OK;
+}
+
+/* --- answers at once ---------------------------------------------------------------------- */
+
+void
+api_page(struct api *api, struct http_request *r, const struct caller *who)
+{
+    (void)who;
     http_add_header(r, "Content-Security-Policy", page_policy);
     http_add_header(r, "Referrer-Policy", "no-referrer");
     http_add_header(r, "Cache-Control", "no-cache");
@@ -110,15 +182,16 @@ api_page(struct api *api, struct http_request *r)
 }
 
 void
-api_healthz(struct api *api, struct http_request *r)
+api_healthz(struct api *api, struct http_request *r, const struct caller *who)
 {
-    (void)api;
+    (void)api, (void)who;
     http_reply_json(r, 200, xnotnull(json_pack("{s:s}", "status", "ok")));
 }
 
 void
-api_readyz(struct api *api, struct http_request *r)
+api_readyz(struct api *api, struct http_request *r, const struct caller *who)
 {
+    (void)who;
     if (pool_is_ready(api->pool))
         http_reply_json(r, 200, xnotnull(json_pack("{s:s}", "status", "ready")));
     else
@@ -126,9 +199,9 @@ api_readyz(struct api *api, struct http_request *r)
 }
 
 void
-api_status(struct api *api, struct http_request *r)
+api_status(struct api *api, struct http_request *r, const struct caller *who)
 {
-    json_t *status = pool_status(api->pool);
+    json_t *status = pool_status(api->pool, who);
 
     json_object_set_new(status, "uptime_seconds", json_real(clock_now() - api->started));
     json_object_set_new(status, "version", json_string(PACKAGE_VERSION));
@@ -160,10 +233,11 @@ count_descriptors(void)
 }
 
 void
-api_metrics(struct api *api, struct http_request *r)
+api_metrics(struct api *api, struct http_request *r, const struct caller *who)
 {
     struct evbuffer *text = xnotnull(evbuffer_new());
 
+    (void)who;
     pool_gauge(api->pool);
     metrics_set(METRIC_UPTIME, clock_now() - api->started);
     metrics_set(METRIC_CONNECTIONS, http_count_connections(r));
@@ -175,12 +249,40 @@ api_metrics(struct api *api, struct http_request *r)
     evbuffer_free(text);
 }
 
+/* Whose session a body speaks of: the master token may name a key. */
+static int
+find_owner(const struct body *body, const struct caller *who, struct caller *owner, struct err *err)
+{
+    *owner = *who;
+    if (body->key == NULL || strcmp(body->key, who->key) == 0)
+        return 0;
+    if (!caller_is_master(who))
+        return err_field(err, ERR_BAD_REQUEST, "key", "key: it is not yours");
+    snprintf(owner->key, sizeof(owner->key), "%s", body->key);
+    return 0;
+}
+
+static void
+release(struct api *api, struct http_request *r, const struct caller *who, const struct body *body,
+        const struct caller *owner)
+{
+    struct audit_event event = begin_event(r, "release", name_of(who), body->user);
+    char detail[BODY_USER_MAX + 64] = "";
+
+    pool_release(api->pool, owner, body->user);
+    if (strcmp(owner->key, who->key) != 0)
+        snprintf(detail, sizeof(detail), "A session of the key %s", owner->key);
+    end_event(api, &event, "ok", 200, detail);
+    snprintf(detail, sizeof(detail), "Worker for user %s has been released.", body->user);
+    http_reply_json(r, 200, xnotnull(json_pack("{s:s,s:s}", "status", "ok", "detail", detail)));
+}
+
 void
-api_release(struct api *api, struct http_request *r)
+api_release(struct api *api, struct http_request *r, const struct caller *who)
 {
     struct body body;
+    struct caller owner;
     struct err err = ERR_INIT;
-    char detail[BODY_USER_MAX + 64];
     size_t len;
     const char *text = http_body(r, &len);
 
@@ -188,16 +290,50 @@ api_release(struct api *api, struct http_request *r)
         http_reply_error(r, &err);
         return;
     }
-    pool_release(api->pool, body.user);
-    snprintf(detail, sizeof(detail), "Worker for user %s has been released.", body.user);
+    if (find_owner(&body, who, &owner, &err) < 0)
+        http_reply_error(r, &err);
+    else
+        release(api, r, who, &body, &owner);
     body_clear(&body);
-    http_reply_json(r, 200, xnotnull(json_pack("{s:s,s:s}", "status", "ok", "detail", detail)));
 }
 
 /* --- POST /execute ------------------------------------------------------------------------ */
 
 static json_t *
-answer(const struct job_result *result)
+findings_json(const struct scan_result *result)
+{
+    json_t *findings = xnotnull(json_array());
+
+    for (unsigned i = 0; i < result->n; i++) {
+        const struct scan_finding *f = &result->findings[i];
+
+        json_array_append_new(findings,
+                              xnotnull(json_pack("{s:s,s:I,s:s}", "rule", f->rule, "line",
+                                                 (json_int_t)f->line, "message", f->message)));
+    }
+    return findings;
+}
+
+/* What the scan has to say about the code, counted and logged; NULL when that is nothing. */
+static json_t *
+scan_body(const struct api *api, const struct body *body)
+{
+    const bool block = api->config->scan == SCAN_BLOCK;
+    struct scan_result result;
+
+    if (api->config->scan == SCAN_OFF)
+        return NULL;
+    scan_code(api->scan, body->code, body->code_len, &result);
+    if (result.n == 0)
+        return NULL;
+    metrics_add(block ? METRIC_SCAN_BLOCKED : METRIC_SCAN_WARNED, result.n);
+    log_info("scan: %s: %u finding%s, the first is %s in line %u", block ? "blocked" : "warned",
+             result.n, result.n == 1 ? "" : "s", result.findings[0].rule, result.findings[0].line);
+    return findings_json(&result);
+}
+
+static json_t *
+answer(const struct job_result *result, json_t *findings)
 {
     json_t *body = json_incref(result->output);
 
@@ -206,7 +342,43 @@ answer(const struct job_result *result)
                                                     : json_integer(result->execution_count));
     json_object_set_new(body, "duration_ms", json_real(result->duration_ms));
     json_object_set_new(body, "restarted", json_boolean(result->restarted));
+    if (findings)
+        json_object_set(body, "findings", findings);
     return body;
+}
+
+static const char *
+outcome_of(const struct job_result *result)
+{
+    if (result->err == NULL)
+        return json_is_null(json_object_get(result->output, "error")) ? "ok" : "error";
+    switch (result->err->code) {
+    case ERR_TIMEOUT:
+        return "timeout";
+    case ERR_NO_WORKER:
+    case ERR_BUSY:
+    case ERR_QUOTA:
+        return "rejected";
+    default:
+        return "died";
+    }
+}
+
+static void
+audit_call(struct call *call, const struct job_result *result)
+{
+    const struct err *err = result->err;
+
+    call->event.duration_ms = (clock_now() - call->received) * 1000;
+    end_event(call->api, &call->event, outcome_of(result), err ? http_status_of(err->code) : 200,
+              err ? err->msg : "");
+}
+
+static void
+call_free(struct call *call)
+{
+    json_decref(call->findings);
+    free(call);
 }
 
 static void
@@ -215,11 +387,12 @@ on_job_done(void *owner, const struct job_result *result)
     struct call *call = owner;
 
     metrics_observe(METRIC_EXECUTION_SECONDS, clock_now() - call->received);
+    audit_call(call, result);
     if (result->err)
         http_reply_error(call->request, result->err);
     else
-        http_reply_json(call->request, 200, answer(result));
-    free(call);
+        http_reply_json(call->request, 200, answer(result, call->findings));
+    call_free(call);
 }
 
 static void
@@ -227,12 +400,42 @@ on_client_gone(void *owner)
 {
     struct call *call = owner;
 
+    call->event.duration_ms = (clock_now() - call->received) * 1000;
+    end_event(call->api, &call->event, "cancelled", 0, "The client went away");
     job_cancel(call->job);
-    free(call);
+    call_free(call);
+}
+
+static struct call *
+call_new(struct api *api, struct http_request *r, const struct caller *who, const struct body *body)
+{
+    struct call *call = xcalloc(1, sizeof(*call));
+
+    call->api = api;
+    call->request = r;
+    call->received = clock_now();
+    call->event = begin_event(r, "execute", name_of(who), body->user);
+    call->event.has_code = true;
+    call->event.code_len = body->code_len;
+    crypto_hash_sha256(call->event.code_hash, (const uint8_t *)body->code, body->code_len);
+    return call;
+}
+
+static void
+refuse(struct call *call, const struct err *err)
+{
+    const struct job_result result = {.err = err};
+
+    if (err->code == ERR_QUOTA)
+        metrics_add(METRIC_DENIED_SESSIONS, 1);
+    audit_call(call, &result);
+    http_reply_error(call->request, err);
+    call_free(call);
 }
 
 static struct job *
-submit(struct api *api, const struct body *body, struct call *call, struct err *err)
+submit(struct api *api, const struct caller *who, const struct body *body, struct call *call,
+       struct err *err)
 {
     const struct job_spec spec = {
         .code = body->code,
@@ -241,11 +444,42 @@ submit(struct api *api, const struct body *body, struct call *call, struct err *
         .max_output = api->config->max_output_bytes,
     };
 
-    return pool_submit(api->pool, body->user, &spec, on_job_done, call, err);
+    return pool_submit(api->pool, who, body->user, &spec, on_job_done, call, err);
+}
+
+static void
+run(struct call *call, const struct caller *who, const struct body *body)
+{
+    struct err err = ERR_INIT;
+
+    call->job = submit(call->api, who, body, call, &err);
+    if (call->job) {
+        http_drop_body(call->request); /* the queue may be long and the body large */
+        http_on_gone(call->request, on_client_gone, call);
+    } else {
+        refuse(call, &err);
+    }
+}
+
+/* Answers that the scan's findings keep the code from running. */
+static void
+block(struct call *call)
+{
+    const json_t *first = json_array_get(call->findings, 0);
+    cleanup_free char *detail =
+        xasprintf("The code was not run: line %lld breaks the rule %s, which %s",
+                  (long long)json_integer_value(json_object_get(first, "line")),
+                  json_string_value(json_object_get(first, "rule")),
+                  json_string_value(json_object_get(first, "message")));
+
+    end_event(call->api, &call->event, "blocked", 422, detail);
+    http_reply_json(call->request, 422,
+                    xnotnull(json_pack("{s:s,s:O}", "detail", detail, "findings", call->findings)));
+    call_free(call);
 }
 
 void
-api_execute(struct api *api, struct http_request *r)
+api_execute(struct api *api, struct http_request *r, const struct caller *who)
 {
     const struct body_limits limits = {api->config->max_code_bytes, api->config->exec_timeout};
     struct body body;
@@ -258,16 +492,11 @@ api_execute(struct api *api, struct http_request *r)
         http_reply_error(r, &err);
         return;
     }
-    call = xcalloc(1, sizeof(*call));
-    call->request = r;
-    call->received = clock_now();
-    call->job = submit(api, &body, call, &err);
+    call = call_new(api, r, who, &body);
+    call->findings = scan_body(api, &body);
+    if (call->findings && api->config->scan == SCAN_BLOCK)
+        block(call);
+    else
+        run(call, who, &body);
     body_clear(&body);
-    if (call->job) {
-        http_drop_body(r); /* the queue may be long and the body large */
-        http_on_gone(r, on_client_gone, call);
-        return;
-    }
-    free(call);
-    http_reply_error(r, &err);
 }

@@ -8,24 +8,31 @@
 #include "mem.h"
 
 struct api;
+struct audit;
+struct auth;
+struct caller;
 struct config;
 struct http_request;
 struct pool;
+struct scan;
 
-/* config and pool are borrowed; token is copied.  Reads the page's file; fails when it cannot. */
-struct api *api_new(const struct config *, struct pool *, const char *token, const char *page_path,
-                    struct err *) must_check;
+/* All but page_path are borrowed.  Reads the page's file; fails when it cannot. */
+struct api *api_new(const struct config *, struct pool *, struct auth *, struct audit *,
+                    const struct scan *, const char *page_path, struct err *) must_check;
 void api_free(struct api *); /* accepts NULL */
 
-/* X-Auth-Token, compared in constant time. */
-bool api_is_authorized(const struct api *, const struct http_request *);
+/* X-Auth-Token or Authorization: Bearer.  False: the request has been answered, with 401 or 429. */
+bool api_admit(struct api *, struct http_request *, struct caller *);
 
-void api_execute(struct api *, struct http_request *);
-void api_healthz(struct api *, struct http_request *);
-void api_metrics(struct api *, struct http_request *);
-void api_page(struct api *, struct http_request *);
-void api_readyz(struct api *, struct http_request *);
-void api_release(struct api *, struct http_request *);
-void api_status(struct api *, struct http_request *);
+/* The caller is borrowed for the call, and means nothing where everybody may call. */
+typedef void api_handler_fn(struct api *, struct http_request *, const struct caller *);
+
+api_handler_fn api_execute;
+api_handler_fn api_healthz;
+api_handler_fn api_metrics;
+api_handler_fn api_page;
+api_handler_fn api_readyz;
+api_handler_fn api_release;
+api_handler_fn api_status;
 
 #endif

@@ -2,9 +2,19 @@
 
 #include <string.h>
 
-enum field { USER_UUID, CODE, TIMEOUT, N_FIELDS };
+#include "key.h"
 
-static const char *const field_name[N_FIELDS] = {"user_uuid", "code", "timeout"};
+enum { MAX_MARKS = 1000 };
+
+enum field { USER_UUID, CODE, TIMEOUT, KEY, N_FIELDS };
+
+/* Which fields a body may have. */
+enum {
+    OF_EXECUTE = 1 << USER_UUID | 1 << CODE | 1 << TIMEOUT,
+    OF_RELEASE = 1 << USER_UUID | 1 << KEY,
+};
+
+static const char *const field_name[N_FIELDS] = {"user_uuid", "code", "timeout", "key"};
 
 static const char user_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "abcdefghijklmnopqrstuvwxyz"
@@ -16,12 +26,35 @@ bad(struct err *err, enum field field, const char *what)
     return err_field(err, ERR_BAD_REQUEST, field_name[field], "%s: %s", field_name[field], what);
 }
 
+/*
+ * Whether it has more brackets and commas outside of strings than any request: the parser makes a hundred bytes and
+ * more of an empty array.
+ */
+static bool
+is_intricate(const char *text, size_t len)
+{
+    bool quoted = false;
+    size_t n = 0;
+
+    for (size_t i = 0; i < len && n <= MAX_MARKS; i++) {
+        if (text[i] == '"')
+            quoted = !quoted;
+        else if (quoted)
+            i += text[i] == '\\';
+        else
+            n += text[i] == '[' || text[i] == '{' || text[i] == ',';
+    }
+    return n > MAX_MARKS;
+}
+
 static int
 load(const char *text, size_t len, struct body *out, struct err *err)
 {
     json_error_t where;
 
     memset(out, 0, sizeof(*out));
+    if (is_intricate(text, len))
+        return err_set(err, ERR_BAD_REQUEST, "The body has too many values");
     /* NUL is for the kernel to judge: it is legal in a JSON string. */
     out->json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
     if (out->json == NULL && json_error_code(&where) == json_error_duplicate_key)
@@ -37,7 +70,7 @@ load(const char *text, size_t len, struct body *out, struct err *err)
 
 /* A field's name comes from the client: only a harmless one is repeated. */
 static int
-check_fields(const struct body *body, unsigned n_allowed, struct err *err)
+check_fields(const struct body *body, unsigned allowed, struct err *err)
 {
     const char *key;
     json_t *value;
@@ -45,9 +78,9 @@ check_fields(const struct body *body, unsigned n_allowed, struct err *err)
     json_object_foreach (body->json, key, value) {
         unsigned i = 0;
 
-        while (i < n_allowed && strcmp(key, field_name[i]) != 0)
+        while (i < N_FIELDS && strcmp(key, field_name[i]) != 0)
             i++;
-        if (i < n_allowed)
+        if (i < N_FIELDS && (allowed & 1U << i))
             continue;
         if (key[strspn(key, user_alphabet)] != '\0' || strlen(key) > 40)
             return err_set(err, ERR_BAD_REQUEST, "The body has an unknown field");
@@ -106,11 +139,24 @@ take_timeout(struct body *body, double max, struct err *err)
     return 0;
 }
 
+static int
+take_key(struct body *body, struct err *err)
+{
+    const json_t *key = json_object_get(body->json, "key");
+
+    if (key == NULL || json_is_null(key))
+        return 0;
+    body->key = json_string_value(key);
+    if (json_string_length(key) != KEY_ID_CHARS || !key_is_id(body->key))
+        return bad(err, KEY, "must be the id of an API key, 12 characters of 0-9 a-f");
+    return 0;
+}
+
 int
 body_parse_execute(const char *text, size_t len, const struct body_limits *limits, struct body *out,
                    struct err *err)
 {
-    if (load(text, len, out, err) == 0 && check_fields(out, N_FIELDS, err) == 0 &&
+    if (load(text, len, out, err) == 0 && check_fields(out, OF_EXECUTE, err) == 0 &&
         take_user(out, err) == 0 && take_code(out, limits->max_code, err) == 0 &&
         take_timeout(out, limits->max_timeout, err) == 0)
         return 0;
@@ -121,8 +167,8 @@ body_parse_execute(const char *text, size_t len, const struct body_limits *limit
 int
 body_parse_release(const char *text, size_t len, struct body *out, struct err *err)
 {
-    if (load(text, len, out, err) == 0 && check_fields(out, USER_UUID + 1, err) == 0 &&
-        take_user(out, err) == 0)
+    if (load(text, len, out, err) == 0 && check_fields(out, OF_RELEASE, err) == 0 &&
+        take_user(out, err) == 0 && take_key(out, err) == 0)
         return 0;
     body_clear(out);
     return -1;

@@ -22,7 +22,8 @@ struct body {
     const char *user; /* 1-128 of A-Z a-z 0-9 . _ : @ - */
     const char *code; /* may contain NUL */
     size_t code_len;
-    double timeout; /* seconds; the limit if the body has none */
+    double timeout;  /* seconds; the limit if the body has none */
+    const char *key; /* id of the API key whose session it is; NULL = the caller's own */
 };
 
 /*

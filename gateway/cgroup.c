@@ -26,6 +26,7 @@ struct cgroup_host {
     size_t n_hierarchies;
     char *memory; /* ... of this controller, borrowed */
     bool swap;
+    bool tcp;
 };
 
 static const char *const needed[] = {"cpu", "memory", "pids"};
@@ -148,7 +149,9 @@ check_v1(struct cgroup_host *host, struct err *err)
     }
     host->memory = find_controller(host, "memory");
     cleanup_free char *memsw = xasprintf("%s/memory.memsw.limit_in_bytes", host->memory);
+    cleanup_free char *tcp = xasprintf("%s/memory.kmem.tcp.limit_in_bytes", host->memory);
     host->swap = access(memsw, F_OK) == 0;
+    host->tcp = access(tcp, F_OK) == 0;
     return 0;
 }
 
@@ -248,6 +251,12 @@ bool
 cgroup_limits_swap(const struct cgroup_host *host)
 {
     return host->swap;
+}
+
+bool
+cgroup_limits_tcp(const struct cgroup_host *host)
+{
+    return host->tcp;
 }
 
 /* --- a container's group -------------------------------------------------------------------- */

@@ -31,6 +31,9 @@ char *cgroup_path(const struct cgroup_host *, const char *id);
 /* Whether swap can be limited (the kernel can be built or booted without). */
 bool cgroup_limits_swap(const struct cgroup_host *);
 
+/* Whether memory of TCP sockets has a limit of its own (version 1); otherwise it counts as memory (version 2). */
+bool cgroup_limits_tcp(const struct cgroup_host *);
+
 /* Whether the kernel has killed one of the group's processes for memory.  Reads one file. */
 bool cgroup_oom_killed(const struct cgroup_host *, const char *id);
 

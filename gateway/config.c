@@ -28,6 +28,7 @@ enum type {
     TYPE_DOUBLE,
     TYPE_LEVEL,  /* enum log_level */
     TYPE_FORMAT, /* enum log_format */
+    TYPE_SCAN,   /* enum scan_mode */
     TYPE_STRING, /* checked by the row's check, if it has one */
 };
 
@@ -45,6 +46,7 @@ struct key {
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
+static const char *const scan_names[] = {"off", "warn", "block", NULL};
 
 static bool is_token(const char *);
 static bool is_origin(const char *);
@@ -53,6 +55,7 @@ static bool is_listen(const char *);
 static bool is_runtime(const char *);
 static bool is_state_dir(const char *);
 static bool is_file(const char *);
+static bool is_switch_or_file(const char *);
 
 /* What a key's flags say. */
 enum {
@@ -82,8 +85,16 @@ enum {
 
 /* In the order of their names. */
 static const struct key keys[] = {
+    NUMBER(UNSIGNED, audit_days, 1, 36500, "days", "30", "how long AUDIT_DB keeps a record"),
+    STRING(audit_db, is_switch_or_file, "on, off or an absolute path", "on", FIXED,
+           "SQLite file of the audit log; on: STATE_DIR/audit.db"),
+    STRING(audit_log, is_file, "empty or an absolute path", "", RELOAD,
+           "file of the audit log as JSON lines; SIGHUP opens it anew; empty: none"),
     STRING(auth_token, is_token, "empty, or at least 16 characters, no spaces, ASCII", "", SECRET,
-           "what clients send as X-Auth-Token; empty: made once, kept in STATE_DIR/auth_token"),
+           "the master token of clients; empty: made once, kept in STATE_DIR/auth_token"),
+    NUMBER(DOUBLE, client_timeout, 1, 86400, "seconds", "60",
+           "how long a request may take to arrive, and an answer to be taken (plus 1 s for each 64 "
+           "KiB)"),
     STRING(cors_origin, is_origin, "empty, * or an origin like https://example.org", "", RELOAD,
            "the web origin whose pages may call the server; empty: none but its own"),
     NUMBER(DOUBLE, exec_timeout, 0.1, 86400, "seconds", "30",
@@ -96,6 +107,8 @@ static const struct key keys[] = {
     CHOICE(LEVEL, log_level, "error, warn, info or debug", "info", "least important lines to log"),
     NUMBER(SIZE, max_code_bytes, 1, 67108864, "bytes", "1048576",
            "longest code of an execution; over it the answer is 413"),
+    NUMBER(UNSIGNED, max_connections_per_address, 0, 100000, "", "512",
+           "connections of one client address, 0 for any number; over it the answer is 429"),
     /* The link's longest frame follows from it, and is fixed when the link is opened. */
     NUMBER_KEY(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760", FIXED,
                "most output of an execution, text and images; the rest is dropped"),
@@ -108,6 +121,10 @@ static const struct key keys[] = {
     NUMBER(UNSIGNED, queue_limit, 1, 10000, "", "16",
            "executions of one user waiting or running; over it the answer is 429"),
     STRING(runtime, is_runtime, "crun", "crun", FIXED, "what runs the containers"),
+    CHOICE(SCAN, scan, "off, warn or block", "warn",
+           "code that breaks a rule of SCAN_RULES: not looked for, told in the answer, or not run"),
+    STRING(scan_rules, is_file, "empty or an absolute path", "", RELOAD,
+           "file of what code is looked at for; empty: the rules that come with the server"),
     STRING(state_dir, is_state_dir, "an absolute path of at most 89 bytes, not /, without ..",
            "/var/lib/tci", FIXED, "directory of all that the gateway keeps"),
     STRING(tls_cert, is_file, "empty or an absolute path", "", FIXED,
@@ -318,6 +335,12 @@ is_file(const char *s)
 }
 
 static bool
+is_switch_or_file(const char *s)
+{
+    return strcmp(s, "on") == 0 || strcmp(s, "off") == 0 || (s[0] == '/' && is_file(s));
+}
+
+static bool
 is_state_dir(const char *s)
 {
     const size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path) - sizeof(LINK_SOCKET);
@@ -421,6 +444,10 @@ set_value(struct config *cfg, const struct key *k, const char *text)
     case TYPE_FORMAT:
         if ((choice = find_choice(format_names, text)) >= 0)
             *(enum log_format *)field = (enum log_format)choice;
+        return choice >= 0;
+    case TYPE_SCAN:
+        if ((choice = find_choice(scan_names, text)) >= 0)
+            *(enum scan_mode *)field = (enum scan_mode)choice;
         return choice >= 0;
     case TYPE_STRING:
         if (k->check != NULL && !k->check(text))
@@ -779,6 +806,8 @@ is_same(const struct config *a, const struct config *b, const struct key *k)
         return *(const enum log_level *)x == *(const enum log_level *)y;
     case TYPE_FORMAT:
         return *(const enum log_format *)x == *(const enum log_format *)y;
+    case TYPE_SCAN:
+        return *(const enum scan_mode *)x == *(const enum scan_mode *)y;
     case TYPE_STRING:
         return strcmp(*(char *const *)x, *(char *const *)y) == 0;
     }
@@ -792,7 +821,8 @@ swap_value(struct config *a, struct config *b, const struct key *k)
     static const size_t sizes[] = {
         [TYPE_UNSIGNED] = sizeof(unsigned),      [TYPE_SIZE] = sizeof(size_t),
         [TYPE_DOUBLE] = sizeof(double),          [TYPE_LEVEL] = sizeof(enum log_level),
-        [TYPE_FORMAT] = sizeof(enum log_format), [TYPE_STRING] = sizeof(char *),
+        [TYPE_FORMAT] = sizeof(enum log_format), [TYPE_SCAN] = sizeof(enum scan_mode),
+        [TYPE_STRING] = sizeof(char *),
     };
     char tmp[sizeof(double) > sizeof(size_t) ? sizeof(double) : sizeof(size_t)];
 

@@ -14,24 +14,32 @@
 #include "err.h"
 #include "log.h"
 #include "mem.h"
+#include "scan.h"
 
 /* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
 struct config {
-    char *auth_token;    /* "" = made once and kept in state_dir */
-    char *config_file;   /* "" = none; --config only */
-    char *cors_origin;   /* "" = no CORS, "*" or one origin */
-    double exec_timeout; /* seconds */
-    char *kernel;        /* kernelspec name */
-    char *listen;        /* address:port, [v6]:port */
+    unsigned audit_days;   /* that audit_db keeps records for */
+    char *audit_db;        /* "on" = in state_dir, "off", or a path */
+    char *audit_log;       /* "" = none */
+    char *auth_token;      /* "" = made once and kept in state_dir */
+    double client_timeout; /* seconds for a request to arrive, an answer to be taken */
+    char *config_file;     /* "" = none; --config only */
+    char *cors_origin;     /* "" = no CORS, "*" or one origin */
+    double exec_timeout;   /* seconds */
+    char *kernel;          /* kernelspec name */
+    char *listen;          /* address:port, [v6]:port */
     enum log_format log_format;
     enum log_level log_level;
     size_t max_code_bytes;
-    size_t max_output_bytes; /* of one execution */
+    unsigned max_connections_per_address; /* 0 = any number */
+    size_t max_output_bytes;              /* of one execution */
     unsigned max_total_workers;
     unsigned min_idle_workers;
     double orphan_timeout;    /* seconds a worker lives on without a gateway */
     unsigned queue_limit;     /* executions of one session, waiting and running */
     char *runtime;            /* "crun" */
+    enum scan_mode scan;      /* what is done about code that breaks a rule */
+    char *scan_rules;         /* absolute path; "" = the rules that come with the gateway */
     char *state_dir;          /* absolute path, no slash at its end */
     char *tls_cert, *tls_key; /* PEM files, absolute, both or none */
     double worker_cpu;        /* cores */

@@ -7,6 +7,7 @@ enum err_code {
     ERR_BAD_REQUEST, /* the client sent something unusable */
     ERR_TOO_LARGE,   /* ... or something over a limit */
     ERR_BUSY,        /* the session's queue is full */
+    ERR_QUOTA,       /* a limit of the caller's key is reached */
     ERR_NO_WORKER,   /* no worker can be had now */
     ERR_TIMEOUT,     /* the code ran too long */
     ERR_WORKER_DIED, /* the worker or its kernel ended while it was needed */

@@ -44,9 +44,12 @@ files_find(struct files *out, struct err *err)
     out->kernelspecs =
         xstrdup(in_tree ? TCI_SOURCE_TREE "/kernelspecs" : TCI_DATADIR "/kernelspecs");
     out->page = xstrdup(in_tree ? TCI_SOURCE_TREE "/web/test.html" : TCI_DATADIR "/web/test.html");
+    out->scan_rules =
+        xstrdup(in_tree ? TCI_SOURCE_TREE "/gateway/scan.rules" : TCI_DATADIR "/scan.rules");
     if (check(out->worker, "the worker program", err) == 0 &&
         check(out->kernelspecs, "the directory of kernelspecs", err) == 0 &&
-        check(out->page, "the test page", err) == 0)
+        check(out->page, "the test page", err) == 0 &&
+        check(out->scan_rules, "the scan's rules", err) == 0)
         return 0;
     files_clear(out);
     return -1;
@@ -58,6 +61,7 @@ files_clear(struct files *files)
     free(files->worker);
     free(files->kernelspecs);
     free(files->page);
+    free(files->scan_rules);
     memset(files, 0, sizeof(*files));
 }
 

@@ -9,6 +9,7 @@ struct files {
     char *worker;      /* the tci-worker program */
     char *kernelspecs; /* our directory of kernelspecs */
     char *page;        /* web/test.html */
+    char *scan_rules;  /* what code is looked at for, unless TCI_SCAN_RULES says so */
 };
 
 /* By /proc/self/exe.  On failure *out is cleared and the error names what is missing. */

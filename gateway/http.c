@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -34,6 +35,7 @@
 #include "linger.h"
 #include "log.h"
 #include "metrics.h"
+#include "peers.h"
 
 enum {
     IO_TIMEOUT_S = 30,      /* an idle or stalled connection is closed */
@@ -52,6 +54,7 @@ struct http {
     struct evhttp *server;
     struct evconnlistener *listener;
     struct event *resume; /* accepting again after descriptors ran out */
+    struct peers *peers;
     SSL_CTX *tls;
     char *cors_origin;
     char *url;
@@ -146,16 +149,33 @@ request_new(struct http *http, struct evhttp_request *ev)
     return r;
 }
 
+static evutil_socket_t
+fd_of(struct evhttp_connection *connection)
+{
+    return bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+}
+
 static void
 watch(struct http_request *r)
 {
     struct evhttp_connection *connection = evhttp_request_get_connection(r->ev);
-    evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+    evutil_socket_t fd = fd_of(connection);
 
+    peers_handling(r->http->peers, fd);
     evhttp_connection_set_closecb(connection, on_connection_closed, r);
     r->closed = xnotnull(
         event_new(r->http->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_client_gone, r));
     event_add(r->closed, NULL);
+}
+
+/* An answer that is the last on its connection. */
+static void
+refuse(struct http_request *r, int status, const char *detail)
+{
+    http_add_header(r, "Connection", "close");
+    if (status == 429)
+        http_add_header(r, "Retry-After", "1");
+    http_reply_status(r, status, detail);
 }
 
 static void
@@ -174,8 +194,36 @@ add_cors(struct http_request *r)
     if (http_header(r, "Access-Control-Request-Method") == NULL)
         return;
     http_add_header(r, "Access-Control-Allow-Methods", "GET, POST");
-    http_add_header(r, "Access-Control-Allow-Headers", "Content-Type, X-Auth-Token");
+    http_add_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Auth-Token");
     http_add_header(r, "Access-Control-Max-Age", "86400");
+}
+
+static bool
+is_token(const char *name)
+{
+    return name[0] != '\0' &&
+           name[strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
+}
+
+/*
+ * evhttp takes the first of several lengths, one with a sign or on a folded line, and a name with a blank behind it for
+ * another name.  A proxy in front may read such a request otherwise, and its client say what the next one is.
+ */
+static bool
+is_unambiguous(struct evhttp_request *ev)
+{
+    unsigned n_lengths = 0;
+
+    for (const struct evkeyval *h = evhttp_request_get_input_headers(ev)->tqh_first; h;
+         h = h->next.tqe_next) {
+        if (!is_token(h->key))
+            return false;
+        if (evutil_ascii_strcasecmp(h->key, "Content-Length") == 0 &&
+            (n_lengths++ > 0 || h->value[strspn(h->value, "0123456789")] != '\0'))
+            return false;
+    }
+    return true;
 }
 
 static void
@@ -187,7 +235,12 @@ on_request(struct evhttp_request *ev, void *arg)
     metrics_add(METRIC_HTTP_REQUESTS, 1);
     watch(r);
     add_cors(r);
-    http->handler(http->owner, r);
+    if (peers_is_surplus(http->peers, fd_of(evhttp_request_get_connection(ev))))
+        refuse(r, 429, "There are too many connections from this address");
+    else if (!is_unambiguous(ev))
+        refuse(r, 400, "The request is not valid HTTP");
+    else
+        http->handler(http->owner, r);
 }
 
 const char *
@@ -228,12 +281,32 @@ http_header(const struct http_request *r, const char *name)
 }
 
 const char *
+http_bearer(const struct http_request *r)
+{
+    const char *value = http_header(r, "Authorization");
+
+    if (value == NULL || strncasecmp(value, "Bearer ", 7) != 0)
+        return NULL;
+    return value + 7 + strspn(value + 7, " ");
+}
+
+const char *
 http_body(struct http_request *r, size_t *len)
 {
     struct evbuffer *body = evhttp_request_get_input_buffer(r->ev);
 
     *len = evbuffer_get_length(body);
     return *len ? xnotnull(evbuffer_pullup(body, -1)) : "";
+}
+
+const char *
+http_peer(const struct http_request *r)
+{
+    char *address = NULL;
+    uint16_t port;
+
+    evhttp_connection_get_peer(evhttp_request_get_connection(r->ev), &address, &port);
+    return address ? address : "";
 }
 
 void
@@ -295,6 +368,15 @@ http_add_header(struct http_request *r, const char *name, const char *value)
     evhttp_add_header(evhttp_request_get_output_headers(r->ev), name, value);
 }
 
+void
+http_retry_after(struct http_request *r, unsigned seconds)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", seconds);
+    http_add_header(r, "Retry-After", text);
+}
+
 /* evhttp lets the clock of reading run on while it writes, and would cut a long answer off. */
 static void
 time_reading(struct evhttp_connection *connection, bool on)
@@ -320,20 +402,21 @@ answer_ended(struct http *http, struct evhttp_connection *connection)
 static void
 acknowledge_quickly(struct evhttp_connection *connection)
 {
-    evutil_socket_t fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
     const int one = 1;
 
-    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+    setsockopt(fd_of(connection), IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }
 
 static void
 on_answer_sent(struct evhttp_request *ev, void *arg)
 {
     struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+    struct http *http = arg;
 
     acknowledge_quickly(connection);
+    peers_reading(http->peers, fd_of(connection));
     time_reading(connection, true);
-    answer_ended(arg, connection);
+    answer_ended(http, connection);
 }
 
 static void
@@ -371,6 +454,7 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
         http_add_header(r, "Connection", "close");
     if (status != 204)
         add_body(ev, body, len);
+    peers_sending(r->http->peers, fd_of(evhttp_request_get_connection(ev)), len);
     time_reading(evhttp_request_get_connection(ev), false);
     evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_answer_broken, r->http);
     evhttp_request_set_on_complete_cb(ev, on_answer_sent, r->http);
@@ -394,8 +478,8 @@ http_reply_status(struct http_request *r, int status, const char *detail)
     http_reply_json(r, status, xnotnull(json_pack("{s:s}", "detail", detail)));
 }
 
-static int
-status_of(enum err_code code)
+int
+http_status_of(enum err_code code)
 {
     switch (code) {
     case ERR_BAD_REQUEST:
@@ -403,6 +487,7 @@ status_of(enum err_code code)
     case ERR_TOO_LARGE:
         return 413;
     case ERR_BUSY:
+    case ERR_QUOTA:
         return 429;
     case ERR_NO_WORKER:
     case ERR_PEER:
@@ -425,9 +510,11 @@ http_reply_error(struct http_request *r, const struct err *err)
 
     if (err->field[0])
         json_object_set_new(body, "field", json_string(err->field));
-    if (err->code == ERR_BUSY || err->code == ERR_NO_WORKER)
-        http_add_header(r, "Retry-After", err->code == ERR_BUSY ? "1" : "5");
-    http_reply_json(r, status_of(err->code), body);
+    if (err->code == ERR_BUSY)
+        http_retry_after(r, 1);
+    else if (err->code == ERR_NO_WORKER || err->code == ERR_QUOTA)
+        http_retry_after(r, 5);
+    http_reply_json(r, http_status_of(err->code), body);
 }
 
 static void
@@ -436,8 +523,7 @@ on_refusal_sent(struct evhttp_request *ev, void *arg)
     struct evhttp_connection *connection = evhttp_request_get_connection(ev);
 
     (void)arg;
-    linger(evhttp_connection_get_base(connection),
-           bufferevent_getfd(evhttp_connection_get_bufferevent(connection)));
+    linger(evhttp_connection_get_base(connection), fd_of(connection));
 }
 
 /*
@@ -520,6 +606,16 @@ are_descriptors_short(const struct http *http)
     return probe < 0 || probe >= http->max_descriptors;
 }
 
+static struct bufferevent *
+new_tls_bufferevent(struct event_base *base, SSL_CTX *tls)
+{
+    struct bufferevent *bev = xnotnull(bufferevent_openssl_socket_new(
+        base, -1, xnotnull(SSL_new(tls)), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE));
+
+    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    return bev;
+}
+
 /* evhttp's hook for each connection: after this one, others may have to wait for their turn. */
 static struct bufferevent *
 new_bufferevent(struct event_base *base, void *arg)
@@ -529,11 +625,9 @@ new_bufferevent(struct event_base *base, void *arg)
 
     if (are_descriptors_short(http))
         pause_accepting(http);
-    if (http->tls == NULL)
-        return xnotnull(bufferevent_socket_new(base, -1, 0));
-    bev = xnotnull(bufferevent_openssl_socket_new(
-        base, -1, xnotnull(SSL_new(http->tls)), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE));
-    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    bev = http->tls ? new_tls_bufferevent(base, http->tls)
+                    : xnotnull(bufferevent_socket_new(base, -1, 0));
+    peers_add(http->peers, bev);
     return bev;
 }
 
@@ -645,6 +739,7 @@ http_new(struct event_base *base, const struct http_options *o, http_handler_fn 
     http->handler = handler;
     http->owner = owner;
     http->server = xnotnull(evhttp_new(base));
+    http->peers = peers_new(base, &o->peers);
     http->resume = xnotnull(evtimer_new(base, on_resume, http));
     if (o->tls_cert[0] && (http->tls = tls_new(o, err)) == NULL) {
         http_free(http);
@@ -666,6 +761,7 @@ http_reconfigure(struct http *http, const struct http_options *o, struct err *er
     SSL_CTX *tls;
 
     http->max_descriptors = (int)o->max_descriptors;
+    peers_set_limits(http->peers, &o->peers);
     evhttp_set_max_body_size(http->server, (ssize_t)o->max_body);
     free(http->cors_origin);
     http->cors_origin = xstrdup(o->cors_origin);
@@ -691,6 +787,7 @@ http_free(struct http *http)
     }
     linger_end();
     evhttp_free(http->server); /* with connections and listener */
+    peers_free(http->peers);
     event_free(http->resume);
     SSL_CTX_free(http->tls);
     free(http->cors_origin);

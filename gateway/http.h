@@ -11,6 +11,7 @@
 
 #include "err.h"
 #include "mem.h"
+#include "peers.h"
 
 struct event_base;
 struct http;
@@ -22,6 +23,7 @@ struct http_options {               /* copied */
     const char *tls_cert, *tls_key; /* PEM files; "" = plain HTTP */
     unsigned max_descriptors;       /* of the process: beyond it no connection is accepted */
     size_t max_body;                /* bytes; a longer body is answered 413 */
+    struct peers_limits peers;
 };
 
 /*
@@ -36,7 +38,7 @@ struct http *http_new(struct event_base *, const struct http_options *, http_han
 /* Accepts NULL.  Open requests are dropped and their owners not told. */
 void http_free(struct http *);
 
-/* SIGHUP: takes over max_descriptors, max_body and cors_origin, and reads the certificate and key files again, or
+/* SIGHUP: takes over max_descriptors, max_body, peers and cors_origin, and reads the certificate and key files again, or
  * keeps the old ones if it cannot. */
 int http_reconfigure(struct http *, const struct http_options *, struct err *) must_check;
 
@@ -52,7 +54,11 @@ unsigned http_pending(const struct http *); /* requests unanswered, and answers 
 const char *http_method(const struct http_request *); /* "GET"; HEAD counts as GET */
 const char *http_path(const struct http_request *);   /* as sent, without the query */
 const char *http_header(const struct http_request *, const char *name); /* NULL = absent */
+const char *http_bearer(const struct http_request *); /* of Authorization: Bearer; NULL = absent */
 const char *http_body(struct http_request *, size_t *len); /* contiguous, borrowed; "" if none */
+
+/* The client's address, without port; borrowed.  Behind a proxy, the proxy's. */
+const char *http_peer(const struct http_request *);
 
 /* The body is not needed any more: frees it. */
 void http_drop_body(struct http_request *);
@@ -66,10 +72,16 @@ void http_on_gone(struct http_request *, http_gone_fn *, void *owner);
 /* Goes with the answer. */
 void http_add_header(struct http_request *, const char *name, const char *value);
 
+/* Retry-After. */
+void http_retry_after(struct http_request *, unsigned seconds);
+
 /* The answer; the request is gone afterwards. */
 void http_reply(struct http_request *, int status, const char *content_type, const void *body,
                 size_t len);
 void http_reply_json(struct http_request *, int status, json_t *body); /* takes body */
+
+/* The status that an error is answered with. */
+int http_status_of(enum err_code);
 
 /* {"detail", "field"?}, with the status that belongs to err->code and Retry-After where waiting helps. */
 void http_reply_error(struct http_request *, const struct err *);

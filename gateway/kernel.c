@@ -156,7 +156,7 @@ kernel_execute(struct kernel *k, struct execution *x, struct err *err)
     uint8_t limits[TCI_LIMITS_SIZE];
     char msg_id[64];
 
-    put_limits(limits, execution_max_output(x), TCI_MAX_OUTPUT_MESSAGES);
+    put_limits(limits, execution_max_output(x) - OUTPUT_GAP_MAX, TCI_MAX_OUTPUT_MESSAGES);
     if (send_request(k, TCI_EXECUTE, (struct wire_frame){limits, sizeof(limits)}, "execute_request",
                      content, msg_id, sizeof(msg_id), err) < 0)
         return -1;

@@ -18,11 +18,16 @@ struct row {
 };
 
 #define EXECUTIONS_HELP "Executions by outcome."
+#define HTTP_CUT_HELP "Connections refused or shut down, by reason."
 #define HTTP_ERRORS_HELP "HTTP answers with an error status by class."
+#define AUDIT_HELP "Audit records written by sink."
+#define AUDIT_DROPPED_HELP "Audit records lost by reason."
+#define DENIED_HELP "Requests denied by reason."
 #define STARTS_HELP "Containers started by outcome."
 #define LINK_MESSAGES_HELP "Messages on the link to the workers by direction."
 #define LINK_BYTES_HELP "Bytes on the link to the workers by direction."
 #define KERNEL_DROPPED_HELP "Kernel messages dropped by reason."
+#define SCAN_HELP "Findings of the scan of code by action."
 
 static const struct row counters[METRIC_N_COUNTERS] = {
     [METRIC_EXECUTIONS_OK] = {"tci_executions_total", "outcome=\"ok\"", EXECUTIONS_HELP},
@@ -36,7 +41,16 @@ static const struct row counters[METRIC_N_COUNTERS] = {
     [METRIC_HTTP_REQUESTS] = {"tci_http_requests_total", "", "HTTP requests received."},
     [METRIC_HTTP_ERRORS_4XX] = {"tci_http_errors_total", "class=\"4xx\"", HTTP_ERRORS_HELP},
     [METRIC_HTTP_ERRORS_5XX] = {"tci_http_errors_total", "class=\"5xx\"", HTTP_ERRORS_HELP},
-    [METRIC_AUTH_FAILURES] = {"tci_auth_failures_total", "", "Requests with a wrong or no token."},
+    [METRIC_HTTP_SLOW_CONNECTIONS] = {"tci_http_connections_cut_total", "reason=\"slow\"",
+                                      HTTP_CUT_HELP},
+    [METRIC_HTTP_SURPLUS_CONNECTIONS] = {"tci_http_connections_cut_total", "reason=\"too_many\"",
+                                         HTTP_CUT_HELP},
+    [METRIC_AUTH_FAILURES] = {"tci_auth_failures_total", "", "Requests answered 401."},
+    [METRIC_DENIED_TOKEN] = {"tci_denied_requests_total", "reason=\"token\"", DENIED_HELP},
+    [METRIC_DENIED_EXPIRED] = {"tci_denied_requests_total", "reason=\"expired\"", DENIED_HELP},
+    [METRIC_DENIED_REVOKED] = {"tci_denied_requests_total", "reason=\"revoked\"", DENIED_HELP},
+    [METRIC_DENIED_RATE] = {"tci_denied_requests_total", "reason=\"rate\"", DENIED_HELP},
+    [METRIC_DENIED_SESSIONS] = {"tci_denied_requests_total", "reason=\"sessions\"", DENIED_HELP},
     [METRIC_CONTAINER_STARTS] = {"tci_container_starts_total", "outcome=\"ok\"", STARTS_HELP},
     [METRIC_CONTAINER_FAILURES] = {"tci_container_starts_total", "outcome=\"failed\"", STARTS_HELP},
     [METRIC_CONTAINER_EXITS] = {"tci_container_exits_total", "",
@@ -55,10 +69,19 @@ static const struct row counters[METRIC_N_COUNTERS] = {
     [METRIC_OUTPUT_BYTES] = {"tci_output_bytes_total", "", "Bytes of user code's output received."},
     [METRIC_OUTPUT_TRUNCATED] = {"tci_output_truncated_total", "",
                                  "Executions whose output went over the limit."},
+    [METRIC_SCAN_WARNED] = {"tci_scan_findings_total", "action=\"warn\"", SCAN_HELP},
+    [METRIC_SCAN_BLOCKED] = {"tci_scan_findings_total", "action=\"block\"", SCAN_HELP},
     [METRIC_SESSIONS_REAPED] = {"tci_sessions_reaped_total", "",
                                 "Sessions ended because they were idle too long."},
     [METRIC_SESSIONS_RECOVERED] = {"tci_sessions_recovered_total", "",
                                    "Sessions taken back after a restart of the gateway."},
+    [METRIC_AUDIT_LOG] = {"tci_audit_records_total", "sink=\"log\"", AUDIT_HELP},
+    [METRIC_AUDIT_DB] = {"tci_audit_records_total", "sink=\"database\"", AUDIT_HELP},
+    [METRIC_AUDIT_LOG_DROPPED] = {"tci_audit_dropped_total", "reason=\"log\"", AUDIT_DROPPED_HELP},
+    [METRIC_AUDIT_DB_DROPPED] = {"tci_audit_dropped_total", "reason=\"database\"",
+                                 AUDIT_DROPPED_HELP},
+    [METRIC_AUDIT_FLOOD_DROPPED] = {"tci_audit_dropped_total", "reason=\"flood\"",
+                                    AUDIT_DROPPED_HELP},
 };
 
 static const struct row gauges[METRIC_N_GAUGES] = {

@@ -16,6 +16,7 @@ enum {
     MAX_OPEN_FILES = 4096,
     INODES_PER_MIB = 256, /* small files fill a file system's inodes together with its bytes */
     MAX_SHM_MB = 64,
+    TCP_MB = 16, /* in the queues of TCP sockets, where the memory limit does not count them */
 };
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof(*(array)))
@@ -195,6 +196,8 @@ memory(const struct ocispec_host *host, const struct container_spec *spec)
 
     if (host->limits_swap) /* memory and swap together: no swap */
         json_object_set_new(limit, "swap", json_integer(bytes));
+    if (host->limits_tcp)
+        json_object_set_new(limit, "kernelTCP", json_integer(TCP_MB * MIB));
     return limit;
 }
 

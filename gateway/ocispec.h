@@ -26,6 +26,7 @@ struct ocispec_host {
     const char *link_dir;    /* holds the link's socket */
     json_t *seccomp;         /* seccomp_profile() */
     bool limits_swap;        /* cgroup_limits_swap() */
+    bool limits_tcp;         /* cgroup_limits_tcp() */
 };
 
 /* A new config.json for one container. */

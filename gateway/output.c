@@ -6,11 +6,15 @@
  */
 #include "output.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "mem.h"
 #include "utf8.h"
+
+static const char gap_mark[] = "\n[… output left out …]\n";
+static_assert(sizeof(gap_mark) <= OUTPUT_GAP_MAX, "the worker leaves room for it");
 
 /* The parts of an error; together OUTPUT_MAX_ERROR bytes. */
 enum {
@@ -39,6 +43,7 @@ struct decoder {     /* of a descriptor's bytes */
 struct output {
     size_t max_bytes, kept, seen;
     bool truncated;
+    bool gap;         /* the worker left something out before what comes next */
     bool clear_waits; /* the next output replaces what there is */
     struct text text;
     struct item *items;
@@ -78,12 +83,26 @@ text_put(struct text *t, const char *s, size_t len)
     t->len += len;
 }
 
+/* Ends what was cut off, if something came after all: the last of the output. */
+static void
+bridge_gap(struct output *o)
+{
+    o->gap = o->text.cut = false;
+    if (room(o) < strlen(gap_mark))
+        return;
+    text_put(&o->text, gap_mark, strlen(gap_mark));
+    o->kept += strlen(gap_mark);
+}
+
 /* s is valid UTF-8. */
 static void
 append(struct output *o, const char *s, size_t len)
 {
-    size_t fits = o->text.cut ? 0 : utf8_cut(s, len, room(o));
+    size_t fits;
 
+    if (o->gap && len > 0)
+        bridge_gap(o);
+    fits = o->text.cut ? 0 : utf8_cut(s, len, room(o));
     text_put(&o->text, s, fits);
     o->kept += fits;
     if (fits < len)
@@ -110,7 +129,7 @@ clear(struct output *o)
         item_clear(&o->items[i]);
     o->n_items = 0;
     o->text.len = 0;
-    o->text.cut = false;
+    o->text.cut = o->gap = false;
     json_decref(o->error);
     o->error = NULL;
     o->kept = 0;
@@ -595,7 +614,7 @@ output_raw(struct output *o, int fd, const void *data, size_t len)
 void
 output_mark_truncated(struct output *o)
 {
-    o->truncated = true;
+    o->truncated = o->gap = true;
 }
 
 bool

@@ -23,6 +23,7 @@
 
 enum {
     OUTPUT_MAX_ITEMS = 1000, /* images and displays kept */
+    OUTPUT_GAP_MAX = 32,     /* bytes of the line where the worker left something out */
     OUTPUT_MAX_ERROR =
         256 * 1024, /* bytes kept of an error: ename, evalue and traceback together */
 };
@@ -51,7 +52,7 @@ void output_message(struct output *, const char *msg_type, const json_t *content
  */
 void output_raw(struct output *, int fd, const void *data, size_t len);
 
-/* The worker has dropped output. */
+/* The worker has dropped output: what comes from now on is the last of it.  A line between says so in the text. */
 void output_mark_truncated(struct output *);
 bool output_is_truncated(const struct output *);
 size_t output_bytes(const struct output *); /* bytes taken in so far, dropped ones included */

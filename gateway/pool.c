@@ -6,6 +6,9 @@
  *
  * refill() alone decides how many containers start; it runs as an event of its own, after whatever changed
  * the counts.  sweep() is the only clock for users: it ends waits that are too long and idle sessions.
+ *
+ * A user is known, here and in the store, by a full name: "KEY/user_uuid", or for the master token the user_uuid alone.
+ * A user_uuid has no slash.
  */
 #include "pool.h"
 
@@ -16,6 +19,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "caller.h"
 #include "clock.h"
 #include "config.h"
 #include "kernelspec.h"
@@ -53,7 +57,7 @@ struct member {
 
 struct user {
     struct pool *pool;
-    char *name;
+    char *name; /* in full */
     enum user_list list;
     struct session *session; /* NULL: LOST */
     struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
@@ -72,7 +76,7 @@ struct pool {
     bool in_doubt; /* who is not known may have had a session */
     struct member *members[N_MEMBER_LISTS];
     unsigned n_members[N_MEMBER_LISTS];
-    struct user *users; /* by name */
+    struct user *users; /* by full name */
     struct user *user_lists[N_USER_LISTS];
     unsigned n_users[N_USER_LISTS];
     unsigned max_starting;
@@ -148,6 +152,29 @@ count_alive(const struct pool *pool)
 }
 
 /* --- users -------------------------------------------------------------------------------- */
+
+static char *
+full_name(const struct caller *who, const char *name)
+{
+    return xasprintf("%s%s%s", who->key, caller_is_master(who) ? "" : "/", name);
+}
+
+static const char *
+short_name(const struct user *u)
+{
+    const char *slash = strchr(u->name, '/');
+
+    return slash ? slash + 1 : u->name;
+}
+
+/* who has a key */
+static bool
+is_of(const struct user *u, const struct caller *who)
+{
+    size_t len = strlen(who->key);
+
+    return strncmp(u->name, who->key, len) == 0 && u->name[len] == '/';
+}
 
 static struct user *
 user_find(const struct pool *pool, const char *name)
@@ -765,11 +792,39 @@ pool_reconfigure(struct pool *pool)
     want_refill(pool, 0);
 }
 
+static unsigned
+count_sessions_of(const struct pool *pool, const struct caller *who)
+{
+    const struct user *u;
+    unsigned n = 0;
+
+    DL_FOREACH (pool->user_lists[WAITING], u)
+        n += is_of(u, who);
+    DL_FOREACH (pool->user_lists[ACTIVE], u)
+        n += is_of(u, who);
+    return n;
+}
+
+/* A new session: is there room for one more, for this caller and at all? */
 static int
-admit(const struct pool *pool, const struct user *u, struct err *err)
+admit_session(const struct pool *pool, const struct caller *who, struct err *err)
 {
     unsigned n = pool->n_users[WAITING] + pool->n_users[ACTIVE];
 
+    if (who->max_sessions && count_sessions_of(pool, who) >= who->max_sessions)
+        return err_set(
+            err, ERR_QUOTA,
+            "The API key's limit of %u session%s is reached; release one or try again later",
+            who->max_sessions, who->max_sessions == 1 ? "" : "s");
+    if (n >= pool->env->config->max_total_workers)
+        return err_set(err, ERR_NO_WORKER,
+                       "All %u workers are in use; release a session or try again later", n);
+    return 0;
+}
+
+static int
+admit(const struct pool *pool, const struct caller *who, const struct user *u, struct err *err)
+{
     unsigned jobs = u && u->session ? session_jobs(u->session) : 0;
 
     if (pool->draining)
@@ -779,10 +834,7 @@ admit(const struct pool *pool, const struct user *u, struct err *err)
     if (jobs >= pool->env->config->queue_limit)
         return err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already",
                        jobs);
-    if ((u == NULL || u->session == NULL) && n >= pool->env->config->max_total_workers)
-        return err_set(err, ERR_NO_WORKER,
-                       "All %u workers are in use; release a session or try again later", n);
-    return 0;
+    return u && u->session ? 0 : admit_session(pool, who, err);
 }
 
 /* Somebody waits: what is starting already is for him. */
@@ -817,13 +869,14 @@ user_with_session(struct pool *pool, struct user *u, const char *name)
 }
 
 struct job *
-pool_submit(struct pool *pool, const char *name, const struct job_spec *spec, job_done_fn *done,
-            void *owner, struct err *err)
+pool_submit(struct pool *pool, const struct caller *who, const char *user,
+            const struct job_spec *spec, job_done_fn *done, void *owner, struct err *err)
 {
+    cleanup_free char *name = full_name(who, user);
     struct user *u = user_find(pool, name);
     struct job *job = NULL;
 
-    if (admit(pool, u, err) == 0) {
+    if (admit(pool, who, u, err) == 0) {
         u = user_with_session(pool, u, name);
         u->last_used = time(NULL);
         u->idle_since = clock_now();
@@ -835,8 +888,9 @@ pool_submit(struct pool *pool, const char *name, const struct job_spec *spec, jo
 }
 
 void
-pool_release(struct pool *pool, const char *name)
+pool_release(struct pool *pool, const struct caller *who, const char *user)
 {
+    cleanup_free char *name = full_name(who, user);
     struct user *u = user_find(pool, name);
     struct member *m = u ? u->member : NULL;
     struct err why = ERR_INIT;
@@ -877,33 +931,42 @@ iso8601(time_t t)
 }
 
 static json_t *
+key_of(const struct user *u)
+{
+    size_t len = (size_t)(short_name(u) - u->name);
+
+    return len ? json_stringn(u->name, len - 1) : json_null();
+}
+
+static json_t *
 user_status(const struct user *u)
 {
     static const char *const state_name[] = {"starting", "idle", "busy"};
     enum session_state state = session_state(u->session);
 
-    return xnotnull(json_pack("{s:s,s:s,s:i,s:o,s:o,s:I}", "user_uuid", u->name, "state",
-                              state_name[state], "queued",
+    return xnotnull(json_pack("{s:s,s:o,s:s,s:i,s:o,s:o,s:I}", "user_uuid", short_name(u), "key",
+                              key_of(u), "state", state_name[state], "queued",
                               session_jobs(u->session) - (state == SESSION_BUSY), "created",
                               iso8601(u->created), "last_used", iso8601(u->last_used), "executions",
                               (json_int_t)(u->executions + session_executions(u->session))));
 }
 
 static json_t *
-session_list(const struct pool *pool)
+session_list(const struct pool *pool, const struct caller *who)
 {
+    static const enum user_list with_session[] = {WAITING, ACTIVE};
     json_t *list = xnotnull(json_array());
     const struct user *u;
 
-    DL_FOREACH (pool->user_lists[WAITING], u)
-        json_array_append_new(list, user_status(u));
-    DL_FOREACH (pool->user_lists[ACTIVE], u)
-        json_array_append_new(list, user_status(u));
+    for (int i = 0; i < 2; i++)
+        DL_FOREACH (pool->user_lists[with_session[i]], u)
+            if (caller_is_master(who) || is_of(u, who))
+                json_array_append_new(list, user_status(u));
     return list;
 }
 
 json_t *
-pool_status(const struct pool *pool)
+pool_status(const struct pool *pool, const struct caller *who)
 {
     const struct config *config = pool->env->config;
     const char *error = pool->last_start_error;
@@ -913,8 +976,8 @@ pool_status(const struct pool *pool)
                               "idle_workers_in_pool", pool->n_members[WARM], "starting_workers",
                               pool->n_members[STARTING], "is_initializing", !pool->filled,
                               "min_idle_workers", config->min_idle_workers, "max_total_workers",
-                              config->max_total_workers, "sessions", session_list(pool), "kernel",
-                              pool->env->kernelspec->name, "runtime", config->runtime,
+                              config->max_total_workers, "sessions", session_list(pool, who),
+                              "kernel", pool->env->kernelspec->name, "runtime", config->runtime,
                               "last_start_error", error[0] ? error : NULL));
 }
 

@@ -3,6 +3,8 @@
  *
  * Every state is a list.  A worker is starting, warm, assigned or dying; a user is waiting for a worker, active
  * with one, or lost: remembered so that the next answer can say that the earlier state is gone.
+ *
+ * A user is one of his caller's: the same name under another API key, or the master token, is another user.
  */
 #ifndef GATEWAY_POOL_H
 #define GATEWAY_POOL_H
@@ -16,6 +18,7 @@
 #include "session.h"
 #include "worker.h"
 
+struct caller;
 struct pool;
 struct store;
 
@@ -42,21 +45,24 @@ void pool_reconfigure(struct pool *);
 
 /*
  * Runs code in the user's session, which is made if need be.  ERR_NO_WORKER: as many users as there may be workers
- * have one; ERR_BUSY: the session's queue is full.  done is never called before this returns; job_cancel takes the job back.
+ * have one; ERR_QUOTA: the caller has as many as he may; ERR_BUSY: the session's queue is full.  done is never called before this returns; job_cancel takes the job back.
  * The user must be valid (body.h).
  */
-struct job *pool_submit(struct pool *, const char *user, const struct job_spec *, job_done_fn *done,
-                        void *owner, struct err *) must_check;
+struct job *pool_submit(struct pool *, const struct caller *, const char *user,
+                        const struct job_spec *, job_done_fn *done, void *owner,
+                        struct err *) must_check;
 
 /* Ends the user's session, answering what runs and waits in it, and forgets the user. */
-void pool_release(struct pool *, const char *user);
+void pool_release(struct pool *, const struct caller *, const char *user);
 
 /* No job is accepted any more; idle tells when the last one has been answered. */
 void pool_drain(struct pool *, void (*idle)(void *owner), void *owner);
 
 /* Since the start as many have been warm at once as are wanted, or as there was room for. */
 bool pool_is_ready(const struct pool *);
-json_t *pool_status(const struct pool *); /* a new object: GET /status */
-void pool_gauge(const struct pool *);     /* sets the metrics' gauges */
+
+/* A new object: GET /status.  The master token sees all sessions, a key its own. */
+json_t *pool_status(const struct pool *, const struct caller *);
+void pool_gauge(const struct pool *); /* sets the metrics' gauges */
 
 #endif

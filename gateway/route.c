@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "api.h"
+#include "caller.h"
 #include "http.h"
-#include "metrics.h"
 
 struct route {
     const char *method, *path;
     enum { OPEN, WITH_TOKEN } access;
-    void (*handler)(struct api *, struct http_request *);
+    api_handler_fn *handler;
 };
 
 static const struct route routes[] = {
@@ -53,15 +53,12 @@ route_dispatch(void *owner, struct http_request *r)
 {
     struct api *api = owner;
     const struct route *route = find(http_path(r));
+    struct caller who = {.key = ""};
 
-    if (route == NULL) {
+    if (route == NULL)
         http_reply_status(r, 404, "There is nothing at this path");
-    } else if (strcmp(http_method(r), route->method) != 0) {
+    else if (strcmp(http_method(r), route->method) != 0)
         reply_allowed(route, r);
-    } else if (route->access == WITH_TOKEN && !api_is_authorized(api, r)) {
-        metrics_add(METRIC_AUTH_FAILURES, 1);
-        http_reply_status(r, 401, "The X-Auth-Token header is missing or wrong");
-    } else {
-        route->handler(api, r);
-    }
+    else if (route->access == OPEN || api_admit(api, r, &who))
+        route->handler(api, r, &who);
 }

@@ -5,7 +5,7 @@
 struct api;
 struct http_request;
 
-/* Answers 404, 405 and 401 itself; a CORS preflight too.  An http_handler_fn: owner is the struct api. */
+/* Answers 404 and 405 itself, and a CORS preflight; api_admit answers 401 and 429.  An http_handler_fn: owner is the struct api. */
 void route_dispatch(void *api, struct http_request *);
 
 #endif

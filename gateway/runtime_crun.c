@@ -453,6 +453,7 @@ make_bundle(const struct crun *crun, const char *bundle, const struct container_
         .link_dir = crun->link_dir,
         .seccomp = crun->seccomp,
         .limits_swap = cgroup_limits_swap(crun->cgroups),
+        .limits_tcp = cgroup_limits_tcp(crun->cgroups),
     };
     cleanup_free char *cgroup = cgroup_path(crun->cgroups, spec->id);
     json_auto_t *config = ocispec_new(&host, spec, cgroup);

@@ -17,11 +17,15 @@
 #include <sodium.h>
 
 #include "api.h"
+#include "audit.h"
+#include "auth.h"
 #include "child.h"
 #include "clock.h"
+#include "database.h"
 #include "files.h"
 #include "http.h"
 #include "kernelspec.h"
+#include "keystore.h"
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
@@ -29,6 +33,7 @@
 #include "pool.h"
 #include "route.h"
 #include "runtime.h"
+#include "scan.h"
 #include "store.h"
 
 enum {
@@ -57,7 +62,10 @@ struct server {
     struct kernelspec kernelspec;
     struct worker_env env; /* what the pool's workers share */
     struct store *store;
+    struct scan *scan;
     struct pool *pool;
+    struct auth *auth;
+    struct audit *audit;
     struct api *api;
     struct http *http;
     struct child *prepare; /* while it runs */
@@ -181,7 +189,16 @@ http_options(const struct server *s)
         .tls_key = c->tls_key,
         .max_descriptors = SPARE_DESCRIPTORS + DESCRIPTORS_PER_WORKER * c->max_total_workers,
         .max_body = BODY_PER_CODE_BYTE * c->max_code_bytes + BODY_SLACK,
+        .peers = {.per_address = c->max_connections_per_address, .seconds = c->client_timeout},
     };
+}
+
+static int
+load_scan_rules(struct server *s, struct err *err)
+{
+    const char *own = s->config->scan_rules;
+
+    return scan_load(s->scan, own[0] ? own : s->files.scan_rules, err);
 }
 
 static void
@@ -225,6 +242,7 @@ on_reload(evutil_socket_t signal, short what, void *arg)
 {
     struct server *s = arg;
     struct http_options options;
+    struct audit_options audit = {.db_path = ""};
     struct err err = ERR_INIT;
     unsigned changed = 0;
 
@@ -234,9 +252,15 @@ on_reload(evutil_socket_t signal, short what, void *arg)
         return;
     }
     log_setup(s->config->log_level, s->config->log_format);
+    audit.log_path = s->config->audit_log;
+    audit.days = s->config->audit_days;
     options = http_options(s);
     if (http_reconfigure(s->http, &options, &err) < 0)
         log_error("certificate not reloaded: %s", err.msg);
+    if (load_scan_rules(s, &err) < 0)
+        log_error("rules of the scan not reloaded: %s", err.msg);
+    if (audit_reconfigure(s->audit, &audit, &err) < 0)
+        log_error("%s", err.msg);
     pool_reconfigure(s->pool);
     log_info("configuration reloaded: %u settings changed", changed);
 }
@@ -348,12 +372,6 @@ remove_store(const struct config *config)
     }
 }
 
-static char *
-unusable_store(const struct config *config)
-{
-    return state_path(config, "tci.db.unusable");
-}
-
 /*
  * Without its store the gateway loses sessions, without starting it loses them all: what no other try could read is kept
  * aside.  One that is only locked, or on a full disk, holds sessions that the next start can have.
@@ -362,31 +380,46 @@ static struct store *
 open_store(const struct config *config, struct err *err)
 {
     cleanup_free char *path = state_path(config, "tci.db");
-    cleanup_free char *aside = unusable_store(config);
-    bool unusable;
-    struct store *store = store_open(path, &unusable, err);
+    struct store *store = store_open(path, err);
 
-    if (store || !unusable)
+    if (store || err->code == ERR_BUSY)
         return store;
-    log_error("%s; it is kept as %s, and its sessions are lost", err->msg, aside);
-    if (rename(path, aside) < 0) {
-        err_sys(err, "cannot rename %s", path);
-        return NULL;
-    }
-    remove_store(config);
-    return store_open(path, &unusable, err);
+    log_error("%s; it is kept as %s.unusable, and its sessions are lost", err->msg, path);
+    return database_set_aside(path, err) < 0 ? NULL : store_open(path, err);
 }
 
 /* Nobody knows whose sessions were in a store that was set aside. */
 static bool
 is_in_doubt(const struct config *config)
 {
-    cleanup_free char *aside = unusable_store(config);
+    cleanup_free char *aside = state_path(config, "tci.db.unusable");
 
     if (access(aside, F_OK) < 0)
         return false;
     log_warn("users that are not known are told `restarted` while there is %s", aside);
     return true;
+}
+
+/* The database's path; "" = off. */
+static char *
+audit_db_path(const struct config *config)
+{
+    if (strcmp(config->audit_db, "on") == 0)
+        return state_path(config, "audit.db");
+    return xstrdup(config->audit_db[0] == '/' ? config->audit_db : "");
+}
+
+static struct audit *
+open_audit(const struct server *s, struct err *err)
+{
+    cleanup_free char *db_path = audit_db_path(s->config);
+    const struct audit_options options = {
+        .log_path = s->config->audit_log,
+        .db_path = db_path,
+        .days = s->config->audit_days,
+    };
+
+    return audit_new(s->base, &options, err);
 }
 
 static int
@@ -418,7 +451,11 @@ static int
 open_front(struct server *s, struct err *err)
 {
     const struct http_options options = http_options(s);
+    cleanup_free char *keys_path = state_path(s->config, KEYSTORE_FILE);
 
+    s->scan = scan_new(s->kernelspec.language);
+    if (load_scan_rules(s, err) < 0)
+        return -1;
     s->env.base = s->base;
     s->env.config = s->config;
     s->env.kernelspec = &s->kernelspec;
@@ -426,24 +463,15 @@ open_front(struct server *s, struct err *err)
     s->pool = pool_new(&s->env, s->store, is_in_doubt(s->config));
     if (pool_recall(s->pool, err) < 0)
         return -1;
-    s->api = api_new(s->config, s->pool, s->token, s->files.page, err);
+    s->auth = auth_new(s->token, keys_path);
+    s->audit = open_audit(s, err);
+    if (s->audit == NULL)
+        return -1;
+    s->api = api_new(s->config, s->pool, s->auth, s->audit, s->scan, s->files.page, err);
     if (s->api == NULL)
         return -1;
     s->http = http_new(s->base, &options, route_dispatch, s->api, err);
     return s->http ? 0 : -1;
-}
-
-/* Evhttp listens and stops listening to a connection several times for each request; only the sum goes to the host. */
-static struct event_base *
-make_base(void)
-{
-    struct event_config *config = xnotnull(event_config_new());
-    struct event_base *base;
-
-    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-    base = xnotnull(event_base_new_with_config(config));
-    event_config_free(config);
-    return base;
 }
 
 static int
@@ -451,10 +479,11 @@ server_open(struct server *s, struct err *err)
 {
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
     s->lock_fd = open_state_dir(s->config, err);
     if (s->lock_fd < 0 || find_token(s, err) < 0)
         return -1;
-    s->base = make_base();
+    s->base = xnotnull(event_base_new());
     if (open_backends(s, err) < 0 || open_front(s, err) < 0)
         return -1;
     add_events(s);
@@ -476,6 +505,9 @@ server_close(struct server *s)
     pool_free(s->pool); /* first: it has answers to give */
     http_free(s->http);
     api_free(s->api);
+    scan_free(s->scan);
+    audit_free(s->audit);
+    auth_free(s->auth);
     store_close(s->store);
     link_free(s->env.link);
     runtime_free(s->env.runtime);
@@ -529,7 +561,7 @@ int
 server_remove_containers(const struct config *config, unsigned *n, struct err *err)
 {
     cleanup_free char *link_dir = state_path(config, "link");
-    struct files files = {NULL, NULL, NULL};
+    struct files files = {NULL, NULL, NULL, NULL};
     cleanup_close int lock_fd = -1;
     struct event_base *base;
     struct runtime *runtime;

@@ -2,14 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sodium.h>
-#include <sqlite3.h>
 
 #include "clock.h"
+#include "database.h"
 #include "log.h"
-
-#define LAYOUT_VERSION 1
 
 enum {
     LOCK_WAIT_MS = 5000, /* at start-up, for whoever looks into the file */
@@ -29,10 +26,10 @@ static const char *const statement_sql[N_STATEMENTS] = {
 
 /* Removing a worker clears its session's reference: a session without one is a user to be told. */
 static const char layout_sql[] =
-    "CREATE TABLE IF NOT EXISTS workers ("
+    "CREATE TABLE workers ("
     " id TEXT PRIMARY KEY, routing_id TEXT NOT NULL, key TEXT NOT NULL, slot INTEGER NOT NULL,"
     " pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, kernel TEXT NOT NULL) STRICT;"
-    "CREATE TABLE IF NOT EXISTS sessions ("
+    "CREATE TABLE sessions ("
     " user TEXT PRIMARY KEY, worker TEXT UNIQUE REFERENCES workers (id) ON DELETE SET NULL,"
     " created INTEGER NOT NULL) STRICT;";
 
@@ -41,8 +38,14 @@ static const char each_sql[] =
     " FROM workers w FULL JOIN sessions s ON s.worker = w.id"
     " ORDER BY s.created";
 
+static const struct database_layout layout = {
+    .version = 1,
+    .settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
+                "PRAGMA wal_autocheckpoint = 200",
+    .tables = layout_sql,
+};
+
 struct store {
-    char *path;
     sqlite3 *db;
     sqlite3_stmt *statements[N_STATEMENTS];
     bool behind;       /* a write has failed, and not everything has been written since */
@@ -51,116 +54,44 @@ struct store {
 };
 
 static int
-fail(struct store *store, const char *what, struct err *err)
+prepare(struct store *store, struct err *err)
 {
-    return err_set(err, ERR_SYSTEM, "%s: %s: %s", store->path, what, sqlite3_errmsg(store->db));
-}
-
-/* Whether the file itself is at fault, and not who uses it, the disk or the memory. */
-static bool
-is_unusable(const struct store *store)
-{
-    switch (sqlite3_errcode(store->db) & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-    case SQLITE_FULL:
-    case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-    case SQLITE_PERM:
-    case SQLITE_READONLY:
-    case SQLITE_NOMEM:
-    case SQLITE_PROTOCOL:
-        return false;
-    default:
-        return true;
+    for (int i = 0; i < N_STATEMENTS; i++) {
+        store->statements[i] = database_prepare(store->db, statement_sql[i], err);
+        if (store->statements[i] == NULL)
+            return -1;
     }
-}
-
-static int
-set_up(struct store *store, struct err *err)
-{
-    char pragma[64];
-
-    snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", LAYOUT_VERSION);
-    if (sqlite3_exec(
-            store->db,
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
-            "PRAGMA wal_autocheckpoint = 200",
-            NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(store->db, layout_sql, NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(store->db, pragma, NULL, NULL, NULL) != SQLITE_OK)
-        return fail(store, "cannot set up", err);
-    for (int i = 0; i < N_STATEMENTS; i++)
-        if (sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &store->statements[i], NULL) != SQLITE_OK)
-            return fail(store, "cannot prepare", err);
     return 0;
-}
-
-/* The first column of the first row of a pragma's answer. */
-static int
-ask(struct store *store, const char *pragma, char *answer, size_t size, struct err *err)
-{
-    sqlite3_stmt *st;
-
-    answer[0] = '\0';
-    if (sqlite3_prepare_v2(store->db, pragma, -1, &st, NULL) != SQLITE_OK)
-        return fail(store, "cannot read", err);
-    if (sqlite3_step(st) == SQLITE_ROW)
-        snprintf(answer, size, "%s", (const char *)sqlite3_column_text(st, 0));
-    return sqlite3_finalize(st) == SQLITE_OK ? 0 : fail(store, "cannot read", err);
 }
 
 /* Damage shows now, and not when a session is looked for: the file is small. */
 static int
-check(struct store *store, bool *unusable, struct err *err)
+check(struct store *store, struct err *err)
 {
-    char answer[256];
+    sqlite3_stmt *st = database_prepare(store->db, "PRAGMA quick_check(1)", err);
+    int rc = 0;
 
-    if (ask(store, "PRAGMA user_version", answer, sizeof(answer), err) < 0)
+    if (st == NULL)
         return -1;
-    *unusable = true;
-    if (strcmp(answer, "0") != 0 && strtol(answer, NULL, 10) != LAYOUT_VERSION)
-        return err_set(err, ERR_SYSTEM, "%s: layout version %s, this program knows %d", store->path,
-                       answer, LAYOUT_VERSION);
-    *unusable = false;
-    if (ask(store, "PRAGMA quick_check(1)", answer, sizeof(answer), err) < 0)
-        return -1;
-    *unusable = strcmp(answer, "ok") != 0;
-    return *unusable ? err_set(err, ERR_SYSTEM, "%s: damaged: %s", store->path, answer) : 0;
-}
-
-static int
-open_file(struct store *store, bool *unusable, struct err *err)
-{
-    int rc = -1;
-
-    *unusable = false;
-    if (sqlite3_open(store->path, &store->db) != SQLITE_OK)
-        fail(store, "cannot open", err);
-    else if (sqlite3_busy_timeout(store->db, LOCK_WAIT_MS) == SQLITE_OK &&
-             check(store, unusable, err) == 0)
-        rc = set_up(store, err);
-    *unusable |= rc < 0 && is_unusable(store);
-    sqlite3_busy_timeout(store->db, 0); /* from now on nobody waits */
-    return rc;
+    if (sqlite3_step(st) == SQLITE_ROW &&
+        strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
+        rc = err_set(err, ERR_SYSTEM, "%s: damaged: %s", sqlite3_db_filename(store->db, "main"),
+                     (const char *)sqlite3_column_text(st, 0));
+    return sqlite3_finalize(st) == SQLITE_OK ? rc : database_fail(store->db, "cannot read", err);
 }
 
 struct store *
-store_open(const char *path, bool *unusable, struct err *err)
+store_open(const char *path, struct err *err)
 {
     struct store *store = xcalloc(1, sizeof(*store));
-    mode_t mask = umask(0077); /* the file holds secrets, and so do its journals */
-    int rc;
 
-    store->path = xstrdup(path);
-    rc = open_file(store, unusable, err);
-    umask(mask);
-    if (rc != 0) {
-        store_close(store);
-        return NULL;
+    store->db = database_open(path, &layout, LOCK_WAIT_MS, err);
+    if (store->db && check(store, err) == 0 && prepare(store, err) == 0) {
+        sqlite3_busy_timeout(store->db, 0); /* from now on nobody waits */
+        return store;
     }
-    return store;
+    store_close(store);
+    return NULL;
 }
 
 void
@@ -168,10 +99,7 @@ store_close(struct store *store)
 {
     if (store == NULL)
         return;
-    for (int i = 0; i < N_STATEMENTS; i++)
-        sqlite3_finalize(store->statements[i]);
-    sqlite3_close(store->db);
-    free(store->path);
+    database_close(store->db, store->statements, N_STATEMENTS);
     free(store);
 }
 
@@ -307,9 +235,9 @@ store_each(struct store *store, store_row_fn *fn, void *owner, struct err *err)
     int rc;
 
     if (sqlite3_prepare_v2(store->db, each_sql, -1, &st, NULL) != SQLITE_OK)
-        return fail(store, "cannot read", err);
+        return database_fail(store->db, "cannot read", err);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW)
         report_row(st, fn, owner);
     sqlite3_finalize(st);
-    return rc == SQLITE_DONE ? 0 : fail(store, "cannot read", err);
+    return rc == SQLITE_DONE ? 0 : database_fail(store->db, "cannot read", err);
 }

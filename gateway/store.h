@@ -17,10 +17,10 @@
 struct store;
 
 /*
- * Opens or makes path, 0600; waits some seconds for whoever has it locked, so only at start-up.  *unusable says of a
- * failure that another try would fail as well: the file is damaged, no database, or of another layout.
+ * Opens or makes path, 0600.  ERR_BUSY: another try may work (database_fail); else the file is damaged, no database, or of
+ * another layout.  Waits some seconds for whoever has it locked, so only at start-up.
  */
-struct store *store_open(const char *path, bool *unusable, struct err *) must_check;
+struct store *store_open(const char *path, struct err *) must_check;
 void store_close(struct store *); /* accepts NULL */
 
 /*

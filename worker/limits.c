@@ -25,7 +25,7 @@ limits_execute(struct limits *l, uint64_t bytes, uint32_t messages, int64_t now_
 
     l->bytes_left = bytes;
     l->messages_left = messages;
-    l->truncated = false;
+    l->full = false;
     l->reply_bytes_left =
         bytes < UINT64_MAX - LIMITS_REPLY_EXTRA ? bytes + LIMITS_REPLY_EXTRA : bytes;
     l->status = full;
@@ -48,18 +48,24 @@ limits_request(struct limits *l)
 uint64_t
 limits_room(const struct limits *l)
 {
-    return l->truncated || l->messages_left == 0 ? 0 : l->bytes_left;
+    return l->full || l->messages_left == 0 ? 0 : l->bytes_left;
+}
+
+uint64_t
+limits_take_rest(struct limits *l)
+{
+    const uint64_t rest = l->full ? l->bytes_left : 0;
+
+    l->bytes_left -= rest;
+    return rest;
 }
 
 enum limits_verdict
 limits_output(struct limits *l, size_t bytes)
 {
-    if (l->truncated)
-        return LIMITS_DROP;
-    if (l->messages_left == 0 || bytes > l->bytes_left) {
-        l->truncated = true;
-        return LIMITS_TRUNCATE;
-    }
+    l->full |= l->messages_left == 0 || bytes > l->bytes_left;
+    if (l->full)
+        return LIMITS_TAIL;
     l->messages_left--;
     l->bytes_left -= bytes;
     return LIMITS_PASS;

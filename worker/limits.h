@@ -1,8 +1,8 @@
 /*
  * limits.h - how much one execution may send to the gateway.  Pure counters; the time is passed in.
  *
- * Output (OUTPUT, and iopub but status) is counted against what EXECUTE allowed; over it, it is
- * cut.  Status messages and replies always pass, because an execution ends with them, so a kernel
+ * Output (OUTPUT, and iopub but status) is counted against what EXECUTE allowed; over it, it goes
+ * into the tail (tail.h).  Status messages and replies always pass, because an execution ends with them, so a kernel
  * that sends them without end is not cut but given up.  No honest kernel comes near these
  * allowances: they are refilled by what is asked of it.
  */
@@ -21,16 +21,15 @@ struct allowance {
 struct limits {
     uint64_t bytes_left;
     uint32_t messages_left;
-    bool truncated;
+    bool full; /* from now on all output goes into the tail, for it comes after what went there */
     uint64_t reply_bytes_left;
     struct allowance status, replies;
 };
 
 enum limits_verdict {
     LIMITS_PASS,
-    LIMITS_TRUNCATE, /* this one is over the limit: say so once, and drop it */
-    LIMITS_DROP,     /* over the limit, and it has been said */
-    LIMITS_GIVE_UP,  /* the kernel is not worth listening to any more */
+    LIMITS_TAIL,    /* over the limit */
+    LIMITS_GIVE_UP, /* the kernel is not worth listening to any more */
 };
 
 enum {
@@ -53,6 +52,9 @@ void limits_request(struct limits *);
 
 /* Bytes of the next OUTPUT that would pass. */
 uint64_t limits_room(const struct limits *);
+
+/* Once output goes into the tail: what it left unused, once. */
+uint64_t limits_take_rest(struct limits *);
 
 enum limits_verdict limits_output(struct limits *, size_t bytes);
 enum limits_verdict limits_status(struct limits *, int64_t now_ms);

@@ -19,8 +19,8 @@
  *                                          messages of the kernel that came at the same time, each with its n
  *                                          (1 byte) frames untouched
  *     'O' OUTPUT     fd, bytes             raw bytes that the kernel's processes wrote to fd '1' or '2'
- *     'T' TRUNCATED  -                     the execution's output limit was reached; what follows until
- *                                          the next EXECUTE is dropped (status messages still pass)
+ *     'T' TRUNCATED  -                     output of the execution beyond its limit was dropped here: what
+ *                                          follows until the idle status is the last of it
  *     'X' EXITED     json                  the kernel is gone: {"exit":N} or {"signal":N}
  *                                          or {"reason":"..."} where the worker gave up on it, or could
  *                                          not run it.  The worker then waits up to 2 s to be ended, by
@@ -38,7 +38,8 @@
  * iopub topics before the delimiter are removed by the worker.
  *
  * "limits" is 12 bytes, big-endian: u64 output bytes, u32 output messages.  Every OUTPUT and every
- * iopub RELAY but "status" counts, with the sum of its frames.  The last OUTPUT may be cut to fit.  Status
+ * iopub RELAY but "status" counts, with the sum of its frames.  The most recent part of an output over its limit, at
+ * most a quarter of that, is sent when the idle status has come.  Status
  * messages and replies are not cut, but a kernel that sends them without end is given up (EXITED, reason);
  * no RELAY carries more than the output bytes plus 4 MiB.
  *

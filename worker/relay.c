@@ -31,6 +31,7 @@ relay_open(struct relay *r, void *context, struct uplink *uplink, const struct s
     r->uplink = uplink;
     memcpy(r->pipes, spawned->pipes, sizeof(r->pipes));
     limits_init(&r->limits, clock_ms());
+    tail_reset(&r->tail, 0, 0);
     channels_open(context, r->channels);
 }
 
@@ -47,6 +48,7 @@ relay_close(struct relay *r)
 {
     message_clear(&r->received);
     message_clear(&r->batch);
+    tail_reset(&r->tail, 0, 0);
     channels_close(r->channels);
     for (int i = 0; i < SPAWN_PIPES; i++)
         close_pipe(&r->pipes[i]);
@@ -62,13 +64,25 @@ find_channel(struct relay *r, enum tci_channel name)
     return c;
 }
 
+/* A quarter of what is allowed is the tail's, if that is not too much to keep. */
+static void
+grant(struct relay *r, const struct request *request)
+{
+    tail_reset(&r->tail,
+               request->max_bytes / 4 < TAIL_MAX_BYTES ? request->max_bytes / 4 : TAIL_MAX_BYTES,
+               request->max_messages / 4);
+    r->tail_due = false;
+    limits_execute(&r->limits, request->max_bytes - r->tail.max_bytes,
+                   request->max_messages - r->tail.max_items, clock_ms());
+}
+
 void
 relay_request(struct relay *r, const struct request *request, struct message *m)
 {
     struct channel *c = find_channel(r, request->channel);
 
     if (request->verb == TCI_EXECUTE)
-        limits_execute(&r->limits, request->max_bytes, request->max_messages, clock_ms());
+        grant(r, request);
     else
         limits_request(&r->limits);
     /* A kernel that does not read for so long is for the gateway's time limit to deal with. */
@@ -90,20 +104,31 @@ send_chunk(struct relay *r)
     return uplink_send(r->uplink, TCI_OUTPUT, frames, 2);
 }
 
+static bool
+send_tail(struct relay *r)
+{
+    if (r->tail.dropped && uplink_send(r->uplink, TCI_TRUNCATED, NULL, 0) < 0)
+        return false;
+    r->tail.dropped = false;
+    if (tail_send(&r->tail, r->uplink) < 0)
+        return false;
+    r->tail_due = false;
+    return true;
+}
+
 /* Sends what waits; false, and blocked, when the link does not take all of it. */
 static bool
 settle(struct relay *r)
 {
     r->blocked = true;
+    if (r->tail_due && !send_tail(r))
+        return false;
     if (r->batch.n > 0 && uplink_relay(r->uplink, &r->batch) < 0)
         return false;
     message_clear(&r->batch);
     if (r->chunk_len > 0 && send_chunk(r) < 0)
         return false;
     r->chunk_len = 0;
-    if (r->owes_truncated && uplink_send(r->uplink, TCI_TRUNCATED, NULL, 0) < 0)
-        return false;
-    r->owes_truncated = false;
     r->blocked = false;
     return true;
 }
@@ -125,23 +150,9 @@ relay_is_pending(const struct relay *r)
     return pending && !r->blocked;
 }
 
-/* True if it may pass. */
-static bool
-obey(struct relay *r, enum limits_verdict verdict, const char *give_up)
-{
-    if (verdict == LIMITS_GIVE_UP)
-        r->give_up = give_up;
-    if (verdict == LIMITS_TRUNCATE)
-        r->owes_truncated = true;
-    return verdict == LIMITS_PASS;
-}
-
 /* --- from the pipes ----------------------------------------------------------------------- */
 
-/*
- * The part of the chunk that is within the limit is worth having: it may be the beginning of a
- * message that explains the rest.
- */
+/* The part of the chunk that is within the limit goes over the link, the rest into the tail. */
 static void
 judge_chunk(struct relay *r, int which, size_t len)
 {
@@ -150,12 +161,12 @@ judge_chunk(struct relay *r, int which, size_t len)
 
     if (!uplink_is_up(r->uplink))
         return;
-    if (part > 0 && obey(r, limits_output(&r->limits, part), NULL)) {
+    if (part > 0 && limits_output(&r->limits, part) == LIMITS_PASS) {
         r->chunk_pipe = which;
         r->chunk_len = part;
     }
-    if (part < len)
-        (void)obey(r, limits_output(&r->limits, len - part), NULL); /* no room left: never passes */
+    if (part < len && limits_output(&r->limits, len - part) == LIMITS_TAIL)
+        tail_add_bytes(&r->tail, (char)('1' + which), r->chunk + part, len - part);
 }
 
 static ssize_t
@@ -203,41 +214,73 @@ drain_pipe(struct relay *r, int which)
 
 /* --- from the channels -------------------------------------------------------------------- */
 
+static size_t
+size_of(const struct frame *frames, size_t n)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < n; i++)
+        size += frames[i].len;
+    return size;
+}
+
+static void
+note_idle(struct relay *r)
+{
+    r->executing = false;
+    r->tail_due = r->tail.n > 0 || r->tail.dropped;
+}
+
 static enum limits_verdict
 judge_message(struct relay *r, const struct channel *c, const struct frame *frames, size_t n)
 {
     const int64_t now = clock_ms();
-    size_t size = 0;
 
-    if (c->name == TCI_IOPUB && jupyter_is_status(frames, n)) {
-        r->executing &= !jupyter_says_idle(frames, n);
-        return limits_status(&r->limits, now);
-    }
-    for (size_t i = 0; i < n; i++)
-        size += frames[i].len;
-    return c->name == TCI_IOPUB ? limits_output(&r->limits, size)
-                                : limits_reply(&r->limits, size, now);
+    if (c->name != TCI_IOPUB)
+        return limits_reply(&r->limits, size_of(frames, n), now);
+    if (!jupyter_is_status(frames, n))
+        return limits_output(&r->limits, size_of(frames, n));
+    if (jupyter_says_idle(frames, n))
+        note_idle(r);
+    return limits_status(&r->limits, now);
 }
 
-/* Whether the message that was received may pass; *begin is where its delimiter is. */
-static bool
-is_welcome(struct relay *r, const struct channel *c, size_t *begin)
+static void
+give_up(struct relay *r, const struct channel *c)
 {
-    struct frame frames[TCI_MAX_FRAMES];
-    const size_t n = r->received.n;
-    int at;
+    r->give_up = c->name == TCI_IOPUB ? "the kernel sent status messages without end"
+                                      : "the kernel sent too many or too large replies";
+}
 
-    message_view(&r->received, frames);
-    at = jupyter_begin(frames, n);
-    if (at < 0 || n - (size_t)at > MAX_JUPYTER_FRAMES) {
-        note("dropped bad message %lu: %zu frames on channel '%c'", ++r->n_bad, n, c->name);
-        return false;
+/* Moves the frames of the message that was received, from its delimiter on, to the end of what goes over the link. */
+static void
+append_received(struct relay *r, const struct channel *c, size_t begin, struct message *to)
+{
+    message_append_byte(to, (uint8_t)(r->received.n - begin));
+    message_append_byte(to, (uint8_t)c->name);
+    message_append(to, &r->received, begin);
+}
+
+/* What was received, with its delimiter at begin, goes where the limits say. */
+static void
+sort(struct relay *r, const struct channel *c, const struct frame *frames, size_t begin)
+{
+    const size_t n = r->received.n - begin, size = size_of(frames + begin, n);
+    struct message late = {.n = 0};
+
+    switch (judge_message(r, c, frames + begin, n)) {
+    case LIMITS_PASS:
+        append_received(r, c, begin, &r->batch);
+        break;
+    case LIMITS_TAIL:
+        append_received(r, c, begin, &late);
+        tail_widen(&r->tail, limits_take_rest(&r->limits));
+        tail_add_message(&r->tail, &late, size);
+        break;
+    case LIMITS_GIVE_UP:
+        give_up(r, c);
+        break;
     }
-    *begin = (size_t)at;
-    return uplink_is_up(r->uplink) &&
-           obey(r, judge_message(r, c, frames + at, n - (size_t)at),
-                c->name == TCI_IOPUB ? "the kernel sent status messages without end"
-                                     : "the kernel sent too many or too large replies");
 }
 
 /* Reads the channel's next message; 0 when there is none. */
@@ -251,21 +294,25 @@ receive(struct relay *r, const struct channel *c)
     return rc;
 }
 
-/* Puts what has been received into the batch, or drops it.  While not blocked the batch has room for one more. */
+/* Finds a place for what has been received, or drops it.  While not blocked the batch has room for one more. */
 static void
 collect(struct relay *r, const struct channel *c)
 {
-    size_t begin;
+    struct frame frames[TCI_MAX_FRAMES];
+    const size_t n = r->received.n;
+    int begin;
 
     if (r->batch.n == 0)
         r->batch_due_ms = clock_ms() + GATHER_MS;
-    if (is_welcome(r, c, &begin)) {
-        message_append_byte(&r->batch, (uint8_t)(r->received.n - begin));
-        message_append_byte(&r->batch, (uint8_t)c->name);
-        message_append(&r->batch, &r->received, begin);
-    }
+    message_view(&r->received, frames);
+    begin = jupyter_begin(frames, n);
+    if (begin < 0 || n - (size_t)begin > MAX_JUPYTER_FRAMES)
+        note("dropped bad message %lu: %zu frames on channel '%c'", ++r->n_bad, n, c->name);
+    else if (uplink_is_up(r->uplink))
+        sort(r, c, frames, (size_t)begin);
     message_clear(&r->received);
-    if (r->batch.n > TCI_MAX_RELAY_FRAMES / 2 || r->owes_truncated)
+    /* Once there is a tail, only what ends the execution may be in the batch with it: the tail goes first. */
+    if (r->batch.n > TCI_MAX_RELAY_FRAMES / 2 || (r->tail.n > 0 && !r->tail_due))
         (void)settle(r);
 }
 

@@ -13,6 +13,7 @@
 #include "message.h"
 #include "request.h"
 #include "spawn.h"
+#include "tail.h"
 #include "uplink.h"
 
 enum { RELAY_CHUNK = 64 << 10 }; /* bytes of one OUTPUT at most; what a pipe holds */
@@ -34,7 +35,8 @@ struct relay {
     size_t chunk_len;     /* of OUTPUT; 0 = none */
     int chunk_pipe;
     char chunk[RELAY_CHUNK];
-    bool owes_truncated;
+    struct tail tail;
+    bool tail_due; /* the idle status is in the batch: the tail goes before it */
 
     /*
      * Until an execution's idle status is here, the reply right before it is of no use to anybody: so shell is held,

@@ -5,6 +5,7 @@ order, and under the sanitizers.  TCI_TEST_SLACK (a factor, 1 by default) widens
 """
 import concurrent.futures
 import contextlib
+import copy
 import errno
 import glob
 import json
@@ -302,6 +303,24 @@ class Gateway:
         return subprocess.run(self.command(*more), env=self.environment(), stdin=subprocess.DEVNULL, timeout=timeout,
                               capture_output=True, text=True)
 
+    # --- its keys
+
+    def tci(self, *args):
+        """Runs `tci` on its state directory."""
+        return run_tci(*args, state_dir=self.state_dir)
+
+    def make_key(self, *limits):
+        """A new API key with options of `tci keys create`: its text."""
+        made = self.tci("keys", "create", *limits)
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def as_key(self, key):
+        """A view of the gateway whose requests are sent with that key."""
+        view = copy.copy(self)
+        view.client = self.new_client(headers={"X-Auth-Token": key})
+        return view
+
     # --- what it says
 
     @property
@@ -418,14 +437,6 @@ class Gateway:
 
     def zombies(self):
         return [pid for pid in children_of(self.pid) if process_state(pid) == "Z"]
-
-    def descriptors_of(self, name):
-        """Its descriptors of files of that name in the state directory."""
-        found = []
-        for entry in glob.glob(f"/proc/{self.pid}/fd/*"):
-            with contextlib.suppress(OSError):
-                found += [entry] if os.readlink(entry) == os.path.join(self.state_dir, name) else []
-        return found
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -579,6 +590,13 @@ def run_gateway(*args, env=None, timeout=60):
     """Runs the program to its end, outside any fixture: for --help, errors at start and the like."""
     return subprocess.run([gateway_binary(), *args], env={**clean_environment(), **(env or {})},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+
+
+def run_tci(*args, state_dir=None, env=None, timeout=60):
+    """Runs the command line program to its end."""
+    env = {**clean_environment(), **({"TCI_STATE_DIR": state_dir} if state_dir else {}), **(env or {})}
+    return subprocess.run([os.path.join(build_dir(), "cli", "tci"), *args], env=env, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout)
 
 
 def plain(text):

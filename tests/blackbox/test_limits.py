@@ -84,11 +84,28 @@ def test_output_over_the_limit(small, users, code):
     assert again["result_text"] == "1" and again["restarted"] is False and again["truncated"] is False
 
 
-def test_the_head_of_the_output_is_kept(small, users):
-    user = users(small)
-    answer = small.run(user, "for i in range(100_000): print(i)")
-    lines = answer["result_text"].splitlines()
-    assert lines[:1000] == [str(i) for i in range(1000)] and len(lines) > 5000
+@pytest.mark.parametrize("code", [
+    "for i in range(300_000): print(i)",
+    "import os, sys\nfor i in range(300_000): os.write(1, b'%d\\n' % i)",
+    "import os\n_ = os.system('seq 0 299999')",
+])
+def test_head_and_tail_of_the_output_are_kept(make_gateway, users, code):
+    """The last lines of a long run tell how it ended."""
+    gateway = make_gateway(max_output_bytes=1_000_000)
+    answer = gateway.run(users(gateway), code)
+    assert answer["truncated"] is True
+    head, mark, tail = answer["result_text"].partition("\n[… output left out …]\n")
+    assert mark
+    head, tail = head.splitlines(), tail.splitlines()
+    assert len(head) > 50_000 and head[:-1] == [str(i) for i in range(len(head) - 1)]
+    assert len(tail) > 3_000 and tail[1:] == [str(i) for i in range(300_000 - len(tail) + 1, 300_000)]
+
+
+def test_tail_follows_pictures_too(small, users):
+    answer = small.run(users(small), "from IPython.display import display\n"
+                                     "for i in range(200): display({'text/plain': 'x' * 1000 + str(i)}, raw=True)")
+    assert answer["truncated"] is True
+    assert answer["displays"][0] == "x" * 1000 + "0" and answer["displays"][-1] == "x" * 1000 + "199"
 
 
 def test_output_at_the_limit_is_whole(small, users):

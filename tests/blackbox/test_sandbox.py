@@ -115,7 +115,7 @@ def test_ipc_is_separate(gateway, users):
 
 
 def test_no_interface_but_loopback(gateway, user):
-    assert set(attempt(gateway, user, "import socket\nresult = [n for _, n in socket.if_nameindex()]")) <= {"lo"}
+    assert set(attempt(gateway, user, "result = [line.split(':')[0].strip() for line in open('/proc/net/dev') if ':' in line]")) <= {"lo"}
     pid = gateway.kernel_of(user)
     lines = harness.read_text(f"/proc/{pid}/net/dev").splitlines()[2:]
     assert {line.split(":")[0].strip() for line in lines} <= {"lo"}

@@ -17,7 +17,7 @@ SETTINGS = {
     "TCI_WORKER_MEMORY_MB": "1024", "TCI_WORKER_DISK_MB": "500", "TCI_WORKER_PIDS": "128", "TCI_RUNTIME": "crun",
     "TCI_KERNEL": "python3", "TCI_MAX_CODE_BYTES": "1048576", "TCI_MAX_OUTPUT_BYTES": "10485760", "TCI_QUEUE_LIMIT": "16",
     "TCI_TLS_CERT": None, "TCI_TLS_KEY": None, "TCI_LOG_LEVEL": "info", "TCI_LOG_FORMAT": "text", "TCI_CORS_ORIGIN": None,
-    "TCI_ORPHAN_TIMEOUT": "900",
+    "TCI_ORPHAN_TIMEOUT": "900", "TCI_SCAN": "warn", "TCI_SCAN_RULES": None,
 }
 
 
@@ -71,7 +71,7 @@ BAD = [
     ("TCI_WORKER_MEMORY_MB", "1"), ("TCI_WORKER_DISK_MB", "0"), ("TCI_WORKER_PIDS", "0"), ("TCI_RUNTIME", "docker-in-docker"),
     ("TCI_KERNEL", "../../etc"), ("TCI_KERNEL", ""), ("TCI_MAX_CODE_BYTES", "0"), ("TCI_MAX_OUTPUT_BYTES", "x"),
     ("TCI_QUEUE_LIMIT", "0"), ("TCI_LOG_LEVEL", "loud"), ("TCI_LOG_FORMAT", "xml"), ("TCI_ORPHAN_TIMEOUT", "-5"),
-    ("TCI_CORS_ORIGIN", "not an origin"), ("TCI_TLS_CERT", "relative.pem"),
+    ("TCI_CORS_ORIGIN", "not an origin"), ("TCI_TLS_CERT", "relative.pem"), ("TCI_SCAN", "on"), ("TCI_SCAN_RULES", "relative.rules"),
 ]
 
 

@@ -239,10 +239,8 @@ def store_locked_at_start(run, fault):
     """Whoever looks into the store while the gateway starts does not cost its users their sessions."""
     run.gateway.kill9()
     with Lock(run):
-        run.gateway.env = {}
-        run.gateway.launch()
-        hold(run, 1)  # it has long come to its store by then
-    run.gateway.await_start()
+        start(run)
+        hold(run, 1)
     assert not os.path.exists(os.path.join(run.gateway.state_dir, "tci.db.unusable"))
 
 

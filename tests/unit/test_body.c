@@ -47,6 +47,7 @@ refuses(void **state)
         {"{\"user_uuid\":\"a\",\"code\":\"01234567890\"}", "code", ERR_TOO_LARGE},
         {"{\"user_uuid\":\"a\",\"code\":\"\",\"code\":\"\"}", "", ERR_BAD_REQUEST},
         {"{\"user_uuid\":\"a\",\"code\":\"\",\"x\":1}", "x", ERR_BAD_REQUEST},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"key\":null}", "key", ERR_BAD_REQUEST},
         {"{\"user_uuid\":\"a\",\"code\":\"\",\"<b>\":1}", "", ERR_BAD_REQUEST},
         {"{\"user_uuid\":\"a\",\"code\":\"\",\"timeout\":\"1\"}", "timeout", ERR_BAD_REQUEST},
         {"{\"user_uuid\":\"a\",\"code\":\"\",\"timeout\":0}", "timeout", ERR_BAD_REQUEST},
@@ -130,6 +131,32 @@ release_takes_a_user_only(void **state)
     assert_string_equal(err.field, "code");
 }
 
+static void
+release_takes_a_key(void **state)
+{
+    static const char good[] = "{\"user_uuid\":\"a\",\"key\":\"0123456789ab\"}";
+    static const char none[] = "{\"user_uuid\":\"a\",\"key\":null}";
+    static const char *const wrong[] = {
+        "\"\"", "\"0123456789aB\"",        "\"0123456789abc\"",   "1",
+        "[]",   "\"0123456789ab\\u0000\"", "\"tci_0123456789ab\""};
+    struct body body;
+    struct err err = ERR_INIT;
+    char text[100];
+
+    (void)state;
+    assert_int_equal(body_parse_release(good, strlen(good), &body, &err), 0);
+    assert_string_equal(body.key, "0123456789ab");
+    body_clear(&body);
+    assert_int_equal(body_parse_release(none, strlen(none), &body, &err), 0);
+    assert_null(body.key);
+    body_clear(&body);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), "{\"user_uuid\":\"a\",\"key\":%s}", wrong[i]);
+        assert_int_equal(body_parse_release(text, strlen(text), &body, &err), -1);
+        assert_string_equal(err.field, "key");
+    }
+}
+
 int
 main(void)
 {
@@ -139,6 +166,7 @@ main(void)
         cmocka_unit_test(takes_all_fields),
         cmocka_unit_test(takes_the_limit_without_timeout),
         cmocka_unit_test(release_takes_a_user_only),
+        cmocka_unit_test(release_takes_a_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

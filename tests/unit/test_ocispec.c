@@ -36,14 +36,15 @@ make_spec(void)
 }
 
 static json_t *
-make(const struct container_spec *spec, bool limits_swap)
+make(const struct container_spec *spec, bool limits_more)
 {
     const struct ocispec_host host = {
         .rootfs = "/state/rootfs",
         .worker_path = "/lib/tci-worker",
         .link_dir = "/state/link",
         .seccomp = seccomp,
-        .limits_swap = limits_swap,
+        .limits_swap = limits_more,
+        .limits_tcp = limits_more,
     };
 
     return ocispec_new(&host, spec, "/tci-1234/abc");
@@ -189,11 +190,13 @@ test_limits(void **state)
     (void)state;
     assert_int_equal(limit(config, "memory", "limit"), 1024 * 1048576LL);
     assert_int_equal(limit(config, "memory", "swap"), 1024 * 1048576LL);
+    assert_int_equal(limit(config, "memory", "kernelTCP"), 16 * 1048576LL);
     assert_int_equal(limit(config, "cpu", "quota"), 150000);
     assert_int_equal(limit(config, "cpu", "period"), 100000);
     assert_int_equal(limit(config, "pids", "limit"), 128);
     assert_int_equal(limit(without, "memory", "limit"), 1024 * 1048576LL);
     assert_int_equal(limit(without, "memory", "swap"), -1);
+    assert_int_equal(limit(without, "memory", "kernelTCP"), -1);
 }
 
 static void

@@ -705,6 +705,37 @@ worker_s_truncation_is_told(void **state)
 }
 
 static void
+the_last_part_follows_a_line_that_says_so(void **state)
+{
+    struct output *o = output_new(4 + OUTPUT_GAP_MAX + 4);
+
+    (void)state;
+    output_raw(o, 1, "head", 4);
+    output_mark_truncated(o);
+    output_raw(o, 1, "", 0);
+    output_raw(o, 1, "ta", 2);
+    output_raw(o, 1, "il", 2);
+    json_auto_t *answer = output_take(o);
+    assert_string_equal(json_string_value(json_object_get(answer, "result_text")),
+                        "head\n[… output left out …]\ntail");
+    output_free(o);
+}
+
+static void
+the_last_part_counts(void **state)
+{
+    struct output *o = output_new(10);
+
+    (void)state;
+    output_raw(o, 1, "head", 4);
+    output_mark_truncated(o);
+    output_raw(o, 1, "tail without an end", 19);
+    json_auto_t *answer = output_take(o);
+    assert_string_equal(json_string_value(json_object_get(answer, "result_text")), "headtail w");
+    output_free(o);
+}
+
+static void
 error_is_told_after_too_much_text(void **state)
 {
     struct output *o = output_new(4);
@@ -890,6 +921,8 @@ main(void)
         TEST(displays_and_their_ids_count),
         TEST(replaced_image_gives_its_room_back),
         TEST(worker_s_truncation_is_told),
+        TEST(the_last_part_follows_a_line_that_says_so),
+        TEST(the_last_part_counts),
         TEST(error_is_told_after_too_much_text),
         TEST(errors_are_bounded),
         TEST(empty_traceback_lines_are_bounded),

@@ -17,8 +17,8 @@ output_passes_up_to_the_limit(void **state)
     assert_int_equal(limits_output(&l, 60), LIMITS_PASS);
     assert_int_equal(limits_room(&l), 40);
     assert_int_equal(limits_output(&l, 40), LIMITS_PASS);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TRUNCATE);
-    assert_int_equal(limits_output(&l, 0), LIMITS_DROP);
+    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 0), LIMITS_TAIL);
     assert_int_equal(limits_room(&l), 0);
 }
 
@@ -29,8 +29,22 @@ one_large_message_is_cut_and_all_behind_it(void **state)
 
     (void)state;
     limits_execute(&l, 100, 10, 0);
-    assert_int_equal(limits_output(&l, SIZE_MAX), LIMITS_TRUNCATE);
-    assert_int_equal(limits_output(&l, 1), LIMITS_DROP);
+    assert_int_equal(limits_output(&l, SIZE_MAX), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
+}
+
+static void
+unused_room_is_taken_once(void **state)
+{
+    struct limits l;
+
+    (void)state;
+    limits_execute(&l, 100, 10, 0);
+    assert_int_equal(limits_output(&l, 30), LIMITS_PASS);
+    assert_int_equal(limits_take_rest(&l), 0); /* still in use */
+    assert_int_equal(limits_output(&l, 71), LIMITS_TAIL);
+    assert_int_equal(limits_take_rest(&l), 70);
+    assert_int_equal(limits_take_rest(&l), 0);
 }
 
 static void
@@ -43,7 +57,7 @@ messages_are_counted(void **state)
     assert_int_equal(limits_output(&l, 1), LIMITS_PASS);
     assert_int_equal(limits_output(&l, 1), LIMITS_PASS);
     assert_int_equal(limits_room(&l), 0);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TRUNCATE);
+    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
 }
 
 static void
@@ -53,7 +67,7 @@ execute_starts_anew(void **state)
 
     (void)state;
     limits_execute(&l, 0, 0, 0);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TRUNCATE);
+    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
     limits_execute(&l, 10, 1, 0);
     assert_int_equal(limits_output(&l, 1), LIMITS_PASS);
 }
@@ -75,7 +89,7 @@ status_passes_when_output_does_not(void **state)
 
     (void)state;
     limits_execute(&l, 0, 0, 0);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TRUNCATE);
+    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
     assert_int_equal(limits_status(&l, 0), LIMITS_PASS);
 }
 
@@ -117,6 +131,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_passes_up_to_the_limit),
         cmocka_unit_test(one_large_message_is_cut_and_all_behind_it),
+        cmocka_unit_test(unused_room_is_taken_once),
         cmocka_unit_test(messages_are_counted),
         cmocka_unit_test(execute_starts_anew),
         cmocka_unit_test(status_passes_when_output_does_not),

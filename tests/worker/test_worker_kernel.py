@@ -133,7 +133,7 @@ def test_end_is_told_after_all_output(worker):
     """A gateway that is thousands of messages behind still gets to hear how the kernel ended."""
     worker.start("ipykernel")
     worker.execute("import os, time\n"
-                   "for i in range(8000): os.write(1, b'x' * 10); time.sleep(0.0001)\n"
+                   "for i in range(3000): os.write(1, b'x' * 10); time.sleep(0.0001)\n"
                    "os._exit(6)")
     sandbox.wait_until_gone(worker.kernel_pid())
     assert worker.exited() == {"exit": 6}

@@ -52,7 +52,6 @@ def test_nothing_passes_between_executions_once_cut(worker):
                     "threading.Thread(target=chatter).start()", max_bytes=100_000)
     time.sleep(2.5)
     seen = worker.run_code("None")
-    assert verbs(seen).count("T") == 1
     assert len(raw(seen)) <= 100_000
 
 

@@ -1,0 +1,65 @@
+/* main.c - tci: the command line of The Code Interpreter, one command after another in a table. */
+#include <stdio.h>
+#include <string.h>
+#include <sodium.h>
+
+#include "command.h"
+#include "keys.h"
+
+static const struct command commands[] = {
+    {"keys", keys_command, "make, list and revoke API keys"},
+};
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void
+print_usage(FILE *out)
+{
+    fputs("Usage: tci COMMAND [OPTION]...\n\nCommands:\n", out);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-12s  %s\n", commands[i].name, commands[i].summary);
+    fputs("\n'tci COMMAND --help' tells more; --version says which tci this is.\n"
+          "Exit status: 0 done, 1 not done, 2 wrong usage.\n",
+          out);
+}
+
+static enum exit_status
+run(const char *name, int argc, char *argv[])
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(argc, argv);
+    fprintf(stderr, "tci: there is no command \"%.40s\"\nTry 'tci --help'.\n", name);
+    return STATUS_USAGE;
+}
+
+/* What was printed may be a key that nobody can get a second time. */
+static enum exit_status
+flush(enum exit_status status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    perror("tci: cannot write");
+    return STATUS_FAILED;
+}
+
+int
+main(int argc, char *argv[])
+{
+    if (sodium_init() < 0) {
+        fputs("tci: libsodium cannot be initialised\n", stderr);
+        return STATUS_FAILED;
+    }
+    if (argc < 2) {
+        print_usage(stderr);
+        return STATUS_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return flush(STATUS_OK);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("tci " PACKAGE_VERSION);
+        return flush(STATUS_OK);
+    }
+    return flush(run(argv[1], argc - 1, argv + 1));
+}

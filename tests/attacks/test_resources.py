@@ -1,0 +1,288 @@
+"""test_resources.py - attacks on what all share: processors, memory, processes, descriptors, and limits of the whole host."""
+import ctypes
+import errno
+import os
+
+import harness
+from arena import attack, needs_crun, needs_x86_64
+
+MIB = 1024  # KiB
+
+
+def host_slab():
+    """KiB of the host's kernel memory that no cgroup need have paid for."""
+    return int(harness.read_text("/proc/meminfo").split("SUnreclaim:")[1].split()[0])
+
+
+def host_sockets(protocol):
+    """KiB in the queues of the host's sockets of a protocol, those of all network namespaces together."""
+    line = next(l for l in harness.read_text("/proc/net/sockstat").splitlines() if l.startswith(protocol + ":"))
+    return int(line.split("mem ")[1].split()[0]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def ended_by_limits(arena, code, timeout=3, bound=None):
+    """Runs code without an end; the bystander is served meanwhile, and the container is gone afterwards."""
+    init = arena.gateway.init_of(arena.user)
+    future = arena.start(code, timeout)
+    answer = arena.bystander_during(future, *([bound] if bound else []))
+    assert answer.status_code in (503, 504), answer.text[:500]
+    arena.gone(init)
+    assert arena.gateway.ok(arena.user, "1")["restarted"] is True
+
+
+@attack("limits", "fills the host's process table", runsc=True)
+def test_fork_bomb(arena):
+    ended_by_limits(arena, """
+for n in range(1, 32):
+    try: signal.signal(n, signal.SIG_IGN)
+    except (OSError, ValueError): pass
+while True:
+    try: os.fork()
+    except OSError: pass""")
+
+
+@attack("limits", "fills the host's process table with threads", runsc=True)
+def test_thread_bomb(arena):
+    arena.gateway.ok(arena.user, "1")
+    n = arena.gateway.value(arena.user, """
+import json, threading
+stop, n = threading.Event(), 0
+threading.stack_size(32768)
+try:
+    while n < 5000: threading.Thread(target=stop.wait, daemon=True).start(); n += 1
+except RuntimeError: pass
+stop.set()
+print(json.dumps(n))""")
+    assert n < 64
+
+
+@attack("limits", "takes memory beyond its own, until others are killed for it", runsc=True)
+def test_memory_bomb(arena):
+    init = arena.gateway.init_of(arena.user)
+    answer = arena.bystander_during(arena.start("""
+import mmap
+held = []
+for _ in range(6): os.fork()
+while True: held.append(mmap.mmap(-1, 1 << 24)); held[-1][::4096] = b'x' * 4096""", timeout=10), bound=5)
+    assert answer.status_code in (200, 503, 504)
+    arena.gateway.release(arena.user)
+    arena.gone(init)
+
+
+@attack("limits", "fills the host's memory by files, which outlive their writer", runsc=True)
+def test_tmpfs_fill(arena):
+    """Each of its file systems, files without a name, and segments of System V."""
+    result = arena.gateway.execute(arena.user, """
+import ctypes, json, os
+c, total, left = ctypes.CDLL(None), 0, []
+for top in ('/workspace', '/tmp', '/home/sandbox', '/dev/shm', '/run/kernel', '/dev', '/run'):
+    written = 0
+    try:
+        with open(top + '/fill', 'wb', buffering=0) as f:
+            while written < 1 << 30: written += f.write(b'x' * (1 << 18))
+    except OSError: pass
+    try: os.unlink(top + '/fill')
+    except OSError: pass
+    left.append([top, written >> 20])
+print(json.dumps(left))""", timeout=20)
+    assert result.status_code == 200, result.text
+    sizes = dict(__import__("json").loads(result.json()["result_text"]))
+    assert sizes["/workspace"] <= 64 and all(size <= 64 for size in sizes.values()), sizes
+    ended_by_limits(arena, """
+files = []
+for n in range(1 << 20):  # together they are memory of the container
+    i = libc.shmget(0, 1 << 22, 0o1600)
+    libc.shmat.restype = ctypes.c_void_p
+    a = libc.shmat(i, None, 0)
+    if a and a != ctypes.c_void_p(-1).value: ctypes.memset(a, 1, 1 << 22)
+    fd = os.memfd_create('x')
+    os.write(fd, b'x' * (1 << 22)); files.append(fd)""", timeout=8, bound=5)
+
+
+@attack("limits", "takes all inodes, or memory by empty files", runsc=True)
+def test_inode_fill(arena):
+    counts = arena.gateway.value(arena.user, """
+import json, os
+counts = {}
+for top in ('/workspace', '/tmp', '/home/sandbox', '/dev/shm'):
+    n = 0
+    try:
+        os.makedirs(top + '/i')
+        while n < 200_000: os.mknod(f'{top}/i/{n}'); n += 1
+    except OSError: pass
+    counts[top] = n
+print(json.dumps(counts))""", timeout=20)
+    assert all(n < 20_000 for n in counts.values()), counts
+
+
+@attack("limits", "takes the host's file descriptors", runsc=True)
+def test_descriptor_exhaustion(arena):
+    before = int(harness.read_text("/proc/sys/fs/file-nr").split()[0])
+    most = arena.gateway.value(arena.user, """
+import json, os, socket
+held = []
+try:
+    while len(held) < 100_000: held.append(os.open('/dev/null', os.O_RDONLY))
+except OSError: pass
+most = len(held)
+for fd in held[1:]: os.close(fd)
+a, b = socket.socketpair()  # descriptors under way in a socket belong to nobody's table
+sent = 0
+a.setblocking(False)
+try:
+    while sent < 100_000: socket.send_fds(a, [b'x'], [held[0]] * 250); sent += 250
+except OSError: pass
+print(json.dumps([most, sent]))""")
+    assert most[0] <= 4096 and most[1] <= 3 * 4096, most
+    assert int(harness.read_text("/proc/sys/fs/file-nr").split()[0]) - before < 100_000
+
+
+@attack("limits", "takes the processor from other sessions and the gateway", runsc=True)
+def test_cpu_hog(arena):
+    ended_by_limits(arena, """
+try: os.setpriority(os.PRIO_PROCESS, 0, 0)
+except OSError: pass
+for _ in range(40):
+    if os.fork() == 0: break
+while True: pass""", timeout=4)
+
+
+@needs_crun
+@attack("seccomp", "has the host hold gigabytes for it in the queues of netlink and UDP sockets, in no cgroup")
+def test_memory_in_sockets_without_an_account(arena):
+    slab, udp = host_slab(), host_sockets("UDP")
+    sent = arena.gateway.value(arena.user, """
+import json, socket, struct
+held, sent = [], 0
+question = struct.pack('IHHII', 16 + 16384, 0x3f, 5, 1, 0) + b'x' * 16384  # answered by an error that quotes it
+for _ in range(300):
+    try:
+        s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 26)
+        s.setblocking(False)
+        held.append(s)
+        for _ in range(200): s.send(question); sent += 1
+    except OSError: pass
+for _ in range(300):
+    try:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(('127.0.0.1', 0))
+        held.append(s)
+        for _ in range(10): s.sendto(b'x' * 50000, s.getsockname()); sent += 1
+    except OSError: pass
+print(json.dumps(sent))""")
+    assert sent == 0
+    assert host_slab() - slab < 512 * MIB and host_sockets("UDP") - udp < 32 * MIB
+
+
+@needs_crun
+@attack("limits", "has the host hold more memory for its TCP sockets than its own limit")
+def test_memory_in_tcp_sockets(arena):
+    before = host_sockets("TCP")
+    arena.gateway.ok(arena.user, """
+import socket
+listener = socket.create_server(('127.0.0.1', 0), backlog=1000)
+held, sent = [listener], 0
+for _ in range(300):
+    try:
+        a = socket.create_connection(listener.getsockname()); b = listener.accept()[0]
+        held += [a, b]
+        a.setblocking(False)
+        while True: sent += a.send(b'x' * 65536)
+    except OSError: pass""", timeout=20)
+    during = host_sockets("TCP")
+    assert arena.gateway.value(arena.user, "import json; print(json.dumps(len(held)))") > 100
+    assert during - before < 256 * MIB, f"{during - before} KiB"
+
+
+@needs_crun
+@attack("limits", "has the host hold memory for pipes, UNIX sockets, terminals and locks beyond its limit")
+def test_memory_in_other_queues(arena):
+    slab = host_slab()
+    arena.gateway.execute(arena.user, """
+import fcntl, os, pty, socket
+held = []
+def more(f):
+    try:
+        for _ in range(1500): held.append(f())
+    except (OSError, MemoryError): pass
+def unix():
+    a, b = socket.socketpair(); a.setblocking(False)
+    try:
+        while True: a.send(b'x' * 4096)
+    except OSError: return a, b
+def pipe():
+    r, w = os.pipe()
+    try: fcntl.fcntl(w, 1031, 1 << 20)
+    except OSError: pass
+    os.set_blocking(w, False)
+    try:
+        while True: os.write(w, b'x' * 65536)
+    except OSError: return r, w
+def locks():
+    f = open('/workspace/locks', 'w')
+    for i in range(200): fcntl.lockf(f, fcntl.LOCK_EX, 1, 2 * i)
+    return f
+def terminal():
+    return pty.openpty()
+more(unix); more(pipe); more(terminal); more(locks)""", timeout=15)
+    grown = host_slab() - slab
+    arena.gateway.release(arena.user)
+    assert grown < (256 + 256) * MIB, f"{grown} KiB"
+
+
+@needs_crun
+@needs_x86_64
+@attack("seccomp", "takes all contexts of asynchronous input and output that the host has")
+def test_asynchronous_io_contexts(arena):
+    before = int(harness.read_text("/proc/sys/fs/aio-nr"))
+    won = arena.tries("""
+for _ in range(60):
+    context = ctypes.c_ulong(0)
+    attempt('io_setup', lambda: call(206, 2000, ctypes.byref(context)))
+""")
+    assert int(harness.read_text("/proc/sys/fs/aio-nr")) - before < 1000
+    assert won == []
+
+
+@needs_crun
+@attack("seccomp", "takes all inotify instances of the host's root, and of every other session")
+def test_inotify_instances(arena):
+    won = arena.tries("""
+for _ in range(300): attempt('inotify', lambda: call('inotify_init1', 0))
+for _ in range(10): attempt('fanotify', lambda: call('fanotify_init', 0, 0))
+""")
+    libc = ctypes.CDLL(None, use_errno=True)
+    own = libc.inotify_init1(os.O_CLOEXEC)  # the host's root must still get one
+    assert own >= 0, errno.errorcode.get(ctypes.get_errno())
+    os.close(own)
+    assert won == []
+
+
+@needs_crun
+@attack("namespaces", "takes pseudo-terminals, message queues or pending signals from others")
+def test_other_limits_of_the_host(arena):
+    other = arena.another()
+    arena.gateway.ok(arena.user, """
+import ctypes, os, pty, signal
+held = []
+try:
+    while len(held) < 5000: held.append(pty.openpty())
+except OSError: pass
+c = ctypes.CDLL(None)
+for n in range(1000): c.mq_open(b'/q%d' % n, os.O_CREAT | os.O_RDWR, 0o600, None)
+r, w = os.pipe()
+if os.fork() == 0:  # one thread, which blocks the signal that it queues
+    signal.pthread_sigmask(signal.SIG_BLOCK, [40])
+    for _ in range(100_000): c.sigqueue(os.getpid(), 40, None)
+    os.write(w, b'x')
+    signal.pause()
+os.read(r, 1)
+for n in range(500): c.semget(0, 250, 0o1600); c.msgget(0, 0o1600)""", timeout=20)
+    won = arena.tries("""
+attempt('pty', os.openpty)
+attempt('mq', lambda: call('mq_open', b'/q', os.O_CREAT | os.O_RDWR, 0o600, None))
+attempt('sem', lambda: call('semget', 0, 1, 0o1600))
+attempt('sigqueue', lambda: call('sigqueue', os.getpid(), int(signal.SIGURG), None))
+""", user=other)
+    assert {name for name, _ in won} >= {"pty", "sem", "sigqueue"}  # the other session has its own
