@@ -2,8 +2,8 @@
 # check.sh - sets everything up and runs every test; what continuous integration runs as well.
 #
 #   sh check.sh             all of it
-#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan attacks
-#                           fuzz faults bench
+#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan
+#                           blackbox-runsc attacks fuzz faults bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -76,6 +76,18 @@ suite_blackbox() {
         tests/blackbox/test_lifecycle.py tests/blackbox/test_limits.py tests/blackbox/test_leaks.py
 }
 
+# Under gVisor: what is its own, and one of each kind of the rest.  `TCI_TEST_RUNTIME=runsc pytest tests/blackbox` runs
+# it all, and TCI_TEST_RUNTIME=runsc tests/unit/test_runtime of a build tree the driver's own tests.
+suite_blackbox_runsc() {
+    export TCI_TEST_RUNTIME=runsc
+    suite_pytest blackbox-runsc build-gcc tests/blackbox/test_runsc.py tests/blackbox/test_execute.py \
+        tests/blackbox/test_lifecycle.py tests/blackbox/test_restart.py tests/blackbox/test_sandbox.py \
+        tests/blackbox/test_settings.py -k "test_runsc or state_across_calls or plot_with_show or output_of_a_child \
+        or multiprocessing or death_of_the_worker or hang_up_interrupts or survive_an_orderly or pids_limit \
+        or workspace_is_limited or cpu_limit_seen or link_cannot or link_hears"
+    unset TCI_TEST_RUNTIME
+}
+
 suite_attacks() {
     suite_pytest attacks build-gcc tests/attacks
 }
@@ -111,6 +123,7 @@ lane_one() {
 
 lane_two() {
     suite_blackbox_asan
+    suite_blackbox_runsc
     suite_faults
     suite_bench
 }
@@ -219,7 +232,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | attacks | faults | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | blackbox-runsc | attacks | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;
@@ -242,7 +255,7 @@ prepare_logs() {
 cd "$TOP"
 [ "$(id -u)" -eq 0 ] || die "the tests make containers: run this as root (sudo sh check.sh)"
 # shellcheck disable=SC2086 # lists of words
-(install_packages $PACKAGES_RUN $PACKAGES_BUILD $PACKAGES_CHECK) || give_up
+(install_packages $PACKAGES_RUN $PACKAGES_RUNSC $PACKAGES_BUILD $PACKAGES_CHECK) || give_up
 prepare_logs
 if [ $# -gt 0 ]; then
     run_some "$@"

@@ -534,7 +534,7 @@ class Gateway:
         found = set(runsc_processes(self.state_dir, "runsc-gofer"))
         for init in runsc_processes(self.state_dir, "runsc-sandbox"):
             found |= {init} | Container(self, init).processes()
-        return sorted(found)
+        return sorted(pid for pid in found if arguments_of(pid)[0] != "runsc")  # which is there only while it starts them
 
     def note_cgroups(self):
         self.container_processes()
