@@ -10,6 +10,7 @@ import json
 import sys
 import traceback
 
+import zmq
 from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.jsonutil import json_clean
@@ -143,8 +144,9 @@ class Kernel(IPythonKernel):
                 stream.set_parent(parent)
 
     async def execute_request(self, stream, ident, parent):
-        """Replies at once, not when the stream is flushed at the end: the idle status, which follows, would be first."""
-        await super().execute_request(stream.socket, ident, parent)
+        """Replies before the idle status is published, which would else be first, and of no use yet."""
+        await super().execute_request(stream, ident, parent)
+        stream.flush(zmq.POLLOUT)
 
     async def do_execute(self, *args, **kwargs):
         self.shell.transformed = None

@@ -129,6 +129,7 @@ class User(threading.Thread):
         self.connection = None
         self.release_now = threading.Event()
         self.reconnect_now = threading.Event()
+        self.limit = None          # seconds of running time that each request asks for
         self.right_since = 0.0     # when the request was sent whose right answer came last
 
     # --- HTTP
@@ -243,7 +244,8 @@ class User(threading.Thread):
         code, states = self.request()
         sent = time.monotonic()
         self.verdict.count("requests")
-        result = self.call("/execute", {"user_uuid": self.name, "code": code})
+        limit = {"timeout": self.limit} if self.limit else {}
+        result = self.call("/execute", {"user_uuid": self.name, "code": code, **limit})
         if result is None:
             self.told_lost = "no" if self.told_lost == "no" else "maybe"
             self.doubt(states)

@@ -250,3 +250,11 @@ def test_prepare_is_quick_and_repairs(tmp_path):
     (skel / ".config" / "matplotlib" / "matplotlibrc").unlink()
     SPEC.prepare(skel)
     assert set(snapshot(skel)) == set(before)
+
+
+def test_requests_that_wait_while_one_is_answered(kernel):
+    """A reply that is sent must not hide that the next request has come."""
+    for pause in range(30):
+        ids = {kernel.client.execute(f"import time; time.sleep({pause / 10000})", allow_stdin=False) for _ in range(10)}
+        while ids:
+            ids.discard(kernel.client.get_shell_msg(timeout=30)["parent_header"]["msg_id"])
