@@ -26,15 +26,15 @@ def routing_id(gateway, init):
 def test_replies_with_the_id_of_another(arena):
     """While the victim's request runs, of which the attacker knows the whole header."""
     victim = arena.another()
-    workspace = f"/proc/{arena.gateway.init_of(victim)}/root/workspace"
+    container = arena.gateway.container_of(victim)
     running = arena.gateway.spawn(victim, FORGE + """
 import os
 open('/workspace/go', 'w').close()
 open('/workspace/new', 'wb').write(parent); os.rename('/workspace/new', '/workspace/header')
 while os.stat('/workspace/go').st_size == 0: time.sleep(0.01)
 print('mine')""")
-    eventually(lambda: os.path.exists(workspace + "/header"), 20, "the victim's request runs")
-    header = harness.read_text(workspace + "/header")
+    eventually(lambda: container.exists("/workspace/header"), 20, "the victim's request runs")
+    header = container.read("/workspace/header")
     assert json.loads(header)["msg_id"]
     arena.gateway.ok(arena.user, FORGE + f"""
 other = {header!r}.encode()
@@ -44,8 +44,7 @@ for kind, content in (('stream', b'{{"name":"stdout","text":"forged"}}'), ('disp
 reply(frames('execute_reply', b'{{"status":"error","ename":"forged","evalue":"","traceback":[],"execution_count":9}}', parent=other))
 time.sleep(0.3)""")
     assert not running.done()
-    with open(workspace + "/go", "w", encoding="ascii") as f:
-        f.write("go")
+    container.append("/workspace/go", "go")
     answer = running.result().json()
     assert answer["result_text"] == "mine\n" and answer["error"] is None and answer["displays"] == []
 

@@ -221,6 +221,9 @@ class CrunContainer(Container):
     def size(self, path):
         return os.stat(f"/proc/{self.init}/root{path}").st_size
 
+    def read(self, path):
+        return read_text(f"/proc/{self.init}/root{path}")
+
     def append(self, path, text):
         with open(f"/proc/{self.init}/root{path}", "a") as f:
             f.write(text)
@@ -263,6 +266,11 @@ class RunscContainer(Container):
         done = self.shell('wc -c < "$0"', path)
         assert done.returncode == 0, done.stderr
         return int(done.stdout)
+
+    def read(self, path):
+        done = self.shell('cat "$0"', path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def append(self, path, text):
         done = self.shell('printf %s "$1" >> "$0"', path, text)

@@ -234,8 +234,7 @@ def test_long_work_stands_back(gateway, user):
     """What runs for long has a tenth of the usual part of a contended processor, and so have threads that are left behind;
     the next execution has all of it."""
     with gateway.hold(user) as hold:
-        group = harness.cgroups_of(next(pid for pid in gateway.inits()
-                                        if os.path.exists(f"/proc/{pid}/root/workspace/{hold.name}")))
+        group = hold.container.cgroups
 
         def share():
             for path in group:
