@@ -207,8 +207,8 @@ def test_guessing_the_token(arena):
     failures = arena.gateway.metrics()["tci_auth_failures_total"]
     for guess in guesses:
         with Connection(arena.gateway) as c:
-            for path, header in (("/status", "X-Auth-Token"), ("/metrics", "Authorization"), ("/status", "Cookie"), ("/status?token=" + token, "X-Token")):
-                got = c.ask("GET", path, token=False, headers=[f"{header}: {guess}"])
+            for path, header in (("/status", "X-Auth-Token:"), ("/metrics", "Authorization: Bearer"), ("/status", "Cookie:"), ("/status?token=" + token, "X-Token:")):
+                got = c.ask("GET", path, token=False, headers=[f"{header} {guess}"])
                 assert got.status in (400, 401), (guess, header)
                 if got.header("connection") == "close":
                     break
