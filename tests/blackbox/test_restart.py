@@ -299,9 +299,11 @@ def test_damaged_store_is_set_aside(make_gateway, users, page):
     assert gateway.run(users(), "1")["restarted"] is False
 
 
-def locked(gateway):
+def locked(gateway, readers_too=False):
     """Another connection that holds the store's lock."""
     db = sqlite3.connect(os.path.join(gateway.state_dir, "tci.db"), isolation_level=None)
+    if readers_too:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("BEGIN EXCLUSIVE")
     return contextlib.closing(db)
 
@@ -333,14 +335,15 @@ def test_locked_store_is_not_a_damaged_one(make_gateway, users):
     user = users()
     gateway.ok(user, "kept = 1")
     gateway.kill9()
-    with locked(gateway):
+    with locked(gateway, readers_too=True):
         gateway.launch()
         assert gateway.wait_end() == 1
         assert "tci.db" in gateway.log() and "locked" in gateway.log()
-    with locked(gateway) as lock:
+    with locked(gateway, readers_too=True) as lock:
         gateway.launch()
         eventually(lambda: len(gateway.descriptors_of("tci.db")) > 0, 30, "it has come to the store")
         lock.execute("ROLLBACK")
+        lock.close()  # ends the mode as well
     gateway.await_start()
     answer = answered(gateway, user, "kept")
     assert answer["result_text"] == "1" and answer["restarted"] is False
