@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <event2/event.h>
 #include <uthash.h>
 #include <zmq.h>
@@ -23,6 +25,7 @@ enum {
     DRAIN_BUDGET = 256, /* messages of one turn of the loop */
     PEER_QUEUE = 1000,  /* messages under way to one peer */
     ROUTING_ID_MAX = 64,
+    ACCEPT_PAUSE_US = 10000,
 };
 
 struct link_peer {
@@ -41,6 +44,27 @@ struct link {
     struct event *again;     /* a timer of no time: there is more to read */
     struct link_peer *peers; /* by routing id */
 };
+
+/*
+ * Takes the place of libc's for libzmq, too, which ends the process when a unix socket's says EMFILE; ENFILE
+ * it bears, and tries again.  The pause keeps its thread from doing nothing else until there are descriptors.
+ */
+int
+accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    int connection = (int)syscall(SYS_accept4, fd, addr, len, flags), domain = 0;
+    socklen_t size = sizeof(domain);
+
+    if (connection >= 0 || errno != EMFILE)
+        return connection;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX) {
+        usleep(ACCEPT_PAUSE_US);
+        errno = ENFILE;
+    } else {
+        errno = EMFILE;
+    }
+    return -1;
+}
 
 struct message {
     zmq_msg_t frames[TCI_MAX_FRAMES];

@@ -8,6 +8,7 @@ left out: together they would be half of what a short execution costs.
 import builtins
 import json
 import sys
+import threading
 import traceback
 
 import zmq
@@ -51,6 +52,9 @@ class Stream(OutStream):
     a stream from which everything is in that queue therefore need not wait for the thread.
     """
 
+    # Seconds that an answer waits for output; threads that print without end may keep the publishing one waiting.
+    flush_timeout = 4
+
     def fileno(self):
         """For children: subprocess.run(..., stdout=sys.stdout)."""
         return getattr(sys, f"__{self.name}__").fileno()
@@ -62,8 +66,14 @@ class Stream(OutStream):
     def flush(self):
         with self._buffer_lock:
             waiting = self._buffer.tell() > 0
-        if waiting:
-            super().flush()
+        thread = self.pub_thread
+        if waiting and thread.thread.is_alive() and thread.thread.ident != threading.get_ident():
+            done = threading.Event()
+            thread.schedule(self._flush)
+            thread.schedule(done.set)
+            done.wait(self.flush_timeout)
+        elif waiting:
+            self._flush()
 
     def _flush(self):
         with self._buffer_lock:  # what is neither in the buffer nor in the queue would be missed by flush()
