@@ -52,8 +52,13 @@ class Stream(OutStream):
     a stream from which everything is in that queue therefore need not wait for the thread.
     """
 
-    # Seconds that an answer waits for output; threads that print without end may keep the publishing one waiting.
+    # Seconds that an answer waits for output, in all: threads that print without end may keep the publishing one from it.
     flush_timeout = 4
+    gave_up = False
+
+    def set_parent(self, parent):
+        super().set_parent(parent)
+        self.gave_up = False
 
     def fileno(self):
         """For children: subprocess.run(..., stdout=sys.stdout)."""
@@ -71,7 +76,7 @@ class Stream(OutStream):
             done = threading.Event()
             thread.schedule(self._flush)
             thread.schedule(done.set)
-            done.wait(self.flush_timeout)
+            self.gave_up = self.gave_up or not done.wait(self.flush_timeout)
         elif waiting:
             self._flush()
 
