@@ -241,7 +241,7 @@ resources(const struct ocispec_host *host, const struct container_spec *spec)
     return xnotnull(json_pack("{s:o,s:{s:I,s:i,s:i},s:{s:I},s:[{s:b,s:s}]}",                 /**/
                               "memory", memory(host, spec),                                  /**/
                               "cpu", "quota", cpu_quota(spec->cpu), "period", CPU_PERIOD_US, /**/
-                              "shares", OCISPEC_SHARES_DEFERRED,                             /**/
+                              "shares", OCISPEC_SHARES_AT_START,                             /**/
                               "pids", "limit", pids_limit(host, spec),                       /**/
                               "devices", "allow", 0, "access", "rwm"));
 }

@@ -56,7 +56,7 @@ struct container {
     char id[33];
     enum phase phase;
     bool doomed;    /* container_destroy was called */
-    bool preferred; /* container_prefer was called, and container_defer not since */
+    bool preferred; /* container_prefer was called */
     bool told;      /* on_started was called (adopted: is taken as called) */
     void *box;      /* the driver's */
     pid_t init;     /* 0: none, or reaped */
@@ -450,14 +450,6 @@ container_prefer(struct container *c)
     c->preferred = true;
     if (c->phase == RUNNING)
         c->runtime->driver->set_shares(c->box, OCISPEC_SHARES);
-}
-
-void
-container_defer(struct container *c)
-{
-    c->preferred = false;
-    if (c->phase == RUNNING)
-        c->runtime->driver->set_shares(c->box, OCISPEC_SHARES_DEFERRED);
 }
 
 bool

@@ -91,9 +91,6 @@ void container_destroy(struct container *); /* accepts NULL */
  */
 void container_prefer(struct container *);
 
-/* It has the small part again, so that it does not slow down others. */
-void container_defer(struct container *);
-
 /* Whether the kernel has killed a process of it for memory since it started.  Reads one cgroup file. */
 bool container_was_oom(const struct container *);
 

@@ -1,7 +1,6 @@
 """test_limits.py - bounds on code, output, memory of the gateway and number of connections."""
 import concurrent.futures
 import json
-import os
 import time
 
 import pytest
@@ -228,26 +227,3 @@ def test_users_beyond_the_pool_are_refused_quickly(small):
         for name in names:
             small.release(name)
     small.quiet()
-
-
-def test_long_work_stands_back(gateway, user):
-    """What runs for long has a tenth of the usual part of a contended processor, and so have threads that are left behind;
-    the next execution has all of it."""
-    with gateway.hold(user) as hold:
-        group = hold.container.cgroups
-
-        def share():
-            for path in group:
-                for name, usual in (("cpu.shares", 1024), ("cpu.weight", 39)):
-                    text = harness.read_text(os.path.join(path, name), "")
-                    if text:
-                        return int(text) / usual
-            raise AssertionError("no cgroup has the processor's shares")
-
-        eventually(lambda: share() < 0.2, 30, "the worker stands back")
-        hold.free()
-        assert hold.future.result(60).status_code == 200
-    assert share() < 0.2
-    gateway.ok(user, "1")
-    assert share() >= 0.8
-    eventually(lambda: share() < 0.2, 30, "an idle one stands back as well")

@@ -136,12 +136,6 @@ container_prefer(struct container *container)
     must(container && world.ops);
 }
 
-void
-container_defer(struct container *container)
-{
-    must(container && world.ops);
-}
-
 bool
 container_was_oom(const struct container *container)
 {
