@@ -331,11 +331,12 @@ def with_the_real_crun(run, fault):
 
 DOWN = [(ANYBODY, "connection", ""), (ANYBODY, "503", "The server is shutting down$")]
 LOST = [(VICTIM, "restarted", "")]
+UNREACHABLE = "the worker cannot be reached: Host unreachable$"  # asked after its end, before that was seen
 
 FAULTS = [
     Fault("kernel-kill", kernel_kill, (VICTIM, "503", KILLED), *LOST),
-    Fault("worker-kill", worker_kill, (VICTIM, "503", KILLED), *LOST),
-    Fault("warm-kill", warm_kill, (VICTIM, "503", KILLED), *LOST),
+    Fault("worker-kill", worker_kill, (VICTIM, "503", KILLED), (VICTIM, "503", UNREACHABLE), *LOST),
+    Fault("warm-kill", warm_kill, (VICTIM, "503", KILLED), (VICTIM, "503", UNREACHABLE), *LOST),
     Fault("crun-kill", crun_kill, (ANYBODY, "503", NO_WORKER + ".*crun was killed by signal 9")),
     Fault("kernel-stop", kernel_stop,
           (VICTIM, "504", rf"The code ran longer than {STOP_LIMIT} s and was stopped; its environment has been recycled$"),
