@@ -1,110 +1,106 @@
 /*
- * link.c - a ZeroMQ ROUTER inside a libevent loop.
+ * link.c - see link.h.
  *
- * A ZeroMQ descriptor is edge-triggered and tells only that something may have changed: ZMQ_EVENTS must be read after
- * every send, failed ones too, and receive (zmq_getsockopt(3)).  So every send and every bounded drain ends in rearm(), which
- * makes the loop call again when there is more; in its next turn, so that everything else has one as well.
+ * Plain reads and writes on level-triggered sockets: a message that came whole is looked at where it was read, and one
+ * that the socket takes is written from where it lies.  Only what is cut is copied: into `partial`, whose size follows
+ * what has come and not what was announced, or into `unsent`.
  */
 #include "link.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include <sys/un.h>
+#include <event2/buffer.h>
 #include <event2/event.h>
 #include <uthash.h>
-#include <zmq.h>
+#include <utlist.h>
 
 #include "log.h"
 #include "metrics.h"
+#include "worker/framing.h"
 #include "worker/protocol.h"
 
 enum {
-    DRAIN_BUDGET = 256, /* messages of one turn of the loop */
-    PEER_QUEUE = 1000,  /* messages under way to one peer */
+    READ_SIZE = 256 << 10, /* at a time */
+    PARTIAL_MIN = 4 << 10, /* first size of a message that is cut */
+    UNSENT_MAX = 4 << 20,  /* bytes that wait for a peer, before which another message is taken */
+    BACKLOG = 512,
+    ACCEPT_BUDGET = 64,   /* connections of one turn of the loop */
+    ACCEPT_PAUSE_MS = 10, /* when there are no descriptors */
+    ANONYMOUS_MAX = 256,  /* connections that have not said who they are */
     ROUTING_ID_MAX = 64,
-    ACCEPT_PAUSE_US = 10000,
+};
+
+struct connection {
+    struct link *link;
+    struct link_peer *peer; /* NULL: it has not said who it is */
+    int fd;                 /* -1: closed, and freed when nobody looks at it any more */
+    struct event *readable, *writable;
+    uint8_t *partial; /* the begin of a message; NULL: none */
+    size_t len, size; /* of partial: bytes in it, and that it has room for */
+    struct evbuffer *unsent;
+    struct connection *prev, *next;
 };
 
 struct link_peer {
     struct link *link;
+    struct connection *connection; /* NULL: not connected */
     char id[ROUTING_ID_MAX + 1];
-    size_t id_len;
     link_message_fn *fn;
     void *owner;
     UT_hash_handle hh;
 };
 
 struct link {
-    void *context;
-    void *socket;
-    struct event *event;     /* the descriptor */
-    struct event *again;     /* a timer of no time: there is more to read */
+    struct event_base *base;
+    gid_t group;
+    size_t max_message;
+    unsigned introduce_ms;
+    int fd;
+    struct event *acceptable, *resume;
+    struct connection *connections;
+    struct connection *reading; /* whose messages are being delivered */
+    unsigned n_anonymous;
     struct link_peer *peers; /* by routing id */
+    uint8_t buf[READ_SIZE];
 };
 
-/*
- * Takes the place of libc's for libzmq, too, which ends the process when a unix socket's says EMFILE; ENFILE
- * it bears, and tries again.  The pause keeps its thread from doing nothing else until there are descriptors.
- */
-int
-accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
-{
-    int connection = (int)syscall(SYS_accept4, fd, addr, len, flags), domain = 0;
-    socklen_t size = sizeof(domain);
-
-    if (connection >= 0 || errno != EMFILE)
-        return connection;
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX) {
-        usleep(ACCEPT_PAUSE_US);
-        errno = ENFILE;
-    } else {
-        errno = EMFILE;
-    }
-    return -1;
-}
-
-struct message {
-    zmq_msg_t frames[TCI_MAX_FRAMES];
-    size_t n;
-    bool oversized; /* had more frames than fit */
-};
-
-/* Reads all frames of one message; -1 when there is none. */
-static int
-receive(struct link *link, struct message *m)
-{
-    int more = 1;
-
-    m->n = 0;
-    m->oversized = false;
-    while (more) {
-        zmq_msg_t surplus, *frame = m->n < TCI_MAX_FRAMES ? &m->frames[m->n] : &surplus;
-
-        zmq_msg_init(frame);
-        if (zmq_msg_recv(frame, link->socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(frame);
-            return -1; /* only before the first frame: a message arrives whole */
-        }
-        more = zmq_msg_more(frame);
-        if (frame != &surplus) {
-            m->n++;
-        } else {
-            m->oversized = true;
-            zmq_msg_close(frame);
-        }
-    }
-    return 0;
-}
+/* --- connections -------------------------------------------------------------------------- */
 
 static void
-message_clear(struct message *m)
+connection_free(struct connection *c)
 {
-    for (size_t i = 0; i < m->n; i++)
-        zmq_msg_close(&m->frames[i]);
-    m->n = 0;
+    event_free(c->readable);
+    event_free(c->writable);
+    evbuffer_free(c->unsent);
+    free(c->partial);
+    free(c);
+}
+
+/* The one whose messages are being delivered is freed when the last of them has been. */
+static void
+hang_up(struct connection *c)
+{
+    struct link *link = c->link;
+
+    if (c->fd < 0)
+        return;
+    event_del(c->readable);
+    event_del(c->writable);
+    close(c->fd);
+    c->fd = -1;
+    DL_DELETE(link->connections, c);
+    if (c->peer)
+        c->peer->connection = NULL;
+    else
+        link->n_anonymous--;
+    c->peer = NULL;
+    if (link->reading != c)
+        connection_free(c);
 }
 
 static void
@@ -114,23 +110,20 @@ drop(size_t n)
     log_debug("link: dropped a message of %zu frames", n);
 }
 
-static void
-deliver(struct link *link, const struct wire_frame *id, char verb, const struct wire_frame *f,
-        size_t n)
-{
-    struct link_peer *peer;
+/* --- what comes --------------------------------------------------------------------------- */
 
-    HASH_FIND(hh, link->peers, id->data, id->len, peer);
-    if (peer)
-        peer->fn(peer->owner, verb, f, n);
+/* The message before may have been the end of the peer. */
+static void
+deliver(const struct connection *c, char verb, const struct wire_frame *f, size_t n)
+{
+    if (c->peer)
+        c->peer->fn(c->peer->owner, verb, f, n);
     else
         drop(n);
 }
 
-/* Each finds the peer itself: the one before may have been the end of it. */
 static void
-deliver_each(struct link *link, const struct wire_frame *id, const struct wire_frame *f,
-             size_t left)
+deliver_each(const struct connection *c, const struct wire_frame *f, size_t left)
 {
     while (left > 0) {
         const size_t n = f->len == 1 ? *(const uint8_t *)f->data : 0;
@@ -139,106 +132,318 @@ deliver_each(struct link *link, const struct wire_frame *id, const struct wire_f
             drop(left);
             return;
         }
-        deliver(link, id, TCI_RELAY, f + 1, 1 + n);
+        deliver(c, TCI_RELAY, f + 1, 1 + n);
         f += n + 2;
         left -= n + 2;
     }
 }
 
-static void
-dispatch(struct link *link, struct message *m)
-{
-    struct wire_frame f[TCI_MAX_FRAMES];
-    size_t bytes = 0;
+static int send_now(struct connection *c, struct iovec *iov, size_t n);
 
-    for (size_t i = 0; i < m->n; i++) {
-        f[i].data = zmq_msg_data(&m->frames[i]);
-        f[i].len = zmq_msg_size(&m->frames[i]);
-        bytes += f[i].len;
+/*
+ * The first message of a connection is one frame, the routing id.  A worker that dials anew takes the place of its old
+ * connection, which may not be cleared away yet.
+ */
+static void
+identify(struct connection *c, const struct wire_frame *f, size_t n)
+{
+    struct link_peer *peer = NULL;
+    char verb = TCI_WELCOME;
+    uint8_t head[FRAMING_HEAD_MAX];
+    struct iovec iov[2] = {[1] = {&verb, 1}};
+
+    if (n == 1)
+        HASH_FIND(hh, c->link->peers, f->data, f->len, peer);
+    if (peer == NULL) {
+        drop(n);
+        hang_up(c);
+        return;
     }
-    metrics_add(METRIC_LINK_MESSAGES_IN, 1);
-    metrics_add(METRIC_LINK_BYTES_IN, bytes);
-    if (m->n < 2 || f[1].len != 1 || m->oversized)
-        drop(m->n);
-    else if (*(const char *)f[1].data == TCI_RELAY)
-        deliver_each(link, &f[0], f + 2, m->n - 2);
-    else
-        deliver(link, &f[0], *(const char *)f[1].data, f + 2, m->n - 2);
+    if (peer->connection)
+        hang_up(peer->connection);
+    peer->connection = c;
+    c->peer = peer;
+    c->link->n_anonymous--;
+    event_remove_timer(c->readable);
+    framing_seal(head, iov, 1);
+    if (send_now(c, iov, 2) < 0)
+        hang_up(c);
 }
 
-/* Has the loop call us again if the socket is readable: its descriptor will not tell. */
 static void
-rearm(struct link *link)
+dispatch(struct connection *c, const struct framing *framing, const uint8_t *data)
 {
-    const struct timeval now = {0, 0};
-    int events = 0;
-    size_t size = sizeof(events);
+    struct wire_frame f[TCI_MAX_FRAMES];
 
-    if (zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN))
-        event_add(link->again, &now);
+    data += framing->head;
+    for (size_t i = 0; i < framing->n; i++) {
+        f[i] = (struct wire_frame){data, framing->lens[i]};
+        data += framing->lens[i];
+    }
+    metrics_add(METRIC_LINK_MESSAGES_IN, 1);
+    metrics_add(METRIC_LINK_BYTES_IN, framing->size);
+    if (c->peer == NULL)
+        identify(c, f, framing->n);
+    else if (f[0].len != 1)
+        drop(framing->n);
+    else if (*(const char *)f[0].data == TCI_RELAY)
+        deliver_each(c, f + 1, framing->n - 1);
+    else
+        deliver(c, *(const char *)f[0].data, f + 1, framing->n - 1);
+}
+
+static size_t
+max_size(const struct connection *c)
+{
+    return c->peer ? c->link->max_message : FRAMING_HEAD_MAX + ROUTING_ID_MAX;
+}
+
+/*
+ * Dispatches the messages that are whole; returns the bytes they had.  *wanted is the size of the one behind them, as far
+ * as it is known.
+ */
+static size_t
+dispatch_all(struct connection *c, const uint8_t *data, size_t len, size_t *wanted)
+{
+    struct framing framing;
+    size_t used = 0;
+
+    *wanted = FRAMING_HEAD_MAX;
+    while (c->fd >= 0) {
+        const int rc = framing_parse(data + used, len - used, &framing);
+
+        if (rc < 0 || (rc > 0 && framing.size > max_size(c))) {
+            drop(0);
+            hang_up(c);
+            break;
+        }
+        if (rc == 0)
+            break;
+        *wanted = framing.size;
+        if (framing.size > len - used)
+            break;
+        dispatch(c, &framing, data + used);
+        used += framing.size;
+        *wanted = FRAMING_HEAD_MAX;
+    }
+    return used;
+}
+
+/* Room for more of the message, of `wanted` bytes, whose begin is in partial. */
+static void
+widen(struct connection *c, size_t wanted)
+{
+    const size_t most = c->len * 2 > PARTIAL_MIN ? c->len * 2 : PARTIAL_MIN;
+    const size_t size = wanted < most ? wanted : most;
+
+    if (size > c->size) {
+        c->partial = xrealloc(c->partial, size);
+        c->size = size;
+    }
+}
+
+static void
+keep(struct connection *c, const uint8_t *data, size_t len, size_t wanted)
+{
+    if (len == 0) {
+        free(c->partial);
+        c->partial = NULL;
+        c->len = c->size = 0;
+        return;
+    }
+    if (c->partial == NULL) {
+        c->len = len;
+        widen(c, wanted > len ? wanted : len);
+        memcpy(c->partial, data, len);
+    } else {
+        memmove(c->partial, data, len);
+        c->len = len;
+        widen(c, wanted);
+    }
+}
+
+static void
+take(struct connection *c, const uint8_t *data, size_t len)
+{
+    struct link *link = c->link;
+    size_t wanted, used;
+
+    link->reading = c;
+    used = dispatch_all(c, data, len, &wanted);
+    link->reading = NULL;
+    if (c->fd < 0)
+        connection_free(c);
+    else
+        keep(c, data + used, len - used, wanted);
 }
 
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
-    struct link *link = arg;
-    struct message m;
+    struct connection *c = arg;
+    uint8_t *buf = c->partial ? c->partial + c->len : c->link->buf;
+    const size_t room = c->partial ? c->size - c->len : READ_SIZE;
+    ssize_t n = 0;
 
-    (void)fd, (void)what;
-    for (int i = 0; i < DRAIN_BUDGET; i++) {
-        if (receive(link, &m) < 0)
-            return; /* EAGAIN: reading until it is the re-check that the descriptor needs */
-        dispatch(link, &m);
-        message_clear(&m);
-    }
-    rearm(link);
+    if (!(what & EV_TIMEOUT))
+        n = recv(fd, buf, room, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0)
+        hang_up(c);
+    else if (c->partial)
+        take(c, c->partial, c->len + (size_t)n);
+    else
+        take(c, buf, (size_t)n);
+}
+
+/* --- what goes ---------------------------------------------------------------------------- */
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct connection *c = arg;
+
+    (void)what;
+    if (evbuffer_write(c->unsent, fd) < 0 && errno != EAGAIN && errno != EINTR)
+        hang_up(c);
+    else if (evbuffer_get_length(c->unsent) == 0)
+        event_del(c->writable);
 }
 
 static int
-set_options(struct link *link, size_t max_frame, gid_t group, struct err *err)
+send_now(struct connection *c, struct iovec *iov, size_t n)
 {
-    const int one = 1, zero = 0, queue = PEER_QUEUE;
-    const int64_t max = (int64_t)max_frame;
-
-    /* Handover: a worker that dials anew is heard, though its old connection may not be cleared away yet. */
-    if (zmq_setsockopt(link->socket, ZMQ_ROUTER_MANDATORY, &one, sizeof(one)) < 0 ||
-        zmq_setsockopt(link->socket, ZMQ_ROUTER_HANDOVER, &one, sizeof(one)) < 0 ||
-        zmq_setsockopt(link->socket, ZMQ_LINGER, &zero, sizeof(zero)) < 0 ||
-        zmq_setsockopt(link->socket, ZMQ_SNDHWM, &queue, sizeof(queue)) < 0 ||
-        zmq_setsockopt(link->socket, ZMQ_RCVHWM, &queue, sizeof(queue)) < 0 ||
-        zmq_setsockopt(link->socket, ZMQ_MAXMSGSIZE, &max, sizeof(max)) < 0 ||
-        zmq_setsockopt(link->socket, ZMQ_IPC_FILTER_GID, &group, sizeof(group)) < 0)
-        return err_set(err, ERR_SYSTEM, "link: cannot set up the socket: %s", zmq_strerror(errno));
+    if (evbuffer_get_length(c->unsent) == 0 && framing_send(c->fd, &iov, &n) < 0)
+        return -1;
+    if (n > 0)
+        event_add(c->writable, NULL);
+    for (; n > 0; iov++, n--)
+        if (evbuffer_add(c->unsent, iov->iov_base, iov->iov_len) < 0)
+            abort(); /* out of memory */
     return 0;
+}
+
+int
+link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, size_t n,
+          struct err *err)
+{
+    struct connection *c = peer->connection;
+    struct iovec iov[1 + TCI_MAX_FRAMES] = {[1] = {&verb, 1}};
+    uint8_t head[FRAMING_HEAD_MAX];
+    size_t bytes = 1;
+
+    if (c == NULL)
+        return err_set(err, ERR_PEER, "the worker cannot be reached: it is not connected");
+    if (evbuffer_get_length(c->unsent) > UNSENT_MAX)
+        return err_set(err, ERR_PEER, "the worker cannot be reached: it does not read");
+    for (size_t i = 0; i < n; i++) {
+        iov[2 + i] = (struct iovec){(void *)frames[i].data, frames[i].len};
+        bytes += frames[i].len;
+    }
+    framing_seal(head, iov, 1 + n);
+    if (send_now(c, iov, 2 + n) < 0) {
+        err_set(err, ERR_PEER, "the worker cannot be reached: %s", strerror(errno));
+        hang_up(c);
+        return -1;
+    }
+    metrics_add(METRIC_LINK_MESSAGES_OUT, 1);
+    metrics_add(METRIC_LINK_BYTES_OUT, bytes);
+    return 0;
+}
+
+/* --- who comes ---------------------------------------------------------------------------- */
+
+static bool
+is_welcome(const struct link *link, int fd)
+{
+    struct ucred who;
+    socklen_t size = sizeof(who);
+
+    return link->n_anonymous < ANONYMOUS_MAX &&
+           getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.gid == link->group;
+}
+
+static void
+connection_new(struct link *link, int fd)
+{
+    const unsigned ms = link->introduce_ms;
+    const struct timeval limit = {ms / 1000, ms % 1000 * 1000};
+    struct connection *c = xcalloc(1, sizeof(*c));
+
+    c->link = link;
+    c->fd = fd;
+    c->readable = xnotnull(event_new(link->base, fd, EV_READ | EV_PERSIST, on_readable, c));
+    c->writable = xnotnull(event_new(link->base, fd, EV_WRITE | EV_PERSIST, on_writable, c));
+    c->unsent = xnotnull(evbuffer_new());
+    DL_APPEND(link->connections, c);
+    link->n_anonymous++;
+    event_add(c->readable, &limit);
+}
+
+/* A connection that cannot be accepted would wake the loop again and again: look away for a while. */
+static void
+pause_accepting(struct link *link)
+{
+    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+
+    event_del(link->acceptable);
+    event_add(link->resume, &pause);
+}
+
+static void
+on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+    struct link *link = arg;
+
+    (void)what;
+    for (int i = 0; i < ACCEPT_BUDGET; i++) {
+        int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (peer < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
+            return;
+        if (peer < 0) {
+            pause_accepting(link);
+            return;
+        }
+        if (is_welcome(link, peer))
+            connection_new(link, peer);
+        else
+            close(peer);
+    }
+}
+
+static void
+on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    struct link *link = arg;
+
+    (void)fd, (void)what;
+    event_add(link->acceptable, NULL);
 }
 
 static int
 bind_socket(struct link *link, const char *dir, struct err *err)
 {
-    cleanup_free char *path = xasprintf("%s/%s", dir, TCI_PATH_LINK_SOCKET);
-    cleanup_free char *endpoint = xasprintf("ipc://%s", path);
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
     if ((mkdir(dir, 0711) < 0 && errno != EEXIST) || chmod(dir, 0711) < 0)
         return err_sys(err, "cannot make the directory %s", dir);
-    if (zmq_bind(link->socket, endpoint) < 0)
-        return err_set(err, ERR_SYSTEM, "link: cannot bind %s: %s", path, zmq_strerror(errno));
-    if (chmod(path, 0666) < 0)
-        return err_sys(err, "cannot set the mode of %s", path);
-    return 0;
-}
-
-static int
-add_event(struct link *link, struct event_base *base, struct err *err)
-{
-    int fd = -1;
-    size_t size = sizeof(fd);
-
-    if (zmq_getsockopt(link->socket, ZMQ_FD, &fd, &size) < 0)
-        return err_set(err, ERR_SYSTEM, "link: no descriptor: %s", zmq_strerror(errno));
-    link->event = xnotnull(event_new(base, fd, EV_READ | EV_PERSIST, on_readable, link));
-    link->again = xnotnull(evtimer_new(base, on_readable, link));
-    event_add(link->event, NULL);
-    rearm(link);
+    if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", dir,
+                         TCI_PATH_LINK_SOCKET) >= sizeof(addr.sun_path))
+        return err_set(err, ERR_SYSTEM, "link: the path %s/%s is longer than a socket's may be",
+                       dir, TCI_PATH_LINK_SOCKET);
+    link->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (link->fd < 0)
+        return err_sys(err, "cannot make the link's socket");
+    if (unlink(addr.sun_path) < 0 && errno != ENOENT)
+        return err_sys(err, "cannot remove the old %s", addr.sun_path);
+    if (bind(link->fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+        return err_sys(err, "cannot bind %s", addr.sun_path);
+    if (chmod(addr.sun_path, 0666) < 0)
+        return err_sys(err, "cannot set the mode of %s", addr.sun_path);
+    if (listen(link->fd, BACKLOG) < 0)
+        return err_sys(err, "cannot listen on %s", addr.sun_path);
     return 0;
 }
 
@@ -247,31 +452,41 @@ link_new(struct event_base *base, const struct link_options *o, struct err *err)
 {
     struct link *link = xcalloc(1, sizeof(*link));
 
-    link->context = xnotnull(zmq_ctx_new());
-    /* One socket serves all workers, but every accepted connection is a descriptor. */
-    zmq_ctx_set(link->context, ZMQ_MAX_SOCKETS, 16);
-    link->socket = xnotnull(zmq_socket(link->context, ZMQ_ROUTER));
-    if (set_options(link, o->max_frame, o->group, err) < 0 || bind_socket(link, o->dir, err) < 0 ||
-        add_event(link, base, err) < 0) {
+    link->base = base;
+    link->group = o->group;
+    link->max_message = o->max_message;
+    link->introduce_ms = o->introduce_ms;
+    link->fd = -1;
+    if (bind_socket(link, o->dir, err) < 0) {
         link_free(link);
         return NULL;
     }
+    link->acceptable =
+        xnotnull(event_new(base, link->fd, EV_READ | EV_PERSIST, on_acceptable, link));
+    link->resume = xnotnull(evtimer_new(base, on_resume, link));
+    event_add(link->acceptable, NULL);
     return link;
 }
 
 void
 link_free(struct link *link)
 {
+    struct connection *c, *next;
+
     if (link == NULL)
         return;
-    if (link->event)
-        event_free(link->event);
-    if (link->again)
-        event_free(link->again);
-    zmq_close(link->socket);
-    zmq_ctx_term(link->context);
+    DL_FOREACH_SAFE (link->connections, c, next)
+        hang_up(c);
+    if (link->acceptable)
+        event_free(link->acceptable);
+    if (link->resume)
+        event_free(link->resume);
+    if (link->fd >= 0)
+        close(link->fd);
     free(link);
 }
+
+/* --- peers -------------------------------------------------------------------------------- */
 
 struct link_peer *
 link_peer_new(struct link *link, const char *routing_id, link_message_fn *fn, void *owner)
@@ -279,12 +494,10 @@ link_peer_new(struct link *link, const char *routing_id, link_message_fn *fn, vo
     struct link_peer *peer = xcalloc(1, sizeof(*peer));
 
     peer->link = link;
-    peer->id_len = (size_t)snprintf(peer->id, sizeof(peer->id), "%s", routing_id);
-    if (peer->id_len >= sizeof(peer->id))
-        peer->id_len = sizeof(peer->id) - 1;
+    snprintf(peer->id, sizeof(peer->id), "%s", routing_id);
     peer->fn = fn;
     peer->owner = owner;
-    HASH_ADD(hh, link->peers, id[0], peer->id_len, peer);
+    HASH_ADD_STR(link->peers, id, peer);
     return peer;
 }
 
@@ -293,44 +506,8 @@ link_peer_free(struct link_peer *peer)
 {
     if (peer == NULL)
         return;
+    if (peer->connection)
+        hang_up(peer->connection);
     HASH_DEL(peer->link->peers, peer);
     free(peer);
-}
-
-static int
-send_frame(void *socket, const void *data, size_t len, bool more)
-{
-    return zmq_send(socket, data, len, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0 ? -1 : 0;
-}
-
-static int
-send_all(struct link_peer *peer, char verb, const struct wire_frame *frames, size_t n,
-         struct err *err)
-{
-    struct link *link = peer->link;
-    size_t bytes = peer->id_len + 1;
-
-    /* With ROUTER_MANDATORY only the routing id's frame can fail: no such peer, or its queue is full. */
-    if (send_frame(link->socket, peer->id, peer->id_len, true) < 0)
-        return err_set(err, ERR_PEER, "the worker cannot be reached: %s", zmq_strerror(errno));
-    if (send_frame(link->socket, &verb, 1, n > 0) < 0)
-        return err_set(err, ERR_PEER, "link: %s", zmq_strerror(errno));
-    for (size_t i = 0; i < n; i++) {
-        if (send_frame(link->socket, frames[i].data, frames[i].len, i + 1 < n) < 0)
-            return err_set(err, ERR_PEER, "link: %s", zmq_strerror(errno));
-        bytes += frames[i].len;
-    }
-    metrics_add(METRIC_LINK_MESSAGES_OUT, 1);
-    metrics_add(METRIC_LINK_BYTES_OUT, bytes);
-    return 0;
-}
-
-int
-link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, size_t n,
-          struct err *err)
-{
-    int rc = send_all(peer, verb, frames, n, err);
-
-    rearm(peer->link);
-    return rc;
 }

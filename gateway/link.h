@@ -1,7 +1,6 @@
 /*
- * link.h - the one ROUTER socket that every worker dials, as a libevent source (worker/protocol.h has the
- * verbs).  A worker is known by its routing id, a secret drawn for it; whoever connects with another is
- * not heard.
+ * link.h - the unix socket that every worker dials (worker/protocol.h has what is said on it).  A worker is known
+ * by its routing id, a secret drawn for it; who comes with another is hung up on.
  */
 #ifndef GATEWAY_LINK_H
 #define GATEWAY_LINK_H
@@ -24,8 +23,9 @@ struct link_peer;
 typedef void link_message_fn(void *owner, char verb, const struct wire_frame *, size_t n);
 
 struct link_options {
-    const char *dir;  /* holds the socket TCI_PATH_LINK_SOCKET; made if need be, 0711 */
-    size_t max_frame; /* bytes; a longer frame ends the connection it came on */
+    const char *dir;       /* holds the socket TCI_PATH_LINK_SOCKET; made if need be, 0711 */
+    size_t max_message;    /* bytes; a longer one ends the connection it came on */
+    unsigned introduce_ms; /* by when a connection must have said who it is */
     gid_t group; /* connections of other primary groups are refused, root's too (SO_PEERCRED) */
 };
 
@@ -35,14 +35,14 @@ struct link_options {
 struct link *link_new(struct event_base *, const struct link_options *, struct err *) must_check;
 void link_free(struct link *); /* accepts NULL; all peers must be gone */
 
-/* Hears the peer with that routing id from now on.  Copies the id; owner must outlive the peer. */
+/* Hears the peer with that routing id from now on.  Copies the id; owner must outlive the peer, which ends its connection. */
 struct link_peer *link_peer_new(struct link *, const char *routing_id, link_message_fn *,
                                 void *owner);
 void link_peer_free(struct link_peer *); /* accepts NULL */
 
 /*
- * Sends verb and frames (copied).  Never blocks: -1 with ERR_PEER when the peer is not connected or does
- * not read.
+ * Sends verb and frames (copied; fewer than TCI_MAX_FRAMES).  Never blocks: -1 with ERR_PEER when the peer is not
+ * connected, or does not read.
  */
 int link_send(struct link_peer *, char verb, const struct wire_frame *, size_t n,
               struct err *) must_check;

@@ -39,9 +39,10 @@
 enum {
     LAG_PERIOD_MS = 250,
     DRAIN_POLL_MS = 20,
-    DRAIN_EXTRA_S = 5,         /* over the execution time limit */
-    PREPARE_LIMIT_MS = 300000, /* fonts are indexed by then, also on a slow disk */
-    LINK_SLACK = 4 << 20,      /* of a frame over the output limit: JSON around it */
+    DRAIN_EXTRA_S = 5,          /* over the execution time limit */
+    PREPARE_LIMIT_MS = 300000,  /* fonts are indexed by then, also on a slow disk */
+    INTRODUCE_LIMIT_MS = 10000, /* for a worker on a busy machine to say who it is */
+    LINK_SLACK = 8 << 20, /* of what an execution sends over the output limit: replies, statuses */
     /* Of each worker: its pidfd and link, two at its start, and connections that call it. */
     DESCRIPTORS_PER_WORKER = 16,
     SPARE_DESCRIPTORS = 512,
@@ -435,9 +436,11 @@ open_backends(struct server *s, struct err *err)
 {
     const struct config *config = s->config;
     cleanup_free char *link_dir = state_path(config, "link");
+    /* Twice, because what one execution left may come with what the next one sent. */
     const struct link_options link = {
         .dir = link_dir,
-        .max_frame = config->max_output_bytes + LINK_SLACK,
+        .max_message = 2 * (config->max_output_bytes + LINK_SLACK),
+        .introduce_ms = INTRODUCE_LIMIT_MS,
         .group = OCISPEC_LINK_GID,
     };
 

@@ -16,7 +16,7 @@
 
 #define WIRE_N_FRAMES 6 /* frames of a message that we build: no buffers */
 
-struct wire_frame { /* bytes of one ZeroMQ frame, borrowed */
+struct wire_frame { /* bytes of one frame, borrowed */
     const void *data;
     size_t len;
 };

@@ -209,7 +209,7 @@ static char *
 boot_record(const struct worker *w)
 {
     json_auto_t *boot = xnotnull(json_pack(
-        "{s:s,s:s,s:f}", "endpoint", "ipc://" TCI_PATH_LINK_DIR "/" TCI_PATH_LINK_SOCKET,
+        "{s:s,s:s,s:f}", "endpoint", "unix://" TCI_PATH_LINK_DIR "/" TCI_PATH_LINK_SOCKET,
         "routing_id", w->who.routing_id, "orphan_timeout", w->env->config->orphan_timeout));
 
     return xnotnull(json_dumps(boot, JSON_COMPACT));

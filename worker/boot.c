@@ -11,7 +11,7 @@
 #include "die.h"
 #include "protocol.h"
 
-#define IPC_PREFIX "ipc://"
+#define PREFIX "unix://"
 
 enum { READ_TIMEOUT_MS = 30000 };
 static const double ORPHAN_MAX_SECONDS = 1e9;
@@ -44,10 +44,9 @@ take_fields(const json_t *root, struct boot *boot, const char **why)
     if (json_unpack_ex((json_t *)root, &error, JSON_STRICT, "{s:s, s:s, s:F}", "endpoint",
                        &endpoint, "routing_id", &id, "orphan_timeout", &orphan) < 0)
         return fail(why, "has missing, unknown or wrongly typed members");
-    if (strncmp(endpoint, IPC_PREFIX, strlen(IPC_PREFIX)) != 0 ||
-        endpoint[strlen(IPC_PREFIX)] != '/' ||
-        copy_text(boot->endpoint, sizeof(boot->endpoint), endpoint) < 0)
-        return fail(why, "has an endpoint that is not ipc:///path");
+    if (strncmp(endpoint, PREFIX, strlen(PREFIX)) != 0 || endpoint[strlen(PREFIX)] != '/' ||
+        copy_text(boot->path, sizeof(boot->path), endpoint + strlen(PREFIX)) < 0)
+        return fail(why, "has an endpoint that is not unix:///path");
     if (id[0] == '\0' || strspn(id, "0123456789abcdef") != strlen(id) ||
         copy_text(boot->routing_id, sizeof(boot->routing_id), id) < 0)
         return fail(why, "has a routing id that is not 1 to 64 hexadecimal digits");

@@ -7,13 +7,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/un.h>
 
 #define BOOT_MAX 4096 /* bytes of a boot record */
 
 struct boot {
-    char endpoint[128];
-    char routing_id[65]; /* a secret */
-    int64_t orphan_ms;   /* without a link for so long: exit */
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of the gateway's socket */
+    char routing_id[65];                                    /* a secret */
+    int64_t orphan_ms;                                      /* without a link for so long: exit */
 };
 
 /* 0, or -1 with *why saying in a static sentence what is wrong.  Pure: any bytes may come in. */

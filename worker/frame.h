@@ -1,4 +1,4 @@
-/* frame.h - the bytes of one ZeroMQ frame, borrowed: what the pure parsers look at. */
+/* frame.h - the bytes of one frame, borrowed: what the pure parsers look at. */
 #ifndef WORKER_FRAME_H
 #define WORKER_FRAME_H
 

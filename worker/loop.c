@@ -9,9 +9,8 @@
  * The end of the kernel is seen before its last words may be: DRAINING reads on until there has been silence
  * for a moment, but not for long, for a grandchild may hold the pipes.
  *
- * PARTING sends EXITED and then waits for the gateway to end us.  A ROUTER that is behind with reading
- * loses what it has not read yet once its peer hangs up (ZeroMQ 4.3), and EXITED would be the first to be
- * lost.
+ * PARTING sends EXITED and then waits for the gateway to end us, so that it hears why before it sees that the
+ * container has ended.
  */
 #include "loop.h"
 
@@ -52,7 +51,7 @@ struct loop {
     void *context;
     struct uplink *uplink;
     struct relay relay;
-    bool uplink_pending; /* look for messages though its descriptor is silent (channels.h) */
+    bool uplink_pending; /* look for messages though its descriptor is silent */
     int signals;
     enum phase phase;
     pid_t kernel;        /* its process group as well; 0 = no process */
@@ -66,7 +65,6 @@ struct loop {
 /* Places in the array that is polled. */
 enum {
     AT_SIGNALS,
-    AT_MONITOR,
     AT_UPLINK,
     AT_CHANNELS,
     AT_PIPES = AT_CHANNELS + CHANNELS_COUNT,
@@ -235,7 +233,7 @@ on_uplink(struct loop *l)
             return;
         }
         if (rc < 0)
-            die(TCI_EXIT_PROTOCOL, "the gateway sent a message of too many frames");
+            die(TCI_EXIT_PROTOCOL, "the gateway sent what is no message");
         on_request(l, &m);
         message_clear(&m);
     }
@@ -266,8 +264,7 @@ on_kernel(struct loop *l, const struct pollfd *items)
             any |= relay_pipe(r, i);
     if (any)
         l->heard_at_ms = clock_ms();
-    if (relay_flush(r) || any)
-        l->uplink_pending = true;
+    relay_flush(r);
     if (r->give_up && l->phase == RUNNING)
         give_up(l, r->give_up);
 }
@@ -285,8 +282,7 @@ fill_items(const struct loop *l, struct pollfd items[N_ITEMS])
     const bool listen = has_kernel(l) && !r->blocked;
 
     items[AT_SIGNALS] = item(l->signals);
-    items[AT_MONITOR] = item(uplink_monitor_fd(l->uplink));
-    items[AT_UPLINK] = item(uplink_fd(l->uplink));
+    items[AT_UPLINK] = uplink_item(l->uplink);
     for (int i = 0; i < CHANNELS_COUNT; i++)
         items[AT_CHANNELS + i] = item(listen && !r->channels[i].held_ms ? r->channels[i].fd : -1);
     for (int i = 0; i < SPAWN_PIPES; i++)
@@ -372,17 +368,16 @@ turn(struct loop *l)
     fill_items(l, items);
     if (poll(items, N_ITEMS, timeout_ms(l)) < 0 && errno != EINTR)
         die(TCI_EXIT_SYSTEM, "cannot poll: %s", strerror(errno));
-    if (items[AT_MONITOR].revents)
-        uplink_on_monitor(l->uplink);
+    if (items[AT_UPLINK].revents)
+        uplink_on_event(l->uplink, items[AT_UPLINK].revents);
     if (has_kernel(l))
         on_kernel(l, items);
     if (items[AT_SIGNALS].revents)
         on_signals(l);
-    if (items[AT_UPLINK].revents || items[AT_MONITOR].revents || l->uplink_pending)
+    if (items[AT_UPLINK].revents || l->uplink_pending)
         on_uplink(l);
     if (l->phase != OVER)
         on_clock(l);
-    /* Last, because what was done above may have taken the edge that tells that the link has room. */
     relay_unblock(&l->relay);
     if (l->phase == PARTING)
         say_farewell(l);
@@ -399,7 +394,7 @@ loop_run(const struct boot *boot, int signals)
     l.context = zmq_ctx_new();
     if (l.context == NULL)
         die(TCI_EXIT_SYSTEM, "cannot set up ZeroMQ: %s", zmq_strerror(zmq_errno()));
-    l.uplink = uplink_new(l.context, boot);
+    l.uplink = uplink_new(boot);
     while (l.phase != OVER)
         turn(&l);
     kill_kernel(&l);

@@ -2,17 +2,18 @@
  * protocol.h - what the gateway and the worker must agree on: the link's verbs, the boot record,
  * paths inside the container, exit codes.  Included by both programs; contains no code.
  *
- * THE LINK.  The gateway binds one ZeroMQ ROUTER socket.  Each worker connects one DEALER whose
- * routing id is the secret the gateway drew for it.  A message is
+ * THE LINK.  The gateway listens on a unix socket, and each worker connects to it: a stream of messages of frames
+ * (framing.h).  The first message of a connection is one frame, the secret routing id that the gateway drew for
+ * the worker; the gateway answers WELCOME, or hangs up.  Every other message is
  *
  *     verb (1 byte) | the verb's own frames ...
  *
- * as the DEALER sees it; the ROUTER sees the routing id in front.  A message whose frames do not fit
- * its verb is dropped and counted by the gateway, and ends the worker when the gateway sent it.
+ * A message whose frames do not fit its verb is dropped and counted by the gateway, and ends the worker when the
+ * gateway sent it.  What is no message ends the connection, or the worker.
  *
  *   from the worker
- *     'H' HELLO      json                  after every (re)connection, before anything else
- *                                          {"protocol":1, "state":"new"|"running"}
+ *     'H' HELLO      json                  right behind the routing id
+ *                                          {"protocol":2, "state":"new"|"running"}
  *                                          "new": wants CONFIG; "running": has a kernel
  *     'S' STARTED    -                     the kernel process runs and the channels are connected
  *     'R' RELAY      (n, channel, jupyter...)...
@@ -27,6 +28,7 @@
  *                                          QUIT or otherwise, so that nothing under way is lost
  *
  *   from the gateway
+ *     'W' WELCOME    -                     the first message: the worker is known, and the link is up
  *     'C' CONFIG     json                  answer to HELLO "new", see below
  *     'E' EXECUTE    limits, jupyter...    resets the output counters, then goes to the shell channel
  *     'R' RELAY      channel, jupyter...   goes to that channel
@@ -51,7 +53,7 @@
 #ifndef TCI_PROTOCOL_H
 #define TCI_PROTOCOL_H
 
-#define TCI_PROTOCOL_VERSION 1
+#define TCI_PROTOCOL_VERSION 2
 
 enum tci_verb {
     TCI_HELLO = 'H',
@@ -60,6 +62,7 @@ enum tci_verb {
     TCI_OUTPUT = 'O',
     TCI_TRUNCATED = 'T',
     TCI_EXITED = 'X',
+    TCI_WELCOME = 'W',
     TCI_CONFIG = 'C',
     TCI_EXECUTE = 'E',
     TCI_INTERRUPT = 'I',
@@ -76,12 +79,11 @@ enum tci_channel {
 #define TCI_LIMITS_SIZE 12            /* bytes of EXECUTE's limits frame */
 #define TCI_MAX_OUTPUT_MESSAGES 20000 /* the gateway's u32 in EXECUTE: one execution's messages */
 #define TCI_MAX_FRAMES 64 /* frames of one message, both directions; more is a protocol error */
-#define TCI_MAX_RELAY_FRAMES                                                                       \
-    (TCI_MAX_FRAMES - 2) /* without the verb, and the routing id that a ROUTER adds */
+#define TCI_MAX_RELAY_FRAMES (TCI_MAX_FRAMES - 1) /* without the verb */
 
 /*
  * The boot record: one JSON object on the worker's standard input, then end of file.
- *   {"endpoint": "ipc:///run/tci/link/gateway.sock", "routing_id": "<hex>", "orphan_timeout": seconds}
+ *   {"endpoint": "unix:///run/tci/link/gateway.sock", "routing_id": "<hex>", "orphan_timeout": seconds}
  * The routing id is used as the ASCII hex string.  After orphan_timeout without a link the worker exits.
  *
  * CONFIG, the one JSON object that says what to run:

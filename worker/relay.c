@@ -386,13 +386,9 @@ relay_channel(struct relay *r, struct channel *c)
     return any;
 }
 
-bool
+void
 relay_flush(struct relay *r)
 {
-    const bool due =
-        !r->blocked && r->batch.n > 0 && (!r->executing || clock_ms() >= r->batch_due_ms);
-
-    if (due)
+    if (!r->blocked && r->batch.n > 0 && (!r->executing || clock_ms() >= r->batch_due_ms))
         (void)settle(r);
-    return due;
 }

@@ -73,8 +73,8 @@ int64_t relay_due_ms(const struct relay *);
 bool relay_channel(struct relay *, struct channel *);
 bool relay_pipe(struct relay *, int which);
 
-/* Sends the messages that were read, unless more is about to come; true if there were any to send. */
-bool relay_flush(struct relay *);
+/* Sends the messages that were read, unless more is about to come. */
+void relay_flush(struct relay *);
 
 /* Goes on if the link has become writable, or was lost. */
 void relay_unblock(struct relay *);

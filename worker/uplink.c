@@ -1,58 +1,109 @@
-/*
- * uplink.c - see uplink.h.
- *
- * Each connection is a socket of its own.  HELLO must be the first message of every connection, and
- * ZeroMQ's own reconnecting would let messages slip in front of it: those queued for the old
- * connection, and those sent between its return and our notice of it.  A socket that dials once,
- * with HELLO first in its queue, cannot get that wrong, and what it had queued when the link broke
- * goes with it.
- */
+/* uplink.c - see uplink.h. */
 #include "uplink.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zmq.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "die.h"
+#include "framing.h"
 
 enum {
     REDIAL_MIN_MS = 20,
-    REDIAL_MAX_MS = 200,    /* a gateway that comes back finds its sessions within this time */
-    DIAL_TIMEOUT_MS = 5000, /* a gateway under load may be slow to shake hands */
+    REDIAL_MAX_MS = 200, /* a gateway that comes back finds its sessions within this time */
     /*
-     * More than one execution's messages: while the gateway is slow an iopub that is not read would
-     * drop what the kernel publishes.  Their bytes are bounded by the limits.
+     * Messages that may wait: more than one execution's, because while the gateway is slow an iopub that is not read
+     * would drop what the kernel publishes.  Their bytes are bounded by the limits.
      */
     QUEUE = TCI_MAX_OUTPUT_MESSAGES + 4096,
-    /* Longest frame from the gateway: it is trusted, this only keeps an accident small. */
-    MAX_FRAME = 256 << 20,
+    /* Longest message of the gateway: it is trusted, this only keeps an accident small. */
+    MAX_MESSAGE = 256 << 20,
+    READ_SIZE = 16 << 10,
 };
 
 enum state { DOWN, DIALLING, UP };
 
+struct buffer {
+    uint8_t *data;
+    size_t begin, end, size; /* data[begin..end) is in use */
+};
+
 struct uplink {
-    void *context;
     const struct boot *boot;
     enum state state;
-    void *socket, *monitor; /* NULL while DOWN */
-    unsigned n_dials;
+    int fd; /* -1 while DOWN */
+    struct buffer received, unsent;
+    size_t n_unsent;     /* messages put into unsent since it was empty */
     int redial_ms;       /* pause before the next dial */
-    int64_t deadline_ms; /* DOWN: of the next dial; DIALLING: of this one */
+    int64_t deadline_ms; /* DOWN: of the next dial */
     int64_t since_ms;    /* not UP: when the link was lost */
+    bool readable;       /* there may be more to read than was */
     bool running;
 };
 
+/* --- bytes that wait ---------------------------------------------------------------------- */
+
+static void
+buffer_free(struct buffer *b)
+{
+    free(b->data);
+    *b = (struct buffer){0};
+}
+
+/* Makes room for `more` bytes at the end. */
+static void
+buffer_reserve(struct buffer *b, size_t more)
+{
+    const size_t used = b->end - b->begin;
+
+    if (b->begin > used) {
+        memcpy(b->data, b->data + b->begin, used);
+        b->begin = 0;
+        b->end = used;
+    }
+    if (b->data && b->size - b->end >= more)
+        return;
+    b->size = b->end + more > 2 * b->size ? b->end + more : 2 * b->size;
+    b->data = realloc(b->data, b->size);
+    if (b->data == NULL)
+        die(TCI_EXIT_SYSTEM, "out of memory");
+}
+
+static void
+buffer_add(struct buffer *b, const void *data, size_t len)
+{
+    if (len == 0)
+        return;
+    buffer_reserve(b, len);
+    memcpy(b->data + b->end, data, len);
+    b->end += len;
+}
+
+/* One that is empty holds no memory: a large message is a rare one. */
+static void
+buffer_skip(struct buffer *b, size_t len)
+{
+    b->begin += len;
+    if (b->begin == b->end)
+        buffer_free(b);
+}
+
+/* --- dialling ----------------------------------------------------------------------------- */
+
 struct uplink *
-uplink_new(void *context, const struct boot *boot)
+uplink_new(const struct boot *boot)
 {
     struct uplink *u = calloc(1, sizeof(*u));
 
     if (u == NULL)
         die(TCI_EXIT_SYSTEM, "out of memory");
-    u->context = context;
     u->boot = boot;
+    u->fd = -1;
     u->redial_ms = REDIAL_MIN_MS;
     u->since_ms = clock_ms();
     u->deadline_ms = u->since_ms;
@@ -60,27 +111,18 @@ uplink_new(void *context, const struct boot *boot)
 }
 
 static void
-close_sockets(struct uplink *u, int linger_ms)
+hang_up(struct uplink *u)
 {
-    if (u->monitor)
-        zmq_close(u->monitor);
-    if (u->socket) {
-        zmq_setsockopt(u->socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
-        zmq_socket_monitor(u->socket, NULL, 0);
-        zmq_close(u->socket);
-    }
-    u->socket = u->monitor = NULL;
+    if (u->fd >= 0)
+        close(u->fd);
+    u->fd = -1;
+    buffer_free(&u->received);
+    buffer_free(&u->unsent);
+    u->n_unsent = 0;
+    u->readable = false;
 }
 
-void
-uplink_free(struct uplink *u, int linger_ms)
-{
-    if (u == NULL)
-        return;
-    close_sockets(u, linger_ms);
-    free(u);
-}
-
+/* What had not been sent goes with the connection. */
 static void
 go_down(struct uplink *u)
 {
@@ -90,136 +132,108 @@ go_down(struct uplink *u)
         u->since_ms = now;
         u->redial_ms = REDIAL_MIN_MS;
     }
-    close_sockets(u, 0);
+    hang_up(u);
     u->state = DOWN;
     u->deadline_ms = now + u->redial_ms;
     u->redial_ms = u->redial_ms * 2 < REDIAL_MAX_MS ? u->redial_ms * 2 : REDIAL_MAX_MS;
 }
 
 static int
-set_int(void *socket, int option, int value)
+flush(struct uplink *u)
 {
-    return zmq_setsockopt(socket, option, &value, sizeof(value));
-}
+    struct iovec part = {u->unsent.data + u->unsent.begin, u->unsent.end - u->unsent.begin};
+    struct iovec *iov = &part;
+    size_t n = 1, len = part.iov_len;
 
-static int
-set_options(struct uplink *u)
-{
-    const int64_t max_frame = MAX_FRAME;
-
-    if (zmq_setsockopt(u->socket, ZMQ_ROUTING_ID, u->boot->routing_id,
-                       strlen(u->boot->routing_id)) < 0 ||
-        zmq_setsockopt(u->socket, ZMQ_MAXMSGSIZE, &max_frame, sizeof(max_frame)) < 0)
+    if (len == 0)
+        return 0;
+    if (framing_send(u->fd, &iov, &n) < 0) {
+        go_down(u);
         return -1;
-    return set_int(u->socket, ZMQ_RECONNECT_IVL, -1) | set_int(u->socket, ZMQ_SNDHWM, QUEUE) |
-           set_int(u->socket, ZMQ_LINGER, 0) |
-           set_int(u->socket, ZMQ_HANDSHAKE_IVL, DIAL_TIMEOUT_MS);
+    }
+    buffer_skip(&u->unsent, n > 0 ? len - part.iov_len : len);
+    if (u->unsent.data == NULL)
+        u->n_unsent = 0;
+    return 0;
 }
 
-static int
-open_monitor(struct uplink *u)
+/* iov[1] to iov[n] are the frames.  What the socket does not take is kept. */
+static void
+send_frames(struct uplink *u, struct iovec *iov, size_t n)
 {
-    char endpoint[40];
+    uint8_t head[FRAMING_HEAD_MAX];
+    size_t left = 1 + n;
 
-    /* A name of its own for each: the one before may still be closing. */
-    snprintf(endpoint, sizeof(endpoint), "inproc://uplink-%u", u->n_dials++);
-    if (zmq_socket_monitor(u->socket, endpoint,
-                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_DISCONNECTED |
-                               ZMQ_EVENT_CLOSED) < 0)
-        return -1;
-    u->monitor = zmq_socket(u->context, ZMQ_PAIR);
-    return u->monitor ? zmq_connect(u->monitor, endpoint) : -1;
+    framing_seal(head, iov, n);
+    if (u->unsent.data == NULL && framing_send(u->fd, &iov, &left) < 0) {
+        go_down(u);
+        return;
+    }
+    u->n_unsent += left > 0;
+    for (; left > 0; iov++, left--)
+        buffer_add(&u->unsent, iov->iov_base, iov->iov_len);
 }
 
-static int
-send_hello(struct uplink *u)
+static void
+introduce(struct uplink *u)
 {
-    char json[64];
+    char json[64], verb = TCI_HELLO;
     const int len = snprintf(json, sizeof(json), "{\"protocol\":%d,\"state\":\"%s\"}",
                              TCI_PROTOCOL_VERSION, u->running ? "running" : "new");
+    struct iovec id[2] = {[1] = {(void *)u->boot->routing_id, strlen(u->boot->routing_id)}};
+    struct iovec hello[3] = {[1] = {&verb, 1}, [2] = {json, (size_t)len}};
 
-    if (zmq_send(u->socket, "H", 1, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
-        return -1;
-    return zmq_send(u->socket, json, (size_t)len, ZMQ_DONTWAIT) < 0 ? -1 : 0;
+    send_frames(u, id, 1);
+    if (u->state == DIALLING)
+        send_frames(u, hello, 2);
 }
 
 static void
 dial(struct uplink *u)
 {
-    u->socket = zmq_socket(u->context, ZMQ_DEALER);
-    if (u->socket == NULL || set_options(u) < 0 || open_monitor(u) < 0 ||
-        zmq_connect(u->socket, u->boot->endpoint) < 0 || send_hello(u) < 0)
-        die(TCI_EXIT_SYSTEM, "cannot dial the gateway: %s", zmq_strerror(zmq_errno()));
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    memcpy(addr.sun_path, u->boot->path, sizeof(addr.sun_path));
+    u->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (u->fd < 0)
+        die(TCI_EXIT_SYSTEM, "cannot make a socket: %s", strerror(errno));
+    if (connect(u->fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0) {
+        go_down(u); /* there is no gateway now, or too many want to talk to it */
+        return;
+    }
     u->state = DIALLING;
-    u->deadline_ms = clock_ms() + DIAL_TIMEOUT_MS;
-    uplink_on_monitor(u); /* until it is empty, from where on its descriptor tells */
+    u->deadline_ms = CLOCK_NEVER; /* it answers, or its end ends this */
+    introduce(u);
+}
+
+void
+uplink_free(struct uplink *u, int linger_ms)
+{
+    const int64_t end = clock_ms() + linger_ms;
+
+    if (u == NULL)
+        return;
+    while (u->state == UP && u->unsent.data && clock_ms() < end) {
+        struct pollfd p = {.fd = u->fd, .events = POLLOUT};
+
+        if (poll(&p, 1, (int)(end - clock_ms())) > 0)
+            (void)flush(u);
+    }
+    hang_up(u);
+    free(u);
 }
 
 void
 uplink_tick(struct uplink *u)
 {
-    if (u->state == UP || clock_ms() < u->deadline_ms)
-        return;
-    if (u->state == DIALLING)
-        go_down(u);
-    else
+    if (u->state == DOWN && clock_ms() >= u->deadline_ms)
         dial(u);
-}
-
-/* The next event; 0 if there is none.  An event is two frames: number and value, address. */
-static unsigned
-next_event(struct uplink *u)
-{
-    struct message m;
-    uint16_t event = 0;
-
-    if (message_recv(u->monitor, &m) <= 0)
-        return 0;
-    if (zmq_msg_size(&m.frames[0]) >= sizeof(event))
-        memcpy(&event, zmq_msg_data(&m.frames[0]), sizeof(event));
-    message_clear(&m);
-    return event;
-}
-
-void
-uplink_on_monitor(struct uplink *u)
-{
-    unsigned event;
-
-    while (u->monitor && (event = next_event(u)) != 0) {
-        if (event != ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
-            go_down(u);
-            continue;
-        }
-        u->state = UP;
-        u->since_ms = CLOCK_NEVER;
-        u->deadline_ms = CLOCK_NEVER;
-    }
 }
 
 void
 uplink_set_running(struct uplink *u)
 {
     u->running = true;
-}
-
-int
-uplink_fd(const struct uplink *u)
-{
-    return u->socket ? message_fd(u->socket) : -1;
-}
-
-int
-uplink_monitor_fd(const struct uplink *u)
-{
-    return u->monitor ? message_fd(u->monitor) : -1;
-}
-
-int
-uplink_recv(struct uplink *u, struct message *m)
-{
-    return u->socket ? message_recv(u->socket, m) : 0;
 }
 
 int64_t
@@ -240,57 +254,138 @@ uplink_is_up(const struct uplink *u)
     return u->state == UP;
 }
 
+/* --- to and fro --------------------------------------------------------------------------- */
+
+struct pollfd
+uplink_item(const struct uplink *u)
+{
+    return (struct pollfd){
+        .fd = u->fd,
+        .events = (short)(POLLIN | (u->unsent.data ? POLLOUT : 0)),
+    };
+}
+
+void
+uplink_on_event(struct uplink *u, short revents)
+{
+    u->readable |= (revents & ~POLLOUT) != 0;
+    if ((revents & POLLOUT) && u->state != DOWN)
+        (void)flush(u);
+}
+
 bool
 uplink_is_writable(const struct uplink *u)
 {
-    int events = 0;
-    size_t size = sizeof(events);
+    return u->state == UP && u->n_unsent < QUEUE;
+}
 
-    return u->state == UP && zmq_getsockopt(u->socket, ZMQ_EVENTS, &events, &size) == 0 &&
-           (events & ZMQ_POLLOUT);
+/* False when nothing more is there now. */
+static bool
+read_more(struct uplink *u)
+{
+    struct buffer *b = &u->received;
+    const size_t have = b->end - b->begin;
+    ssize_t n;
+
+    if (!u->readable)
+        return false;
+    buffer_reserve(b, have > READ_SIZE
+                          ? have
+                          : READ_SIZE); /* with what has come, not with what was announced */
+    n = recv(u->fd, b->data + b->end, b->size - b->end, MSG_DONTWAIT);
+    u->readable = n == (ssize_t)(b->size - b->end);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        go_down(u);
+        return false;
+    }
+    b->end += n > 0 ? (size_t)n : 0;
+    return n > 0;
 }
 
 static int
-send_part(struct uplink *u, const void *data, size_t len, bool more)
+take(struct uplink *u, const struct framing *f, struct message *m)
 {
-    return zmq_send(u->socket, data, len, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0 ? -1 : 0;
+    const uint8_t *p = u->received.data + u->received.begin + f->head;
+
+    for (m->n = 0; m->n < f->n; m->n++) {
+        zmq_msg_t *frame = &m->frames[m->n];
+
+        if (zmq_msg_init_size(frame, f->lens[m->n]) < 0)
+            die(TCI_EXIT_SYSTEM, "out of memory");
+        memcpy(zmq_msg_data(frame), p, f->lens[m->n]);
+        p += f->lens[m->n];
+    }
+    buffer_skip(&u->received, f->size);
+    return 1;
 }
 
-/* Half a message was taken, which ZeroMQ does only when its peer has just gone. */
-static void
-break_off(struct uplink *u)
+static bool
+is_welcome(struct message *m)
 {
-    note("the link broke while sending: %s", zmq_strerror(zmq_errno()));
-    go_down(u);
+    return m->n == 1 && zmq_msg_size(&m->frames[0]) == 1 &&
+           *(const char *)zmq_msg_data(&m->frames[0]) == TCI_WELCOME;
+}
+
+static int
+next(struct uplink *u, struct message *m)
+{
+    struct framing f;
+
+    m->n = 0;
+    while (u->fd >= 0) {
+        const struct buffer *b = &u->received;
+        const size_t have = b->end - b->begin;
+        const int rc = have > 0 ? framing_parse(b->data + b->begin, have, &f) : 0;
+
+        if (rc < 0 || (rc > 0 && f.size > MAX_MESSAGE))
+            return -1;
+        if (rc > 0 && f.size <= have)
+            return take(u, &f, m);
+        if (!read_more(u))
+            return 0;
+    }
+    return 0;
+}
+
+int
+uplink_recv(struct uplink *u, struct message *m)
+{
+    const int rc = next(u, m);
+
+    if (rc <= 0 || u->state == UP)
+        return rc;
+    if (!is_welcome(m)) {
+        message_clear(m);
+        return -1;
+    }
+    message_clear(m);
+    u->state = UP;
+    u->since_ms = CLOCK_NEVER;
+    return next(u, m);
 }
 
 int
 uplink_send(struct uplink *u, enum tci_verb verb, const struct frame *frames, size_t n)
 {
-    const char byte = (char)verb;
-    int rc = 0;
+    struct iovec iov[1 + TCI_MAX_FRAMES];
+    char byte = (char)verb;
 
     if (u->state != UP)
         return 0;
-    if (send_part(u, &byte, 1, n > 0) < 0)
+    if (u->n_unsent >= QUEUE)
         return -1;
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = send_part(u, frames[i].data, frames[i].len, i + 1 < n);
-    if (rc < 0)
-        break_off(u);
+    iov[1] = (struct iovec){&byte, 1};
+    for (size_t i = 0; i < n; i++)
+        iov[2 + i] = (struct iovec){(void *)frames[i].data, frames[i].len};
+    send_frames(u, iov, 1 + n);
     return 0;
 }
 
 int
 uplink_relay(struct uplink *u, struct message *m)
 {
-    const char verb = TCI_RELAY;
+    struct frame frames[TCI_MAX_FRAMES];
 
-    if (u->state != UP)
-        return 0;
-    if (send_part(u, &verb, 1, true) < 0)
-        return -1;
-    if (message_send(u->socket, m, 0) < 0)
-        break_off(u);
-    return 0;
+    message_view(m, frames);
+    return uplink_send(u, TCI_RELAY, frames, m->n);
 }

@@ -1,8 +1,8 @@
 /*
- * uplink.h - the connection to the gateway: a DEALER that dials, says HELLO, and dials again when it is lost.
+ * uplink.h - the connection to the gateway: dials, says who it is and HELLO, and dials again when it is lost.
  *
- *   DOWN ──▶ DIALLING ──▶ UP
- *     ▲──────────┘─────────┘
+ *   DOWN ──▶ DIALLING ──WELCOME──▶ UP
+ *     ▲──────────┘─────────────────┘
  */
 #ifndef WORKER_UPLINK_H
 #define WORKER_UPLINK_H
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <poll.h>
 
 #include "boot.h"
 #include "frame.h"
@@ -19,7 +20,7 @@
 struct uplink;
 
 /* boot is borrowed and must outlive it.  Dials at the first uplink_tick. */
-struct uplink *uplink_new(void *context, const struct boot *boot);
+struct uplink *uplink_new(const struct boot *boot);
 
 /* Gives messages that are under way so much time.  Accepts NULL. */
 void uplink_free(struct uplink *, int linger_ms);
@@ -27,14 +28,13 @@ void uplink_free(struct uplink *, int linger_ms);
 /* From now on HELLO says that there is a kernel. */
 void uplink_set_running(struct uplink *);
 
-/* Descriptors to poll for input (edge-triggered); -1 while DOWN, and others after each tick and on_monitor. */
-int uplink_fd(const struct uplink *);
-int uplink_monitor_fd(const struct uplink *);
+/* What to poll for; its fd is -1 while DOWN. */
+struct pollfd uplink_item(const struct uplink *);
 
-/* Call it when the monitor's descriptor is readable: takes note of connections made and lost. */
-void uplink_on_monitor(struct uplink *);
+/* Call it with what poll(2) told.  What waits to be sent goes as far as the socket takes it. */
+void uplink_on_event(struct uplink *, short revents);
 
-/* Dials, or gives up a dial that takes too long, when its time has come. */
+/* Dials when its time has come. */
 void uplink_tick(struct uplink *);
 int64_t uplink_deadline_ms(const struct uplink *); /* when that is; CLOCK_NEVER if not at all */
 
@@ -43,16 +43,18 @@ int64_t uplink_down_since_ms(const struct uplink *);
 
 bool uplink_is_up(const struct uplink *);
 
-/* UP, and one more message can be sent without waiting. */
+/* UP, and one more message can be sent. */
 bool uplink_is_writable(const struct uplink *);
 
-/* As message_recv. */
+/*
+ * The next message.  1: one was there.  0: none now; the descriptor tells when to look again.  -1: what came is no
+ * message.  After 0 and -1 there is nothing to clear.  Never waits.
+ */
 int uplink_recv(struct uplink *, struct message *) __attribute__((warn_unused_result));
 
 /*
  * Send a message as a whole.  0: it is on its way, or there is no link and so nobody to keep it for.  -1: the link takes
- * nothing now; try again when it is writable.  relay moves the frames, send copies.  After either, uplink_recv may find
- * messages that the descriptor does not tell of.
+ * nothing now; try again when it is writable.  Nothing is taken from relay's message, which goes as RELAY.
  */
 int uplink_send(struct uplink *, enum tci_verb, const struct frame *, size_t n)
     __attribute__((warn_unused_result));

@@ -20,7 +20,7 @@ parse_boot(const char *text, size_t len)
         must(why != NULL);
         return;
     }
-    must(boot.endpoint[0] != '\0' && strlen(boot.endpoint) < sizeof(boot.endpoint));
+    must(boot.path[0] == '/' && strlen(boot.path) < sizeof(boot.path));
     must(boot.routing_id[0] != '\0' && strlen(boot.routing_id) < sizeof(boot.routing_id));
     must(boot.orphan_ms > 0);
 }

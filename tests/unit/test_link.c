@@ -1,22 +1,25 @@
-/* test_link.c - the ROUTER in the event loop, with real DEALERs on the other end. */
+/* test_link.c - the link's socket in the event loop, with the test as the worker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <event2/event.h>
-#include <zmq.h>
 
 #include "clock.h"
 #include "link.h"
+#include "worker/framing.h"
 #include "worker/protocol.h"
 
-enum { LIMIT_MS = 30000, MAX_HEARD = 16 };
+enum { LIMIT_MS = 30000, MAX_HEARD = 16, MAX_MESSAGE = 1 << 20, INTRODUCE_MS = 100 };
 
 #define ID "0123456789abcdef"
 
@@ -25,7 +28,7 @@ static struct {
     struct event_base *base;
     struct link *link;
     struct link_peer *peer;
-    void *context, *dealer;
+    int fd; /* the worker's end */
     char dir[64];
     char heard[MAX_HEARD][200];
     unsigned n;
@@ -49,12 +52,100 @@ on_message(void *owner, char verb, const struct wire_frame *f, size_t n)
     }
 }
 
+static void
+connect_link(void)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/" TCI_PATH_LINK_SOCKET, t.dir);
+    t.fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(t.fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+}
+
+static void
+turn(void)
+{
+    struct timeval soon = {0, 10000};
+
+    event_base_loopexit(t.base, &soon);
+    event_base_dispatch(t.base);
+}
+
+/* Frames are separated by blanks; #N stands for a frame of one byte, N. */
+static size_t
+frame(const char *words, uint8_t *out)
+{
+    char *copy = strdup(words), *rest = copy, *word;
+    struct iovec iov[1 + TCI_MAX_FRAMES];
+    uint8_t bytes[TCI_MAX_FRAMES], head[FRAMING_HEAD_MAX];
+    size_t n = 0, len = 0;
+
+    while ((word = strsep(&rest, " ")) != NULL) {
+        bytes[n] = word[0] == '#' ? (uint8_t)atoi(word + 1) : 0;
+        iov[n + 1] =
+            word[0] == '#' ? (struct iovec){&bytes[n], 1} : (struct iovec){word, strlen(word)};
+        n++;
+    }
+    framing_seal(head, iov, n);
+    for (size_t i = 0; i <= n; i++) {
+        memcpy(out + len, iov[i].iov_base, iov[i].iov_len);
+        len += iov[i].iov_len;
+    }
+    free(copy);
+    return len;
+}
+
+static void
+say(const char *words)
+{
+    uint8_t message[4096];
+    const size_t len = frame(words, message);
+
+    assert_int_equal(send(t.fd, message, len, MSG_NOSIGNAL), len);
+}
+
+/* The next message of the gateway is of that one frame. */
+static void
+expect(const char *only)
+{
+    uint8_t expected[4096], got[4096];
+    const size_t len = frame(only, expected);
+
+    assert_int_equal(recv(t.fd, got, len, MSG_WAITALL), len);
+    assert_memory_equal(got, expected, len);
+}
+
+static void
+introduce(const char *id)
+{
+    connect_link();
+    say(id);
+}
+
+static void
+join(void)
+{
+    introduce(ID);
+    turn();
+    expect("W");
+}
+
+/* The gateway has hung up. */
+static void
+expect_end(void)
+{
+    char byte;
+
+    turn();
+    assert_true(recv(t.fd, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET);
+}
+
 static int
 set_up(void **state)
 {
-    const struct link_options options = {.dir = t.dir, .max_frame = 1 << 20, .group = getgid()};
+    const struct link_options options = {
+        .dir = t.dir, .max_message = MAX_MESSAGE, .introduce_ms = INTRODUCE_MS, .group = getgid()};
     struct err err = ERR_INIT;
-    char endpoint[100];
 
     (void)state;
     memset(&t, 0, sizeof(t));
@@ -64,11 +155,15 @@ set_up(void **state)
     t.link = link_new(t.base, &options, &err);
     assert_non_null(t.link);
     t.peer = link_peer_new(t.link, ID, on_message, &t);
-    t.context = zmq_ctx_new();
-    t.dealer = zmq_socket(t.context, ZMQ_DEALER);
-    zmq_setsockopt(t.dealer, ZMQ_ROUTING_ID, ID, strlen(ID));
-    snprintf(endpoint, sizeof(endpoint), "ipc://%s/" TCI_PATH_LINK_SOCKET, t.dir);
-    assert_int_equal(zmq_connect(t.dealer, endpoint), 0);
+    t.fd = -1;
+    return 0;
+}
+
+static int
+set_up_joined(void **state)
+{
+    set_up(state);
+    join();
     return 0;
 }
 
@@ -76,36 +171,16 @@ static int
 tear_down(void **state)
 {
     char path[100];
-    int zero = 0;
 
     (void)state;
-    zmq_setsockopt(t.dealer, ZMQ_LINGER, &zero, sizeof(zero));
-    zmq_close(t.dealer);
-    zmq_ctx_term(t.context);
+    if (t.fd >= 0)
+        close(t.fd);
     link_peer_free(t.peer);
     link_free(t.link);
     event_base_free(t.base);
     snprintf(path, sizeof(path), "%s/" TCI_PATH_LINK_SOCKET, t.dir);
     unlink(path);
     return rmdir(t.dir);
-}
-
-/* Frames are separated by blanks; #N stands for a frame of one byte, N. */
-static void
-say(const char *words)
-{
-    char *copy = strdup(words), *rest = copy, *word;
-
-    while ((word = strsep(&rest, " ")) != NULL) {
-        const uint8_t byte = word[0] == '#' ? (uint8_t)atoi(word + 1) : 0;
-        const int more = rest ? ZMQ_SNDMORE : 0;
-
-        if (word[0] == '#')
-            assert_int_equal(zmq_send(t.dealer, &byte, 1, more), 1);
-        else
-            assert_int_equal(zmq_send(t.dealer, word, strlen(word), more), (int)strlen(word));
-    }
-    free(copy);
 }
 
 /* Until the message "T end" is here; it is not counted. */
@@ -116,11 +191,8 @@ listen_to_end(void)
 
     say("T end");
     while (t.n == 0 || strcmp(t.heard[t.n - 1], "T end") != 0) {
-        struct timeval soon = {0, 10000};
-
         assert_true(clock_now() < end);
-        event_base_loopexit(t.base, &soon);
-        event_base_dispatch(t.base);
+        turn();
     }
     t.n--;
 }
@@ -172,7 +244,11 @@ test_peer_gone_half_way(void **state)
     say("R #1 s a #1 i b");
     while (t.n == 0)
         event_base_loop(t.base, EVLOOP_ONCE);
+    expect_end();
+    assert_int_equal(t.n, 1);
     t.peer = link_peer_new(t.link, ID, on_message, &t);
+    close(t.fd);
+    join();
     listen_to_end();
     assert_int_equal(t.n, 1);
 }
@@ -182,27 +258,169 @@ test_answer(void **state)
 {
     const struct wire_frame frame = {"frame", 5};
     struct err err = ERR_INIT;
-    char got[10];
 
     (void)state;
     assert_int_equal(link_send(t.peer, 'Q', NULL, 0, &err), -1); /* it has not been heard of yet */
     assert_int_equal(err.code, ERR_PEER);
-    listen_to_end();
+    join();
     assert_int_equal(link_send(t.peer, 'C', &frame, 1, &err), 0);
-    assert_int_equal(zmq_recv(t.dealer, got, sizeof(got), 0), 1);
-    assert_int_equal(zmq_recv(t.dealer, got, sizeof(got), 0), 5);
-    assert_memory_equal(got, "frame", 5);
+    expect("C frame");
+}
+
+static void
+test_strangers_are_hung_up_on(void **state)
+{
+    static const char *const ids[] = {"0123456789abcdee", ID "0", "0123456789abcde", "H", ID " H"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+        introduce(ids[i]);
+        expect_end();
+        close(t.fd);
+    }
+    join();
+}
+
+static void
+test_who_says_nothing_is_hung_up_on(void **state)
+{
+    const double begun = clock_now();
+    char byte;
+
+    (void)state;
+    connect_link();
+    while (recv(t.fd, &byte, 1, MSG_DONTWAIT) != 0) {
+        assert_true(clock_now() - begun < LIMIT_MS / 1000.0);
+        turn();
+    }
+    assert_true(clock_now() - begun >= INTRODUCE_MS / 1000.0);
+    close(t.fd);
+    join(); /* and later is silent for longer than that, which is nobody's fault */
+    say("S");
+    for (const double since = clock_now(); clock_now() - since < 3 * INTRODUCE_MS / 1000.0;)
+        turn();
+    listen_to_end();
+    assert_int_equal(t.n, 1);
+}
+
+static void
+test_no_message(void **state)
+{
+    static const char *const bad[] = {"", "\xff", "\x41", "\x01\xff\xff\xff\xff"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        const size_t len = bad[i][0] ? strlen(bad[i]) : 1;
+
+        assert_int_equal(send(t.fd, bad[i], len, MSG_NOSIGNAL), len);
+        expect_end();
+        close(t.fd);
+        join();
+    }
+    assert_int_equal(t.n, 0);
+}
+
+/* Every way to cut three messages in two, and each byte by itself. */
+static void
+test_pieces(void **state)
+{
+    uint8_t bytes[3 * 100];
+    size_t len = frame("O 1 one", bytes);
+
+    (void)state;
+    len += frame("R #1 s a #1 i b", bytes + len);
+    len += frame("S", bytes + len);
+    for (size_t cut = 0; cut <= len; cut++) {
+        t.n = 0;
+        assert_int_equal(send(t.fd, bytes, cut, 0), cut);
+        event_base_loop(t.base, EVLOOP_NONBLOCK);
+        assert_int_equal(send(t.fd, bytes + cut, len - cut, 0), len - cut);
+        listen_to_end();
+        assert_int_equal(t.n, 4);
+        assert_string_equal(t.heard[2], "R i b");
+    }
+    t.n = 0;
+    for (size_t i = 0; i < len; i++) {
+        assert_int_equal(send(t.fd, bytes + i, 1, 0), 1);
+        event_base_loop(t.base, EVLOOP_NONBLOCK);
+    }
+    assert_int_equal(t.n, 4);
+}
+
+/* More than the sockets hold, to one who does not read: kept up to a bound, then refused, and whole when it reads. */
+static void
+test_peer_that_does_not_read(void **state)
+{
+    static uint8_t block[1 << 20], got[sizeof(block)];
+    const struct wire_frame big = {block, sizeof(block)};
+    const size_t head = 1 + 2 * 4 + 1; /* and the verb */
+    struct err err = ERR_INIT;
+    size_t n = 0, bytes = 0;
+
+    (void)state;
+    memset(block, 'x', sizeof(block));
+    while (link_send(t.peer, 'E', &big, 1, &err) == 0)
+        assert_true(++n < 20);
+    assert_int_equal(err.code, ERR_PEER);
+    assert_true(n >= 4);
+    while (bytes < n * (head + sizeof(block))) {
+        ssize_t some;
+
+        turn();
+        some = recv(t.fd, got, sizeof(got), MSG_DONTWAIT);
+        assert_true(some > 0);
+        bytes += (size_t)some;
+    }
+    assert_int_equal(link_send(t.peer, 'Q', NULL, 0, &err), 0);
+    expect("Q");
+}
+
+static void
+test_the_new_connection_takes_the_old_ones_place(void **state)
+{
+    int old = t.fd;
+    char byte;
+
+    (void)state;
+    join();
+    assert_int_equal(recv(old, &byte, 1, MSG_DONTWAIT), 0);
+    close(old);
+    say("S");
+    listen_to_end();
+    assert_int_equal(t.n, 1);
+}
+
+static void
+test_peer_that_is_gone(void **state)
+{
+    struct err err = ERR_INIT;
+
+    (void)state;
+    close(t.fd);
+    t.fd = -1;
+    assert_int_equal(link_send(t.peer, 'Q', NULL, 0, &err), -1); /* before the loop has seen it */
+    assert_int_equal(err.code, ERR_PEER);
+    turn();
+    assert_int_equal(link_send(t.peer, 'Q', NULL, 0, &err), -1);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_verb_and_frames, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_relay_comes_one_by_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_relay_that_does_not_add_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_peer_gone_half_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_verb_and_frames, set_up_joined, tear_down),
+        cmocka_unit_test_setup_teardown(test_relay_comes_one_by_one, set_up_joined, tear_down),
+        cmocka_unit_test_setup_teardown(test_relay_that_does_not_add_up, set_up_joined, tear_down),
+        cmocka_unit_test_setup_teardown(test_peer_gone_half_way, set_up_joined, tear_down),
         cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_strangers_are_hung_up_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_says_nothing_is_hung_up_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_message, set_up_joined, tear_down),
+        cmocka_unit_test_setup_teardown(test_pieces, set_up_joined, tear_down),
+        cmocka_unit_test_setup_teardown(test_peer_that_does_not_read, set_up_joined, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_new_connection_takes_the_old_ones_place,
+                                        set_up_joined, tear_down),
+        cmocka_unit_test_setup_teardown(test_peer_that_is_gone, set_up_joined, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

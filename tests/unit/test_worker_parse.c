@@ -21,7 +21,7 @@
 
 #define BOOT(endpoint, id, orphan)                                                                 \
     "{\"endpoint\":" endpoint ",\"routing_id\":" id ",\"orphan_timeout\":" orphan "}"
-#define GOOD_BOOT BOOT("\"ipc:///run/x\"", "\"0af\"", "1.5")
+#define GOOD_BOOT BOOT("\"unix:///run/x\"", "\"0af\"", "1.5")
 
 static int
 parse_boot(const char *text, struct boot *boot)
@@ -41,7 +41,7 @@ boot_takes_a_good_record(void **state)
 
     (void)state;
     assert_int_equal(parse_boot(GOOD_BOOT, &boot), 0);
-    assert_string_equal(boot.endpoint, "ipc:///run/x");
+    assert_string_equal(boot.path, "/run/x");
     assert_string_equal(boot.routing_id, "0af");
     assert_in_range(boot.orphan_ms, 1500, 1501);
 }
@@ -55,15 +55,15 @@ boot_refuses_all_else(void **state)
         "[]",
         "{}",
         GOOD_BOOT "x",
-        BOOT("\"ipc://@x\"", "\"0\"", "1"),
+        BOOT("\"unix://@x\"", "\"0\"", "1"),
         BOOT("\"tcp://1.2.3.4:5\"", "\"0\"", "1"),
-        BOOT("\"ipc:///x\"", "\"0G\"", "1"),
-        BOOT("\"ipc:///x\"", "\"\"", "1"),
-        BOOT("\"ipc:///x\"", "\"0\"", "0"),
-        BOOT("\"ipc:///x\"", "\"0\"", "1e300"),
-        BOOT("\"ipc:///x\"", "\"0\"", "\"1\""),
-        BOOT("\"ipc:///x\"", "\"0\"", "1,\"z\":1"),
-        BOOT("\"ipc:///x\"", "\"0\",\"routing_id\":\"0\"", "1"),
+        BOOT("\"unix:///x\"", "\"0G\"", "1"),
+        BOOT("\"unix:///x\"", "\"\"", "1"),
+        BOOT("\"unix:///x\"", "\"0\"", "0"),
+        BOOT("\"unix:///x\"", "\"0\"", "1e300"),
+        BOOT("\"unix:///x\"", "\"0\"", "\"1\""),
+        BOOT("\"unix:///x\"", "\"0\"", "1,\"z\":1"),
+        BOOT("\"unix:///x\"", "\"0\",\"routing_id\":\"0\"", "1"),
     };
     struct boot boot;
 
@@ -79,11 +79,11 @@ boot_refuses_what_does_not_fit(void **state)
     struct boot boot;
 
     (void)state;
-    snprintf(text, sizeof(text), BOOT("\"ipc:///%0200d\"", "\"0\"", "1"), 0);
+    snprintf(text, sizeof(text), BOOT("\"unix:///%0200d\"", "\"0\"", "1"), 0);
     assert_int_equal(parse_boot(text, &boot), -1);
-    snprintf(text, sizeof(text), BOOT("\"ipc:///x\"", "\"%064d\"", "1"), 0);
+    snprintf(text, sizeof(text), BOOT("\"unix:///x\"", "\"%064d\"", "1"), 0);
     assert_int_equal(parse_boot(text, &boot), 0);
-    snprintf(text, sizeof(text), BOOT("\"ipc:///x\"", "\"%065d\"", "1"), 0);
+    snprintf(text, sizeof(text), BOOT("\"unix:///x\"", "\"%065d\"", "1"), 0);
     assert_int_equal(parse_boot(text, &boot), -1);
 }
 

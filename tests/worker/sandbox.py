@@ -10,18 +10,19 @@ import hmac
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 import types
 
-import zmq
-
 SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 IDS = b"<IDS|MSG>"
 UID = 1000
+MAX_FRAMES = 64
 EXIT_OK, EXIT_BOOT, EXIT_SYSTEM, EXIT_ORPHANED, EXIT_PROTOCOL = 0, 64, 65, 66, 67
 
 KERNELS = {
@@ -99,45 +100,107 @@ def split(frames):
         frames = frames[1 + n:]
 
 
+def framed(frames):
+    """Those frames as a message of the link (worker/framing.h)."""
+    return b"".join([bytes([len(frames)]), *(len(f).to_bytes(4, "big") for f in frames), *frames])
+
+
+class Connection:
+    """A worker's: takes its routing id and bids it welcome."""
+
+    def __init__(self, sock):
+        self.socket = sock
+        self.bytes = bytearray()
+        self.identity = None
+
+    def message(self):
+        """The frames of the next message that is here whole; None if there is none."""
+        if not self.bytes or len(self.bytes) < 1 + 4 * self.bytes[0]:
+            return None
+        end = 1 + 4 * self.bytes[0]
+        assert 0 < self.bytes[0] <= MAX_FRAMES
+        lens = [int.from_bytes(self.bytes[i:i + 4], "big") for i in range(1, end, 4)]
+        if len(self.bytes) < end + sum(lens):
+            return None
+        frames = []
+        for n in lens:
+            frames.append(bytes(self.bytes[end:end + n]))
+            end += n
+        del self.bytes[:end]
+        return frames
+
+    def read(self):
+        """What has come, as messages behind the first; False when the connection is lost."""
+        try:
+            some = self.socket.recv(1 << 18)
+        except ConnectionError:
+            some = b""
+        self.bytes += some
+        while (frames := self.message()) is not None:
+            if self.identity is None:
+                (identity,) = frames
+                self.identity = identity.decode()
+                self.socket.sendall(framed([b"W"]))
+            else:
+                yield frames
+        if not some:
+            self.socket.close()
+
+
 class Gateway:
-    """The ROUTER that the worker dials.  stop() and start() make it another process' socket."""
+    """The socket that the worker dials.  stop() and start() make it another process' socket."""
 
     def __init__(self, directory):
         self.path = os.path.join(directory, "gateway.sock")
-        self.context = zmq.Context.instance()
-        self.socket = None
-        self.waiting = None
+        self.listener = None
+        self.connections = []
+        self.waiting = []  # read and not looked at yet
         self.session = secrets.token_hex(8)
         self.key = secrets.token_hex(32)
         self.n = 0
         self.start()
 
-    def start(self, **options):
-        self.socket = self.context.socket(zmq.ROUTER)
-        self.waiting = []  # taken out of a RELAY and not looked at yet
-        self.socket.linger = 0
-        self.socket.router_mandatory = True
-        for name, value in options.items():
-            setattr(self.socket, name, value)
-        self.socket.bind(f"ipc://{self.path}")
+    def start(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen()
 
     def stop(self):
-        if self.socket:
-            self.socket.close(0)
-        self.socket = None
+        if self.listener:
+            self.listener.close()
+        for c in self.connections:
+            c.socket.close()
+        self.listener, self.connections, self.waiting = None, [], []
+
+    def read(self, timeout):
+        """Waits for anything to happen; False if nothing did."""
+        self.connections = [c for c in self.connections if c.socket.fileno() >= 0]
+        ready, _, _ = select.select([self.listener, *(c.socket for c in self.connections)], [], [], timeout)
+        if self.listener in ready:
+            self.connections.append(Connection(self.listener.accept()[0]))
+        for c in self.connections:
+            if c.socket in ready:
+                for verb, *frames in c.read():
+                    self.waiting += [(c.identity, Message(verb=verb.decode(), frames=part))
+                                     for part in (split(frames) if verb == b"R" else [frames])]
+        return bool(ready)
 
     def receive(self, timeout=10.0):
         """(routing id, Message), each message in a RELAY by itself; or None after the timeout."""
-        if not self.waiting:
-            if not self.socket.poll(int(timeout * 1000)):
+        end = time.monotonic() + timeout
+        while not self.waiting:
+            if not self.read(max(0.0, end - time.monotonic())):
                 return None
-            identity, verb, *frames = self.socket.recv_multipart()
-            self.waiting = [(identity.decode(), Message(verb=verb.decode(), frames=part))
-                            for part in (split(frames) if verb == b"R" else [frames])]
         return self.waiting.pop(0)
 
+    def send_bytes(self, identity, data):
+        """To the newest connection of that worker."""
+        next(c for c in reversed(self.connections) if c.identity == identity).socket.sendall(data)
+
     def send(self, identity, verb, *frames):
-        self.socket.send_multipart([identity.encode(), verb.encode(), *frames])
+        self.send_bytes(identity, framed([verb.encode(), *frames]))
 
     def sign(self, parts):
         return hmac.new(self.key.encode(), b"".join(parts), hashlib.sha256).hexdigest().encode()
@@ -168,7 +231,7 @@ class Worker:
         self.skel = os.path.join(self.dir, "skel")
         self.id = secrets.token_hex(32)
         self.gateway = Gateway(os.path.join(self.dir, "link"))
-        self.boot = {"endpoint": "ipc:///run/tci/link/gateway.sock", "routing_id": self.id,
+        self.boot = {"endpoint": "unix:///run/tci/link/gateway.sock", "routing_id": self.id,
                      "orphan_timeout": 60, **boot}
         self.capabilities = "+dac_override,+setuid,+setgid,+kill"  # all that it needs
         self.process = None
@@ -227,7 +290,7 @@ class Worker:
 
     def configure(self, kernel="ipykernel", **changes):
         hello = self.expect("H")
-        assert hello.json == {"protocol": 1, "state": "new"}
+        assert hello.json == {"protocol": 2, "state": "new"}
         self.send("C", json.dumps(self.config(kernel, **changes)).encode())
 
     def relay(self, channel, msg_type, content):
@@ -306,7 +369,7 @@ class Worker:
     def exited(self, timeout=10.0):
         """EXITED's content; told to quit, or having waited for that for long enough, the worker must end with 0."""
         content = self.until("X", timeout).json
-        with contextlib.suppress(zmq.ZMQError):
+        with contextlib.suppress(OSError, StopIteration):
             self.send("Q")
         assert self.wait(5) == EXIT_OK
         return content

@@ -11,7 +11,7 @@ from sandbox import replies, streams
 
 def test_hello_new(worker):
     worker.run()
-    assert worker.expect("H").json == {"protocol": 1, "state": "new"}
+    assert worker.expect("H").json == {"protocol": 2, "state": "new"}
 
 
 def test_new_gateway_hears_hello_new_until_config(worker):
@@ -36,7 +36,7 @@ def test_restarted_gateway_finds_the_session(kernel):
     time.sleep(0.5)
     began = time.monotonic()
     kernel.gateway.start()
-    assert kernel.expect("H").json == {"protocol": 1, "state": "running"}
+    assert kernel.expect("H").json == {"protocol": 2, "state": "running"}
     assert time.monotonic() - began < 1
     assert kernel.text("print(a + 1)") == "42\n"
 
@@ -103,9 +103,9 @@ def test_a_link_found_again_stops_the_orphan_clock(worker):
 @pytest.mark.parametrize("record", [
     b"", b"{}", b"[]", b"nonsense", b"\0" * 5000,
     json.dumps({"endpoint": "tcp://1.2.3.4:5", "routing_id": "ab", "orphan_timeout": 1}).encode(),
-    json.dumps({"endpoint": "ipc:///a", "routing_id": "", "orphan_timeout": 1}).encode(),
-    json.dumps({"endpoint": "ipc:///a", "routing_id": "ab", "orphan_timeout": 0}).encode(),
-    json.dumps({"endpoint": "ipc:///a", "routing_id": "ab", "orphan_timeout": 1, "more": 1}).encode(),
+    json.dumps({"endpoint": "unix:///a", "routing_id": "", "orphan_timeout": 1}).encode(),
+    json.dumps({"endpoint": "unix:///a", "routing_id": "ab", "orphan_timeout": 0}).encode(),
+    json.dumps({"endpoint": "unix:///a", "routing_id": "ab", "orphan_timeout": 1, "more": 1}).encode(),
 ])
 def test_bad_boot_record(worker, record):
     worker.run(record)
@@ -132,9 +132,44 @@ def test_bad_config(worker, change):
 def test_protocol_errors_end_it(worker, frames):
     worker.run()
     worker.expect("H")
-    worker.gateway.socket.send_multipart([worker.id.encode(), *frames])
+    worker.gateway.send_bytes(worker.id, sandbox.framed(frames))
     assert worker.wait() == sandbox.EXIT_PROTOCOL
     assert worker.errors().startswith("tci-worker: the gateway sent ")
+
+
+@pytest.mark.parametrize("data", [b"\0", b"\xff", b"\1\xff\xff\xff\xff", b"\x40" + b"\7\xff\xff\xff" * 64], ids=lambda d: d[:5].hex())
+def test_what_is_no_message_ends_it(worker, data):
+    worker.run()
+    worker.expect("H")
+    worker.gateway.send_bytes(worker.id, data)
+    assert worker.wait() == sandbox.EXIT_PROTOCOL
+    assert worker.errors() == "tci-worker: the gateway sent what is no message\n"
+
+
+def test_a_message_in_many_pieces(worker):
+    worker.run()
+    worker.expect("H")
+    for byte in sandbox.framed([b"C", json.dumps(worker.config("xpython")).encode()]):
+        worker.gateway.send_bytes(worker.id, bytes([byte]))
+    worker.expect("S")
+
+
+def test_large_messages_both_ways(worker):
+    """Several times what a socket holds."""
+    worker.start("xpython")
+    code = "text = '" + "x" * (5 << 20) + "'\nprint(text, end='')"
+    assert len(streams(worker.run_code(code, max_bytes=16 << 20))) == 5 << 20
+
+
+def test_nothing_is_sent_before_the_welcome(worker):
+    """A gateway that takes the connection and says nothing is none: the orphan's clock goes on."""
+    worker.boot["orphan_timeout"] = 1.5
+    worker.run()
+    silent, _ = worker.gateway.listener.accept()
+    with silent:
+        assert worker.wait() == sandbox.EXIT_ORPHANED
+        assert silent.recv(1 << 16) == (sandbox.framed([worker.id.encode()]) +
+                                        sandbox.framed([b"H", b'{"protocol":2,"state":"new"}']))
 
 
 def test_config_twice_is_a_protocol_error(worker):
@@ -186,8 +221,6 @@ def processor_ticks(pid):
 
 def test_slow_gateway_blocks_without_burning_time(worker):
     """More output than the link holds, unread: the worker waits for the gateway and loses nothing."""
-    worker.gateway.stop()
-    worker.gateway.start(rcvhwm=10)
     worker.start("xpython")
     count = 60000
     msg_id = worker.execute("import os, time\n"

@@ -137,7 +137,7 @@ publish([b''], [b'no delimiter'] * 10, [b'<IDS|MSG>'], [b'a', b'<IDS|MSG>', b'',
 
 
 def test_most_frames_that_pass(worker):
-    """29 frames from the delimiter on are TCI_MAX_FRAMES for the gateway's ROUTER."""
+    """29 frames from the delimiter on are as many as one message of the link may have."""
     worker.start("ipykernel")
     worker.execute(PUBLISH + "publish([b'topic', b'<IDS|MSG>', b'', b'{\"n\": 29}'] + [b'{}'] * 26)")
     while True:
