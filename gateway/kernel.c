@@ -22,6 +22,7 @@ struct kernel {
     struct event_base *base;
     struct link_peer *peer;
     struct wire_key key;
+    struct wire_memo parent;
     char session[33];
     unsigned n_requests;
     bool interrupt_message;
@@ -65,6 +66,7 @@ kernel_free(struct kernel *k)
         return;
     event_free(k->probe_timer);
     sodium_memzero(&k->key, sizeof(k->key));
+    wire_memo_clear(&k->parent);
     free(k);
 }
 
@@ -267,7 +269,7 @@ kernel_on_relay(struct kernel *k, char channel, const struct wire_frame *frames,
         metrics_add(METRIC_KERNEL_STRAY_MESSAGES, 1);
         return; /* nobody waits for anything: not worth the parsing */
     }
-    if (wire_decode(&k->key, frames, n, &msg, &err) < 0) {
+    if (wire_decode(&k->key, &k->parent, frames, n, &msg, &err) < 0) {
         metrics_add(METRIC_KERNEL_BAD_MESSAGES, 1);
         log_debug("kernel: %s", err.msg);
         return;

@@ -26,17 +26,25 @@ struct wire_key {
     size_t len;
 };
 
-struct wire_msg { /* owns its four objects */
-    json_t *header, *parent, *metadata, *content;
+struct wire_msg { /* owns its objects */
+    json_t *header, *parent, *content;
+};
+
+/* The parent header that came last: all messages of an execution have the same.  Zero = none; wire_memo_clear in the end. */
+struct wire_memo {
+    char *text;
+    size_t len;
+    json_t *object;
 };
 
 /*
- * Frames start at the delimiter; buffers are ignored.  Verifies the signature in constant time, and only then
+ * Frames start at the delimiter; metadata and buffers are not looked into.  Verifies the signature in constant time, and only then
  * parses.  On failure returns -1, fills *err (ERR_PEER) and leaves *out cleared.  What user code can put
  * into a kernel's JSON without the kernel being at fault is mended, not refused: reader.h has the rules.
  */
-int wire_decode(const struct wire_key *, const struct wire_frame *, size_t n, struct wire_msg *out,
-                struct err *) must_check;
+int wire_decode(const struct wire_key *, struct wire_memo *, const struct wire_frame *, size_t n,
+                struct wire_msg *out, struct err *) must_check;
+void wire_memo_clear(struct wire_memo *); /* idempotent */
 
 /* Drops the objects and zeroes the struct.  Safe to call twice. */
 void wire_msg_clear(struct wire_msg *);
@@ -48,7 +56,8 @@ struct wire_encoded {
 };
 
 /*
- * Builds and signs a message.  parent is a header object or NULL for none; content is borrowed.
+ * Builds and signs a message.  session, msg_id and msg_type have no character that JSON escapes; parent is a header object
+ * or NULL for none; content is borrowed.
  * username is "tci", version "5.3", date now in UTC.
  */
 void wire_encode(const struct wire_key *, const char *session, const char *msg_id,

@@ -56,15 +56,6 @@ message_clear(struct message *m)
     m->n = 0;
 }
 
-bool
-message_is_waiting(void *socket)
-{
-    int events = 0;
-    size_t size = sizeof(events);
-
-    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
-}
-
 void
 message_view(struct message *m, struct frame *out)
 {

@@ -2,7 +2,6 @@
 #ifndef WORKER_MESSAGE_H
 #define WORKER_MESSAGE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <zmq.h>
@@ -27,9 +26,6 @@ struct message {
  */
 int message_recv(void *socket, struct message *) __attribute__((warn_unused_result));
 void message_clear(struct message *);
-
-/* Whether message_recv would find one. */
-bool message_is_waiting(void *socket);
 
 /*
  * What the frames hold, valid until the message is sent or cleared.  out has room for

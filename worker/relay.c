@@ -316,18 +316,20 @@ collect(struct relay *r, const struct channel *c)
         (void)settle(r);
 }
 
-/* The idle status is here, and so is the reply, unless the kernel's threads sent them in the other order. */
+/*
+ * The idle status is here, and so is the reply, unless the kernel's threads sent them in the other order.  Both go before
+ * anything else is looked at: somebody waits for them.
+ */
 static void
-fetch_reply(struct relay *r)
+end_execution(struct relay *r)
 {
     struct channel *shell = find_channel(r, TCI_SHELL);
 
     shell->held_ms = 0;
     shell->pending = r->blocked || receive(r, shell) != 0;
-    if (r->received.n > 0) {
+    if (r->received.n > 0)
         collect(r, shell);
-        shell->pending = message_is_waiting(shell->socket);
-    }
+    relay_flush(r);
 }
 
 /* A message was received, and with it all that was written before it is in the pipes. */
@@ -341,7 +343,7 @@ pass_message(struct relay *r, const struct channel *c)
             drain_pipe(r, i);
     collect(r, c);
     if (executing && !r->executing)
-        fetch_reply(r);
+        end_execution(r);
 }
 
 bool

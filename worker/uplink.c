@@ -61,7 +61,7 @@ buffer_reserve(struct buffer *b, size_t more)
 {
     const size_t used = b->end - b->begin;
 
-    if (b->begin > used) {
+    if (b->data && b->begin > used) {
         memcpy(b->data, b->data + b->begin, used);
         b->begin = 0;
         b->end = used;
