@@ -293,26 +293,38 @@ kill_each(const char *procs)
     return any;
 }
 
-static void
+static int
 write_text(const char *path, const char *text)
 {
     cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-    if (fd >= 0)
-        (void)!write(fd, text, strlen(text));
+    return fd >= 0 && write(fd, text, strlen(text)) > 0 ? 0 : -1;
 }
 
 /* Version 2 counts weights from 1 to 10000 where version 1 counts shares from 2 to 262144. */
-void
-cgroup_set_shares(const struct cgroup_host *host, const char *id, unsigned shares)
+static void
+set_shares(const struct cgroup_host *host, const char *dir, unsigned shares)
 {
     unsigned weight = 1 + (shares - 2) * 9999u / 262142u;
-    cleanup_free char *dir =
-        group_dir(host, host->v2 ? host->root : find_controller(host, "cpu"), id);
     cleanup_free char *path = xasprintf("%s/%s", dir, host->v2 ? "cpu.weight" : "cpu.shares");
     cleanup_free char *text = xasprintf("%u", host->v2 ? weight : shares);
 
-    write_text(path, text);
+    (void)write_text(path, text);
+}
+
+/* Shares of a group that is idle cannot be set. */
+void
+cgroup_set_background(const struct cgroup_host *host, const char *id, bool background)
+{
+    cleanup_free char *dir =
+        group_dir(host, host->v2 ? host->root : find_controller(host, "cpu"), id);
+    cleanup_free char *idle = xasprintf("%s/cpu.idle", dir);
+    int rc = write_text(idle, background ? "1" : "0");
+
+    if (!background)
+        set_shares(host, dir, CGROUP_SHARES);
+    else if (rc < 0)
+        set_shares(host, dir, CGROUP_SHARES_LOW);
 }
 
 /*
@@ -325,8 +337,8 @@ thaw_and_kill(const char *dir)
     cleanup_free char *freezer = xasprintf("%s/freezer.state", dir);
     cleanup_free char *killer = xasprintf("%s/cgroup.kill", dir);
 
-    write_text(freezer, "THAWED");
-    write_text(killer, "1");
+    (void)write_text(freezer, "THAWED");
+    (void)write_text(killer, "1");
 }
 
 /* A process may be in some of the hierarchies only: where its start was cut off half-way. */

@@ -15,6 +15,12 @@
 
 struct cgroup_host;
 
+/* Of a contended processor, as version 1 counts them. */
+enum {
+    CGROUP_SHARES = 1024,    /* the usual */
+    CGROUP_SHARES_LOW = 102, /* of what nobody waits for */
+};
+
 /*
  * Looks at what is mounted on root ("/sys/fs/cgroup"; borrowed) and checks that memory, cpu and pids can be limited
  * there.  Where a version 2 hierarchy is mounted beside version 1 controllers, which the runtime program does not
@@ -38,10 +44,11 @@ bool cgroup_limits_tcp(const struct cgroup_host *);
 bool cgroup_oom_killed(const struct cgroup_host *, const char *id);
 
 /*
- * The group's part of the processors when others want them, too: shares as version 1 counts them, of 1024 each.  A group
- * that is gone is no error.
+ * The group's part of the processors when others want them, too: as much as anybody's, or in the background, which is what
+ * the others leave, and whoever wakes up goes first (cpu.idle, Linux 5.15; before, a tenth).  A group that is gone is no
+ * error.
  */
-void cgroup_set_shares(const struct cgroup_host *, const char *id, unsigned shares);
+void cgroup_set_background(const struct cgroup_host *, const char *id, bool background);
 
 /* SIGKILL to all that is in the group.  True if there was something. */
 bool cgroup_kill(const struct cgroup_host *, const char *id);

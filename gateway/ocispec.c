@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cgroup.h"
 #include "mem.h"
 #include "runtime.h"
 #include "worker/protocol.h"
@@ -241,7 +242,7 @@ resources(const struct ocispec_host *host, const struct container_spec *spec)
     return xnotnull(json_pack("{s:o,s:{s:I,s:i,s:i},s:{s:I},s:[{s:b,s:s}]}",                 /**/
                               "memory", memory(host, spec),                                  /**/
                               "cpu", "quota", cpu_quota(spec->cpu), "period", CPU_PERIOD_US, /**/
-                              "shares", OCISPEC_SHARES_AT_START,                             /**/
+                              "shares", CGROUP_SHARES_LOW,                                   /**/
                               "pids", "limit", pids_limit(host, spec),                       /**/
                               "devices", "allow", 0, "access", "rwm"));
 }

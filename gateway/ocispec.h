@@ -14,8 +14,6 @@ enum {
     OCISPEC_FIRST_ID = 0x40000000,           /* host uid and gid of slot 0's root */
     OCISPEC_IDS = 65536,                     /* of a slot */
     OCISPEC_LINK_GID = OCISPEC_FIRST_ID - 1, /* host gid of every container's group 0 */
-    OCISPEC_SHARES = 1024,                   /* of a contended processor: the usual */
-    OCISPEC_SHARES_AT_START = 102,           /* ... and until container_prefer */
     OCISPEC_MAX_SLOTS = 0x4000,              /* so that ids stay below 2^31 */
     /*
      * With a kernel of the container's own: what that may have of this host's threads.  gVisor's ptrace platform has one

@@ -56,7 +56,7 @@ struct container {
     char id[33];
     enum phase phase;
     bool doomed;    /* container_destroy was called */
-    bool preferred; /* container_prefer was called */
+    bool preferred; /* container_prefer was called, and container_defer not since */
     bool told;      /* on_started was called (adopted: is taken as called) */
     void *box;      /* the driver's */
     pid_t init;     /* 0: none, or reaped */
@@ -347,8 +347,7 @@ on_driver_started(void *owner, pid_t init, const struct err *failed)
         kill_init(c);
         return;
     }
-    if (c->preferred)
-        container_prefer(c);
+    c->runtime->driver->set_background(c->box, !c->preferred);
     c->told = true;
     c->ops->on_started(c->owner, init);
 }
@@ -449,7 +448,15 @@ container_prefer(struct container *c)
 {
     c->preferred = true;
     if (c->phase == RUNNING)
-        c->runtime->driver->set_shares(c->box, OCISPEC_SHARES);
+        c->runtime->driver->set_background(c->box, false);
+}
+
+void
+container_defer(struct container *c)
+{
+    c->preferred = false;
+    if (c->phase == RUNNING)
+        c->runtime->driver->set_background(c->box, true);
 }
 
 bool

@@ -86,10 +86,13 @@ struct container *container_adopt(struct runtime *, const char *id, pid_t init,
 void container_destroy(struct container *); /* accepts NULL */
 
 /*
- * A container starts with a small part of the processors where they are contended, so that filling the pool does not slow
- * down those who wait for an answer.  From this call on it has its full part.
+ * A container starts in the background: it gets what others leave of the processors, so that filling the pool does not
+ * slow down those who wait for an answer.  From this call on it is one of those.
  */
 void container_prefer(struct container *);
+
+/* It is in the background again. */
+void container_defer(struct container *);
 
 /* Whether the kernel has killed a process of it for memory since it started.  Reads one cgroup file. */
 bool container_was_oom(const struct container *);

@@ -47,8 +47,8 @@ struct runtime_driver {
     bool (*may_be_init)(pid_t);
 
     bool (*was_oom)(const void *box);
-    void (*set_shares)(const void *box,
-                       unsigned shares); /* cgroup_set_shares; of a running container */
+    void (*set_background)(const void *box,
+                           bool); /* cgroup_set_background; of a running container */
     /* To the log: what the worker wrote to its stderr, once it has ended. */
     void (*last_words)(const void *box, bool expected);
 

@@ -250,11 +250,11 @@ runtime_oci_was_oom(const void *arg)
 }
 
 void
-runtime_oci_set_shares(const void *arg, unsigned shares)
+runtime_oci_set_background(const void *arg, bool background)
 {
     const struct box *box = arg;
 
-    cgroup_set_shares(box->oci->cgroups, box->id, shares);
+    cgroup_set_background(box->oci->cgroups, box->id, background);
 }
 
 void

@@ -31,7 +31,7 @@ void runtime_oci_forget(void *box);
 int runtime_oci_start(void *box, runtime_started_fn *, void *owner, struct err *);
 int runtime_oci_remove(void *box, runtime_removed_fn *, void *owner, struct err *);
 bool runtime_oci_was_oom(const void *box);
-void runtime_oci_set_shares(const void *box, unsigned shares);
+void runtime_oci_set_background(const void *box, bool background);
 void runtime_oci_last_words(const void *box, bool expected);
 char **runtime_oci_list(void *driver);
 int runtime_oci_purge(void *driver, const char *id, struct err *);
@@ -40,7 +40,7 @@ int runtime_oci_purge(void *driver, const char *id, struct err *);
 #define RUNTIME_OCI_VERBS                                                                          \
     .close = runtime_oci_close, .create = runtime_oci_create, .adopt = runtime_oci_adopt,          \
     .forget = runtime_oci_forget, .start = runtime_oci_start, .remove = runtime_oci_remove,        \
-    .was_oom = runtime_oci_was_oom, .set_shares = runtime_oci_set_shares,                          \
+    .was_oom = runtime_oci_was_oom, .set_background = runtime_oci_set_background,                  \
     .last_words = runtime_oci_last_words, .list = runtime_oci_list, .purge = runtime_oci_purge
 
 #endif

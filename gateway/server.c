@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -361,6 +362,21 @@ raise_descriptor_limit(void)
     }
 }
 
+/*
+ * Every answer passes this process twice, and for a moment only; as one among others it would wait each time until
+ * whoever computes has used up a time slice.  The lowest real-time priority ends that: p95 of 20 users beside two floods is 7 ms
+ * in the place of 13.  Children have the usual one.  The kernel keeps a part of each processor for the rest, whatever we do.
+ */
+static void
+ask_for_priority(void)
+{
+    const struct sched_param lowest = {.sched_priority = 1};
+
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) < 0)
+        log_info("No real-time priority (%s): answers take longer while code computes",
+                 strerror(errno));
+}
+
 static void
 remove_store(const struct config *config)
 {
@@ -489,6 +505,7 @@ static int
 server_open(struct server *s, struct err *err)
 {
     raise_descriptor_limit();
+    ask_for_priority();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
     s->lock_fd = open_state_dir(s->config, err);

@@ -16,7 +16,10 @@
 #include "output.h"
 #include "worker.h"
 
-enum { NAG_MS = 300 };
+enum {
+    NAG_MS = 300,
+    LONG_MS = 250, /* from the beginning of an execution until its worker stands back for others */
+};
 
 struct job {
     struct session *session;
@@ -37,6 +40,8 @@ struct session {
     bool restarted;     /* to be told with the next answer */
     struct event *kick; /* runs the next job in a turn of its own */
     struct event *nag;  /* while a cancelled job runs: interrupts it, again and again */
+    struct event *late; /* LONG_MS after the last job began, still running or not */
+    bool deferred;      /* the worker, since then */
     session_spent_fn *spent;
     void *owner;
 };
@@ -60,6 +65,17 @@ on_nag(evutil_socket_t fd, short what, void *arg)
     worker_interrupt(s->worker);
 }
 
+/* A flood, work for minutes, threads left behind: they can wait a little longer, and short answers cannot. */
+static void
+on_late(evutil_socket_t fd, short what, void *arg)
+{
+    struct session *s = arg;
+
+    (void)fd, (void)what;
+    worker_defer(s->worker);
+    s->deferred = true;
+}
+
 static void
 nag(struct session *s)
 {
@@ -78,6 +94,7 @@ session_new(struct event_base *base, bool restarted, session_spent_fn *spent, vo
     s->owner = owner;
     s->kick = xnotnull(event_new(base, -1, 0, on_kick, s));
     s->nag = xnotnull(event_new(base, -1, EV_PERSIST, on_nag, s));
+    s->late = xnotnull(evtimer_new(base, on_late, s));
     return s;
 }
 
@@ -152,6 +169,7 @@ session_free(struct session *s, const struct err *why)
     session_fail_queue(s, why);
     event_free(s->kick);
     event_free(s->nag);
+    event_free(s->late);
     free(s);
 }
 
@@ -221,8 +239,12 @@ run_next(struct session *s)
     if (job == NULL || s->state != SESSION_IDLE)
         return;
     job->begun = clock_now();
+    if (s->deferred)
+        worker_prefer(s->worker);
+    s->deferred = false;
     if (worker_execute(s->worker, job->execution, &err) == 0) {
         s->state = SESSION_BUSY;
+        clock_arm(s->late, LONG_MS);
         return;
     }
     fail(job, &err);
@@ -269,6 +291,7 @@ session_attach(struct session *s, struct worker *worker)
 {
     assert(s->state == SESSION_WAITING);
     s->worker = worker;
+    s->deferred = worker_is_adopted(worker); /* maybe: an earlier gateway knew */
     s->state = SESSION_IDLE;
     event_active(s->kick, 0, 0);
 }
@@ -282,6 +305,7 @@ session_detach(struct session *s, const struct err *why)
         stop_running(s);
         fail(job, why);
     }
+    event_del(s->late);
     s->worker = NULL;
     s->state = SESSION_WAITING;
     s->restarted = true;

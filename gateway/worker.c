@@ -288,6 +288,13 @@ worker_prefer(struct worker *w)
 }
 
 void
+worker_defer(struct worker *w)
+{
+    if (w->phase != DYING)
+        container_defer(w->container);
+}
+
+void
 worker_destroy(struct worker *w)
 {
     doom(w);

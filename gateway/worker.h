@@ -72,6 +72,9 @@ struct worker *worker_adopt(const struct worker_env *, const struct worker_ident
 /* Somebody waits for it or uses it: it starts and runs with its full part of the processors (container_prefer). */
 void worker_prefer(struct worker *);
 
+/* What it does takes long: others, who wait for short answers, go first (container_defer). */
+void worker_defer(struct worker *);
+
 /* In any state, any number of times; on_lost will not come any more, on_gone will. */
 void worker_destroy(struct worker *);
 

@@ -1,6 +1,7 @@
 """test_limits.py - bounds on code, output, memory of the gateway and number of connections."""
 import concurrent.futures
 import json
+import os
 import time
 
 import pytest
@@ -227,3 +228,32 @@ def test_users_beyond_the_pool_are_refused_quickly(small):
         for name in names:
             small.release(name)
     small.quiet()
+
+
+def test_priority(gateway):
+    """The gateway goes first, and what it starts does not."""
+    assert os.sched_getscheduler(gateway.process.pid) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
+    assert {os.sched_getscheduler(pid) for pid in gateway.container_processes()} == {os.SCHED_OTHER}
+
+
+def test_long_work_stands_back(gateway, user):
+    """What runs for long is in the background, and so are threads that are left behind; the next execution is not."""
+    with gateway.hold(user) as hold:
+        group = harness.cgroups_of(hold.container.init)
+
+        def is_background():
+            idle = [harness.read_text(os.path.join(path, "cpu.idle"), "") for path in group]
+            return "1" in "".join(idle)
+
+        eventually(is_background, 30, "the worker stands back")
+        hold.free()
+        assert hold.future.result(60).status_code == 200
+    assert is_background()
+    gateway.ok(user, "1")
+    eventually(is_background, 30, "an idle one stands back as well")
+
+    def is_foreground_after_an_execution():
+        gateway.ok(user, "1")
+        return not is_background()
+
+    eventually(is_foreground_after_an_execution, 30, "who is used comes back")

@@ -136,6 +136,12 @@ container_prefer(struct container *container)
     must(container && world.ops);
 }
 
+void
+container_defer(struct container *container)
+{
+    must(container && world.ops);
+}
+
 bool
 container_was_oom(const struct container *container)
 {
