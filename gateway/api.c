@@ -156,14 +156,26 @@ deny(struct api *api, struct http_request *r, enum auth_verdict verdict, const s
     http_reply_status(r, denial->status, denial->detail);
 }
 
+static const char *
+token_of(const struct http_request *r)
+{
+    const char *token = http_header(r, "X-Auth-Token");
+
+    return token ? token : http_bearer(r);
+}
+
+bool
+api_knows(struct api *api, const struct http_request *r)
+{
+    return auth_knows(api->auth, token_of(r));
+}
+
 bool
 api_admit(struct api *api, struct http_request *r, struct caller *who)
 {
-    const char *token = http_header(r, "X-Auth-Token");
-    enum auth_verdict verdict;
     double wait;
+    enum auth_verdict verdict = auth_check(api->auth, token_of(r), who, &wait);
 
-    verdict = auth_check(api->auth, token ? token : http_bearer(r), who, &wait);
     if (verdict != AUTH_OK)
         deny(api, r, verdict, who, wait);
     return verdict == AUTH_OK;

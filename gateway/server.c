@@ -497,7 +497,7 @@ open_front(struct server *s, struct err *err)
     s->api = api_new(s->config, s->pool, s->auth, s->audit, s->scan, s->files.page, err);
     if (s->api == NULL)
         return -1;
-    s->http = http_new(s->base, &options, route_dispatch, s->api, err);
+    s->http = http_new(s->base, &options, &route_handlers, s->api, err);
     return s->http ? 0 : -1;
 }
 
