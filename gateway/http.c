@@ -572,12 +572,14 @@ http_status_of(enum err_code code)
 }
 
 void
-http_reply_error(struct http_request *r, const struct err *err)
+http_reply_error(struct http_request *r, const struct err *err, json_t *more)
 {
     json_t *body = xnotnull(json_pack("{s:s}", "detail", err->msg));
 
     if (err->field[0])
         json_object_set_new(body, "field", json_string(err->field));
+    if (more)
+        json_object_update_new(body, more);
     if (err->code == ERR_BUSY)
         http_retry_after(r, 1);
     else if (err->code == ERR_NO_WORKER || err->code == ERR_QUOTA)

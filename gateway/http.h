@@ -94,8 +94,9 @@ void http_reply_json(struct http_request *, int status, json_t *body); /* takes 
 /* The status that an error is answered with. */
 int http_status_of(enum err_code);
 
-/* {"detail", "field"?}, with the status that belongs to err->code and Retry-After where waiting helps. */
-void http_reply_error(struct http_request *, const struct err *);
+/* {"detail", "field"?} and more's members (taken; NULL: none), with the status that belongs to err->code, and Retry-After
+ * where waiting helps. */
+void http_reply_error(struct http_request *, const struct err *, json_t *more);
 
 /* {"detail": ...} with a status of the caller's choice. */
 void http_reply_status(struct http_request *, int status, const char *detail);
