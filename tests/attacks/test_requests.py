@@ -10,7 +10,7 @@ import pytest
 import harness
 from arena import attack
 from harness import eventually
-from rawhttp import Closed, Connection
+from rawhttp import Connection
 
 
 def answers(connection, data):
