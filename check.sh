@@ -3,7 +3,7 @@
 #
 #   sh check.sh             all of it
 #   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan
-#                           blackbox-runsc attacks fuzz faults bench
+#                           blackbox-runsc attacks attacks-runsc fuzz faults bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -92,6 +92,14 @@ suite_attacks() {
     suite_pytest attacks build-gcc tests/attacks
 }
 
+# Under gVisor, the attacks from inside.  `TCI_TEST_RUNTIME=runsc pytest -m runsc tests/attacks` runs the others, too.
+suite_attacks_runsc() {
+    export TCI_TEST_RUNTIME=runsc
+    suite_pytest attacks-runsc build-gcc -m runsc tests/attacks/test_host.py tests/attacks/test_privileges.py \
+        tests/attacks/test_processes.py tests/attacks/test_network.py tests/attacks/test_resources.py
+    unset TCI_TEST_RUNTIME
+}
+
 suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
 }
@@ -124,6 +132,7 @@ lane_one() {
 lane_two() {
     suite_blackbox_asan
     suite_blackbox_runsc
+    suite_attacks_runsc
     suite_faults
     suite_bench
 }
@@ -232,7 +241,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | blackbox-runsc | attacks | faults | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | blackbox-runsc | attacks | attacks-runsc | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;

@@ -47,6 +47,9 @@ enum {
     /* Of each worker: its pidfd and link, two at its start, and connections that call it. */
     DESCRIPTORS_PER_WORKER = 16,
     SPARE_DESCRIPTORS = 512,
+    /* What connections leave of the process's limit: for each worker, and for files, programs and their pipes. */
+    KEPT_PER_WORKER = 4,
+    KEPT_DESCRIPTORS = 48,
     BODY_SLACK = 64 << 10,  /* of a body over its code */
     BODY_PER_CODE_BYTE = 6, /* \u001b is one byte of code */
 };
@@ -179,6 +182,23 @@ unpublish(const struct server *s)
 
 /* --- signals and timers ------------------------------------------------------------------- */
 
+/* Up to where descriptors may be taken for connections; half of them may be, whatever the limit. */
+static unsigned
+http_descriptors(const struct config *c)
+{
+    const rlim_t wanted = SPARE_DESCRIPTORS + DESCRIPTORS_PER_WORKER * (rlim_t)c->max_total_workers;
+    const rlim_t kept = KEPT_DESCRIPTORS + KEPT_PER_WORKER * (rlim_t)c->max_total_workers;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted + kept)
+        return (unsigned)wanted;
+    if (limit.rlim_cur >= 2 * kept)
+        return (unsigned)(limit.rlim_cur - kept);
+    log_warn("%llu open files are too few for %u workers: raise the limit (ulimit -n, LimitNOFILE)",
+             (unsigned long long)limit.rlim_cur, c->max_total_workers);
+    return (unsigned)(limit.rlim_cur / 2);
+}
+
 static struct http_options
 http_options(const struct server *s)
 {
@@ -189,7 +209,7 @@ http_options(const struct server *s)
         .cors_origin = c->cors_origin,
         .tls_cert = c->tls_cert,
         .tls_key = c->tls_key,
-        .max_descriptors = SPARE_DESCRIPTORS + DESCRIPTORS_PER_WORKER * c->max_total_workers,
+        .max_descriptors = http_descriptors(c),
         .max_body = BODY_PER_CODE_BYTE * c->max_code_bytes + BODY_SLACK,
         .peers = {.per_address = c->max_connections_per_address, .seconds = c->client_timeout},
     };
@@ -497,7 +517,7 @@ open_front(struct server *s, struct err *err)
     s->api = api_new(s->config, s->pool, s->auth, s->audit, s->scan, s->files.page, err);
     if (s->api == NULL)
         return -1;
-    s->http = http_new(s->base, &options, route_dispatch, s->api, err);
+    s->http = http_new(s->base, &options, &route_handlers, s->api, err);
     return s->http ? 0 : -1;
 }
 
