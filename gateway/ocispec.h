@@ -14,6 +14,7 @@ enum {
     OCISPEC_FIRST_ID = 0x40000000,           /* host uid and gid of slot 0's root */
     OCISPEC_IDS = 65536,                     /* of a slot */
     OCISPEC_LINK_GID = OCISPEC_FIRST_ID - 1, /* host gid of every container's group 0 */
+    OCISPEC_PROXY_ID = OCISPEC_FIRST_ID - 2, /* host uid and gid of tci-proxy */
     OCISPEC_MAX_SLOTS = 0x4000,              /* so that ids stay below 2^31 */
     /*
      * With a kernel of the container's own: what that may have of this host's threads.  gVisor's ptrace platform has one
