@@ -29,6 +29,7 @@ struct ocispec_host {
     const char *rootfs;      /* directory of rootfs.h */
     const char *worker_path; /* tci-worker on the host */
     const char *link_dir;    /* holds the link's socket */
+    const char *proxy_dir;   /* holds the proxy's; NULL: there is none */
     json_t *seccomp;         /* seccomp_profile(), or NULL: none */
     bool limits_swap;        /* cgroup_limits_swap() */
     bool limits_tcp;         /* cgroup_limits_tcp() */

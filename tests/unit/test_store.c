@@ -98,12 +98,12 @@ keeps_rows(void **state)
     (void)state;
     store_put_worker(store, &one, "python3");
     store_put_worker(store, &two, "python3");
-    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "alice", "one", 100, false);
     store_close(store);
     check_rows("-=two;alice=one;");
 
     store = open_store();
-    store_put_session(store, "bob", "two", 200);
+    store_put_session(store, "bob", "two", 200, false);
     store_remove_session(store, "bob"); /* killed before it could remove the worker */
     store_close(store);
     check_rows("-=two;alice=one;");
@@ -146,7 +146,7 @@ keeps_every_column(void **state)
 
     (void)state;
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "alice", "one", 100, false);
     assert_int_equal(store_each(store, check_identity, &n, &err), 0);
     assert_int_equal(n, 1);
     store_close(store);
@@ -198,7 +198,7 @@ damage(long from)
     FILE *file;
 
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "alice", "one", 100, false);
     store_close(store);
     file = fopen(path, "r+e");
     assert_non_null(file);
@@ -253,14 +253,14 @@ is_behind_until_all_is_written(void **state)
     store_put_worker(store, &one, "python3");
     assert_false(store_is_behind(store));
     db = open_beside("BEGIN EXCLUSIVE");
-    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "alice", "one", 100, false);
     assert_true(store_is_behind(store));
     assert_int_equal(store_begin(store), -1); /* still locked */
     sqlite3_close(db);
     while (store_begin(store) < 0) /* not the time for it yet */
         usleep(10000);
     store_put_worker(store, &two, "python3");
-    store_put_session(store, "alice", "two", 100);
+    store_put_session(store, "alice", "two", 100, false);
     store_commit(store);
     assert_false(store_is_behind(store));
     store_close(store);
@@ -276,11 +276,11 @@ is_written_whole_or_not_at_all(void **state)
 
     (void)state;
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100);
-    store_put_session(store, "bob", "no such worker", 100);
+    store_put_session(store, "alice", "one", 100, false);
+    store_put_session(store, "bob", "no such worker", 100, false);
     assert_true(store_is_behind(store));
     assert_int_equal(store_begin(store), 0);
-    store_put_session(store, "bob", "no such worker", 100);
+    store_put_session(store, "bob", "no such worker", 100, false);
     store_commit(store);
     assert_true(store_is_behind(store));
     store_close(store);
