@@ -148,9 +148,11 @@ take_network(struct body *body, struct err *err)
     body->network = NETWORK_UNSAID;
     if (network == NULL || json_is_null(network))
         return 0;
-    if (text && strcmp(text, "none") == 0)
+    if (text == NULL || strlen(text) != json_string_length(network))
+        text = "";
+    if (strcmp(text, "none") == 0)
         body->network = NETWORK_NONE;
-    else if (text && strcmp(text, "allowlist") == 0)
+    else if (strcmp(text, "allowlist") == 0)
         body->network = NETWORK_ALLOWLIST;
     else
         return bad(err, NETWORK, "must be \"none\" or \"allowlist\"");

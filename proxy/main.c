@@ -195,7 +195,7 @@ main(void)
         say_and_exit("cannot start: out of memory");
     proxy.env.dns = open_resolver(proxy.env.base, first.resolver);
     confine(OCISPEC_PROXY_ID, DESCRIPTORS);
-    say("ready, as user %d", (int)geteuid());
+    say("ready");
     run(&proxy, &first);
     return 0;
 }

@@ -455,8 +455,8 @@ on_written(struct bufferevent *bev, void *arg)
 {
     struct tunnel *t = ((struct side *)arg)->tunnel;
 
-    (void)bev;
-    if (t->state == REFUSING)
+    /* This may be told before the answer was written, of the nothing that there was to write. */
+    if (t->state == REFUSING && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
         tunnel_free(t);
 }
 

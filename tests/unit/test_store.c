@@ -134,6 +134,7 @@ check_identity(void *owner, const struct store_row *row)
     assert_int_equal(row->identity->pid, 42);
     assert_true(row->identity->start_ticks == 1ULL << 60);
     assert_int_equal(row->created, 100);
+    assert_true(row->network);
 }
 
 static void
@@ -146,7 +147,7 @@ keeps_every_column(void **state)
 
     (void)state;
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100, false);
+    store_put_session(store, "alice", "one", 100, true);
     assert_int_equal(store_each(store, check_identity, &n, &err), 0);
     assert_int_equal(n, 1);
     store_close(store);
@@ -173,6 +174,47 @@ open_beside(const char *sql)
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     return db;
+}
+
+static void
+check_old_row(void *owner, const struct store_row *row)
+{
+    unsigned *n = owner;
+
+    ++*n;
+    assert_string_equal(row->user, "alice");
+    assert_string_equal(row->identity->id, "one");
+    assert_int_equal(row->created, 100);
+    assert_false(row->network);
+}
+
+/* Of the version before there was a network. */
+static void
+upgrades_the_first_layout(void **state)
+{
+    static const char old[] =
+        "PRAGMA journal_mode = WAL;"
+        "CREATE TABLE workers ("
+        " id TEXT PRIMARY KEY, routing_id TEXT NOT NULL, key TEXT NOT NULL, slot INTEGER NOT NULL,"
+        " pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, kernel TEXT NOT NULL) STRICT;"
+        "CREATE TABLE sessions ("
+        " user TEXT PRIMARY KEY, worker TEXT UNIQUE REFERENCES workers (id) ON DELETE SET NULL,"
+        " created INTEGER NOT NULL) STRICT;"
+        "INSERT INTO workers VALUES ('one', 'r', 'k', 1, 2, 3, 'python3');"
+        "INSERT INTO sessions VALUES ('alice', 'one', 100);"
+        "PRAGMA user_version = 1";
+
+    (void)state;
+    sqlite3_close(open_beside(old));
+    for (int i = 0; i < 2; i++) { /* the second time there is nothing to do */
+        struct store *store = open_store();
+        struct err err = ERR_INIT;
+        unsigned n = 0;
+
+        assert_int_equal(store_each(store, check_old_row, &n, &err), 0);
+        assert_int_equal(n, 1);
+        store_close(store);
+    }
 }
 
 static void
@@ -294,6 +336,7 @@ main(void)
         cmocka_unit_test_setup_teardown(keeps_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_every_column, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_private, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(upgrades_the_first_layout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_another_layout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_for_a_lock_and_is_not_damaged_by_it, set_up,
