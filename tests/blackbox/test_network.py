@@ -134,7 +134,7 @@ def session(net, networked, users):
     """A user on the shared gateway whose session has the network; the hosts' names are as they are at first."""
     net.names({"one.test": [net.there], "a.wild.test": [net.there], "wild.test": [net.there], "six.test": [net.there6],
                "port.test": [net.there], "other.test": [net.there], "mixed.test": [net.there, "127.0.0.1"],
-               "rebind.test": [[net.there], ["127.0.0.1"]], "silent.test": [None], "later.test": [net.there],
+               "rebind.test": [[net.there], ["127.0.0.1"]], "silent.test": None, "later.test": [net.there],
                **{f"bad{i}.test": [address] for i, address in enumerate(BAD)}})
     user = users(networked)
     begin(networked, user)
