@@ -599,7 +599,7 @@ int
 server_remove_containers(const struct config *config, unsigned *n, struct err *err)
 {
     cleanup_free char *link_dir = state_path(config, "link");
-    struct files files = {NULL};
+    struct files files = {.worker = NULL};
     cleanup_close int lock_fd = -1;
     struct event_base *base;
     struct runtime *runtime;
