@@ -59,9 +59,10 @@ set_limits(unsigned max_descriptors)
 {
     limit(RLIMIT_CORE, "RLIMIT_CORE", 0);
     limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", max_descriptors);
+    if (SANITIZED) /* which has terabytes of address space, and looks for leaks in a process */
+        return;
     limit(RLIMIT_NPROC, "RLIMIT_NPROC", 0);
-    if (!SANITIZED) /* which has terabytes of address space, and writes reports */
-        limit(RLIMIT_DATA, "RLIMIT_DATA", 1 << 30);
+    limit(RLIMIT_DATA, "RLIMIT_DATA", 1 << 30);
 }
 
 static void
