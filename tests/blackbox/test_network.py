@@ -486,6 +486,18 @@ for s in held[:40]:
     assert networked.text(session, "print(len(held))") == "150\n"  # the session itself goes on
     networked.ok(session, "for s in held: s.close()")
     eventually(lambda: fetch(networked, session, "http://one.test/")[0] == 200, 60)
+    eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) < 20, 60, "the proxy has let go of its connections")
+
+
+def test_many_at_once(net, networked, session):
+    """More than are served at a time, and faster than they are let in: they wait, and none is lost."""
+    answers = networked.value(session, """
+import collections, concurrent.futures
+with concurrent.futures.ThreadPoolExecutor(80) as pool:
+    got = pool.map(lambda i: fetch(f'http://one.test/{i}', timeout=60), range(160))
+print(json.dumps(collections.Counter(str((status, status == 200 and json.loads(text)['path'] == f'/{i}'))
+                                     for i, (status, text) in enumerate(got))))""", timeout=30)
+    assert answers == {"(200, True)": 160}
 
 
 def test_heads_that_do_not_come(net, networked, session):
