@@ -374,6 +374,8 @@ outcome_of(const struct job_result *result)
     switch (result->err->code) {
     case ERR_TIMEOUT:
         return "timeout";
+    case ERR_FORBIDDEN:
+    case ERR_CONFLICT:
     case ERR_NO_WORKER:
     case ERR_BUSY:
     case ERR_QUOTA:
@@ -461,6 +463,7 @@ submit(struct api *api, const struct caller *who, const struct body *body, struc
         .code_len = body->code_len,
         .timeout_ms = body->timeout < 0.001 ? 1 : (unsigned)(body->timeout * 1000),
         .max_output = api->config->max_output_bytes,
+        .network = body->network,
     };
 
     return pool_submit(api->pool, who, body->user, &spec, on_job_done, call, err);

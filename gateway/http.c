@@ -554,6 +554,10 @@ http_status_of(enum err_code code)
         return 400;
     case ERR_TOO_LARGE:
         return 413;
+    case ERR_FORBIDDEN:
+        return 403;
+    case ERR_CONFLICT:
+        return 409;
     case ERR_BUSY:
     case ERR_QUOTA:
         return 429;

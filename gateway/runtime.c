@@ -489,9 +489,9 @@ find_driver(const char *name)
 
 struct runtime *
 runtime_new(struct event_base *base, const struct config *config, const char *worker_path,
-            const char *link_dir, struct err *err)
+            const char *link_dir, const char *proxy_dir, struct err *err)
 {
-    const struct runtime_host host = {config->state_dir, worker_path, link_dir,
+    const struct runtime_host host = {config->state_dir, worker_path, link_dir, proxy_dir,
                                       config->runsc_platform};
     const struct runtime_driver *driver = find_driver(config->runtime);
 

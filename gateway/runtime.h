@@ -64,11 +64,12 @@ struct container_ops {
 /*
  * Sets up the driver named by config->runtime: checks that its program is there and that the host can
  * do it, makes the synthesised root directory under config->state_dir, enters a mount namespace of its own where a
- * hybrid cgroup host needs it.  link_dir is the host directory that holds the link's socket; worker_path the tci-worker
+ * hybrid cgroup host needs it.  link_dir is the host directory that holds the link's socket, proxy_dir
+ * the proxy's (NULL: there is none); worker_path the tci-worker
  * binary.  Blocks; for start-up.  The strings are copied, config is borrowed and must outlive it.
  */
 struct runtime *runtime_new(struct event_base *, const struct config *, const char *worker_path,
-                            const char *link_dir, struct err *) must_check;
+                            const char *link_dir, const char *proxy_dir, struct err *) must_check;
 void runtime_free(struct runtime *); /* accepts NULL; leaves containers alone */
 
 struct container *container_start(struct runtime *, const struct container_spec *,

@@ -18,6 +18,7 @@ struct runtime_host {
     const char *state_dir;
     const char *worker_path;
     const char *link_dir;
+    const char *proxy_dir; /* NULL: none */
     const char *runsc_platform;
 };
 

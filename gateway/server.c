@@ -23,6 +23,7 @@
 #include "child.h"
 #include "clock.h"
 #include "database.h"
+#include "egress.h"
 #include "files.h"
 #include "http.h"
 #include "kernelspec.h"
@@ -66,6 +67,7 @@ struct server {
     struct event_base *base;
     struct kernelspec kernelspec;
     struct worker_env env; /* what the pool's workers share */
+    struct egress *egress; /* NULL: no session may have a network */
     struct store *store;
     struct scan *scan;
     struct pool *pool;
@@ -283,6 +285,7 @@ on_reload(evutil_socket_t signal, short what, void *arg)
         log_error("rules of the scan not reloaded: %s", err.msg);
     if (audit_reconfigure(s->audit, &audit, &err) < 0)
         log_error("%s", err.msg);
+    egress_reconfigure(s->egress);
     pool_reconfigure(s->pool);
     log_info("configuration reloaded: %u settings changed", changed);
 }
@@ -471,7 +474,9 @@ static int
 open_backends(struct server *s, struct err *err)
 {
     const struct config *config = s->config;
+    const bool network = config->network == NETWORK_ALLOWLIST;
     cleanup_free char *link_dir = state_path(config, "link");
+    cleanup_free char *proxy_dir = state_path(config, "proxy");
     /* Twice, because what one execution left may come with what the next one sent. */
     const struct link_options link = {
         .dir = link_dir,
@@ -484,8 +489,12 @@ open_backends(struct server *s, struct err *err)
     if (files_find(&s->files, err) < 0 || files_make_dir(s->skel_dir, 0755, err) < 0 ||
         kernelspec_find(s->files.kernelspecs, config->kernel, &s->kernelspec, err) < 0)
         return -1;
-    s->env.runtime = runtime_new(s->base, config, s->files.worker, link_dir, err);
+    s->env.runtime =
+        runtime_new(s->base, config, s->files.worker, link_dir, network ? proxy_dir : NULL, err);
     if (s->env.runtime == NULL)
+        return -1;
+    if (network &&
+        (s->egress = egress_new(s->base, s->files.proxy, proxy_dir, config, err)) == NULL)
         return -1;
     s->env.link = link_new(s->base, &link, err);
     if (s->env.link == NULL)
@@ -557,6 +566,7 @@ server_close(struct server *s)
     audit_free(s->audit);
     auth_free(s->auth);
     store_close(s->store);
+    egress_free(s->egress);
     link_free(s->env.link);
     runtime_free(s->env.runtime);
     kernelspec_clear(&s->kernelspec);
@@ -609,7 +619,7 @@ int
 server_remove_containers(const struct config *config, unsigned *n, struct err *err)
 {
     cleanup_free char *link_dir = state_path(config, "link");
-    struct files files = {NULL, NULL, NULL, NULL};
+    struct files files = {.worker = NULL};
     cleanup_close int lock_fd = -1;
     struct event_base *base;
     struct runtime *runtime;
@@ -623,7 +633,7 @@ server_remove_containers(const struct config *config, unsigned *n, struct err *e
     if (lock_fd < 0 || files_find(&files, err) < 0)
         return -1;
     base = xnotnull(event_base_new());
-    runtime = runtime_new(base, config, files.worker, link_dir, err);
+    runtime = runtime_new(base, config, files.worker, link_dir, NULL, err);
     if (runtime)
         rc = remove_all(runtime, n, err);
     if (rc == 0)
