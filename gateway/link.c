@@ -171,7 +171,7 @@ identify(struct connection *c, const struct wire_frame *f, size_t n)
 static void
 dispatch(struct connection *c, const struct framing *framing, const uint8_t *data)
 {
-    struct wire_frame f[TCI_MAX_FRAMES];
+    struct wire_frame f[TCI_MAX_FRAMES] = {{0}};
 
     data += framing->head;
     for (size_t i = 0; i < framing->n; i++) {
@@ -227,36 +227,36 @@ dispatch_all(struct connection *c, const uint8_t *data, size_t len, size_t *want
     return used;
 }
 
-/* Room for more of the message, of `wanted` bytes, whose begin is in partial. */
-static void
-widen(struct connection *c, size_t wanted)
+/* Room for a message of `wanted` bytes of which `len` are here: it follows what has come, not what was announced. */
+static size_t
+room_for(size_t len, size_t wanted)
 {
-    const size_t most = c->len * 2 > PARTIAL_MIN ? c->len * 2 : PARTIAL_MIN;
-    const size_t size = wanted < most ? wanted : most;
+    const size_t most = len * 2 > PARTIAL_MIN ? len * 2 : PARTIAL_MIN;
 
-    if (size > c->size) {
-        c->partial = xrealloc(c->partial, size);
-        c->size = size;
-    }
+    return wanted < most ? wanted : most;
 }
 
+/* The begin of a message, which is in partial already, or in the link's buffer. */
 static void
 keep(struct connection *c, const uint8_t *data, size_t len, size_t wanted)
 {
+    const size_t size = room_for(len, wanted);
+
+    c->len = len;
     if (len == 0) {
         free(c->partial);
         c->partial = NULL;
-        c->len = c->size = 0;
-        return;
-    }
-    if (c->partial == NULL) {
-        c->len = len;
-        widen(c, wanted > len ? wanted : len);
+        c->size = 0;
+    } else if (c->partial == NULL) {
+        c->partial = xnotnull(malloc(size));
+        c->size = size;
         memcpy(c->partial, data, len);
     } else {
         memmove(c->partial, data, len);
-        c->len = len;
-        widen(c, wanted);
+        if (size > c->size) {
+            c->partial = xrealloc(c->partial, size);
+            c->size = size;
+        }
     }
 }
 
