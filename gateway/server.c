@@ -394,8 +394,10 @@ static void
 ask_for_priority(void)
 {
     const struct sched_param lowest = {.sched_priority = 1};
+    const int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
 
-    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) < 0)
+    if (policy != SCHED_RR && policy != SCHED_FIFO && /* as whoever started it wants it */
+        sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) < 0)
         log_info("No real-time priority (%s): answers take longer while code computes",
                  strerror(errno));
 }
