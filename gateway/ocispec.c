@@ -96,8 +96,7 @@ add_resource_limit(json_t *list, const char *type, json_int_t limit)
 }
 
 /*
- * RLIMIT_NPROC counts a user's processes and threads in this user namespace alone (Linux 5.14 and later).  RLIMIT_DATA
- * counts private memory that can be written, used or not, and not what is only reserved, as RLIMIT_AS does.
+ * RLIMIT_DATA counts private memory that can be written, used or not, and not what is only reserved, as RLIMIT_AS does.
  */
 static json_t *
 resource_limits(const struct ocispec_host *host, const struct container_spec *spec)
@@ -106,10 +105,8 @@ resource_limits(const struct ocispec_host *host, const struct container_spec *sp
 
     for (size_t i = 0; i < N_ELEMENTS(rlimits); i++)
         add_resource_limit(list, rlimits[i].type, rlimits[i].limit);
-    if (host->rootless) {
-        add_resource_limit(list, "RLIMIT_NPROC", spec->pids);
+    if (host->rootless)
         add_resource_limit(list, "RLIMIT_DATA", (json_int_t)spec->memory_mb * MIB);
-    }
     return list;
 }
 
@@ -123,6 +120,8 @@ environment(const struct ocispec_host *host, const struct container_spec *spec)
 
     if (host->own_kernel)
         json_array_append_new(env, json_sprintf(TCI_ENV_PIDS "=%u", spec->pids));
+    if (host->rootless)
+        json_array_append_new(env, json_sprintf(TCI_ENV_USER_PIDS "=%u", spec->pids));
     return env;
 }
 

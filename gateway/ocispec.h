@@ -39,7 +39,7 @@ struct ocispec_host {
     bool own_kernel;
     /*
      * An ordinary user's: the ids are those of rootless.h, and there are no control groups.  Memory is then limited for
-     * each process, and processes and threads for each user in the container, by resource limits.
+     * each process, and processes and threads for each user in the container (TCI_ENV_USER_PIDS), by resource limits.
      */
     bool rootless;
 };
