@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -22,6 +24,7 @@
 enum {
     START_LIMIT_MS = 30000,
     DELETE_LIMIT_MS = 20000,
+    END_LIMIT_MS = 5000,  /* from SIGKILL to the end of an init at start-up */
     PURGE_ATTEMPTS = 100, /* at removing one container at start-up ... */
     PURGE_REST_MS = 30,   /* ... and the time between them */
 };
@@ -169,6 +172,18 @@ kill_noted(const struct oci *oci, const char *id)
     const pid_t pid = oci->rootless != NULL ? noted_init(oci, id) : 0;
 
     return pid > 0 && kill(pid, SIGKILL) == 0;
+}
+
+/* kill_noted, and waits until it has ended: the program would spend seconds on one that has not. */
+static void
+end_noted(const struct oci *oci, const char *id)
+{
+    const pid_t pid = oci->rootless != NULL ? noted_init(oci, id) : 0;
+    cleanup_close int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    struct pollfd ended = {pidfd, POLLIN, 0};
+
+    if (kill_noted(oci, id) && pidfd >= 0)
+        poll(&ended, 1, END_LIMIT_MS);
 }
 
 /* What the program left.  -1 while something is there. */
@@ -369,7 +384,7 @@ runtime_oci_purge(void *arg, const char *id, struct err *err)
 
     ociprogram_kill_helpers(oci->program, bundle);
     cgroup_kill(oci->cgroups, id);
-    kill_noted(oci, id);
+    end_noted(oci, id);
     ociprogram_run_quietly(oci->program, args, DELETE_LIMIT_MS);
     for (int i = 0; i < PURGE_ATTEMPTS; i++) {
         if (clean_up(oci, id, bundle, true, err) == 0)

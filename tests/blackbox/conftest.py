@@ -112,6 +112,16 @@ make_module_gateway = pytest.fixture(_factory, scope="module")
 
 
 @pytest.fixture
+def tmp_path(tmp_path):
+    """pytest's, which an ordinary user's gateway may pass to as well."""
+    if harness.rootless():
+        for directory in (tmp_path, *tmp_path.parents):
+            if directory.stat().st_uid == os.getuid() and not directory.stat().st_mode & 0o001:
+                directory.chmod(directory.stat().st_mode | 0o011)
+    return tmp_path
+
+
+@pytest.fixture
 def state_dir():
     """A state directory that does not exist yet, where containers could reach it; for programs that a test runs
     itself."""
