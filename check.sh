@@ -3,7 +3,7 @@
 #
 #   sh check.sh             all of it
 #   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan
-#                           blackbox-runsc blackbox-rootless attacks fuzz faults bench
+#                           blackbox-runsc blackbox-rootless attacks attacks-runsc fuzz faults bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -103,6 +103,14 @@ suite_attacks() {
     suite_pytest attacks build-gcc tests/attacks
 }
 
+# Under gVisor, the attacks from inside.  `TCI_TEST_RUNTIME=runsc pytest -m runsc tests/attacks` runs the others, too.
+suite_attacks_runsc() {
+    export TCI_TEST_RUNTIME=runsc
+    suite_pytest attacks-runsc build-gcc -m runsc tests/attacks/test_host.py tests/attacks/test_privileges.py \
+        tests/attacks/test_processes.py tests/attacks/test_network.py tests/attacks/test_resources.py
+    unset TCI_TEST_RUNTIME
+}
+
 suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
 }
@@ -136,6 +144,7 @@ lane_two() {
     suite_blackbox_asan
     suite_blackbox_runsc
     suite_blackbox_rootless
+    suite_attacks_runsc
     suite_faults
     suite_bench
 }
@@ -244,7 +253,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | blackbox-runsc | blackbox-rootless | attacks | faults | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | blackbox-runsc | blackbox-rootless | attacks | attacks-runsc | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;

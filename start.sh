@@ -102,7 +102,7 @@ meet_running() {
         return 1
     fi
     say "The gateway is running already (pid $1)."
-    newer=$(as_root find "$GATEWAY" "$BUILD/worker/tci-worker" -newer "$STATE_DIR/gateway.pid" 2>/dev/null) || true
+    newer=$(as_root find "$GATEWAY" "$BUILD/worker/tci-worker" "$BUILD/proxy/tci-proxy" -newer "$STATE_DIR/gateway.pid" 2>/dev/null) || true
     if [ -n "$newer" ]; then
         say "It was built anew since then: sh start.sh --restart changes over, and sessions live on."
     fi

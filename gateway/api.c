@@ -156,14 +156,26 @@ deny(struct api *api, struct http_request *r, enum auth_verdict verdict, const s
     http_reply_status(r, denial->status, denial->detail);
 }
 
+static const char *
+token_of(const struct http_request *r)
+{
+    const char *token = http_header(r, "X-Auth-Token");
+
+    return token ? token : http_bearer(r);
+}
+
+bool
+api_knows(struct api *api, const struct http_request *r)
+{
+    return auth_knows(api->auth, token_of(r));
+}
+
 bool
 api_admit(struct api *api, struct http_request *r, struct caller *who)
 {
-    const char *token = http_header(r, "X-Auth-Token");
-    enum auth_verdict verdict;
     double wait;
+    enum auth_verdict verdict = auth_check(api->auth, token_of(r), who, &wait);
 
-    verdict = auth_check(api->auth, token ? token : http_bearer(r), who, &wait);
     if (verdict != AUTH_OK)
         deny(api, r, verdict, who, wait);
     return verdict == AUTH_OK;
@@ -287,11 +299,11 @@ api_release(struct api *api, struct http_request *r, const struct caller *who)
     const char *text = http_body(r, &len);
 
     if (body_parse_release(text, len, &body, &err) < 0) {
-        http_reply_error(r, &err);
+        http_reply_error(r, &err, NULL);
         return;
     }
     if (find_owner(&body, who, &owner, &err) < 0)
-        http_reply_error(r, &err);
+        http_reply_error(r, &err, NULL);
     else
         release(api, r, who, &body, &owner);
     body_clear(&body);
@@ -332,6 +344,13 @@ scan_body(const struct api *api, const struct body *body)
     return findings_json(&result);
 }
 
+/* What an error says of the scan; NULL: nothing. */
+static json_t *
+found(const struct call *call)
+{
+    return call->findings ? xnotnull(json_pack("{s:O}", "findings", call->findings)) : NULL;
+}
+
 static json_t *
 answer(const struct job_result *result, json_t *findings)
 {
@@ -355,6 +374,8 @@ outcome_of(const struct job_result *result)
     switch (result->err->code) {
     case ERR_TIMEOUT:
         return "timeout";
+    case ERR_FORBIDDEN:
+    case ERR_CONFLICT:
     case ERR_NO_WORKER:
     case ERR_BUSY:
     case ERR_QUOTA:
@@ -389,7 +410,7 @@ on_job_done(void *owner, const struct job_result *result)
     metrics_observe(METRIC_EXECUTION_SECONDS, clock_now() - call->received);
     audit_call(call, result);
     if (result->err)
-        http_reply_error(call->request, result->err);
+        http_reply_error(call->request, result->err, found(call));
     else
         http_reply_json(call->request, 200, answer(result, call->findings));
     call_free(call);
@@ -429,7 +450,7 @@ refuse(struct call *call, const struct err *err)
     if (err->code == ERR_QUOTA)
         metrics_add(METRIC_DENIED_SESSIONS, 1);
     audit_call(call, &result);
-    http_reply_error(call->request, err);
+    http_reply_error(call->request, err, found(call));
     call_free(call);
 }
 
@@ -442,6 +463,7 @@ submit(struct api *api, const struct caller *who, const struct body *body, struc
         .code_len = body->code_len,
         .timeout_ms = body->timeout < 0.001 ? 1 : (unsigned)(body->timeout * 1000),
         .max_output = api->config->max_output_bytes,
+        .network = body->network,
     };
 
     return pool_submit(api->pool, who, body->user, &spec, on_job_done, call, err);
@@ -489,7 +511,7 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who)
     const char *text = http_body(r, &len);
 
     if (body_parse_execute(text, len, &limits, &body, &err) < 0) {
-        http_reply_error(r, &err);
+        http_reply_error(r, &err, NULL);
         return;
     }
     call = call_new(api, r, who, &body);

@@ -24,6 +24,9 @@ void api_free(struct api *); /* accepts NULL */
 /* X-Auth-Token or Authorization: Bearer.  False: the request has been answered, with 401 or 429. */
 bool api_admit(struct api *, struct http_request *, struct caller *);
 
+/* Whether api_admit would let the request in, its rate aside; counts for nothing. */
+bool api_knows(struct api *, const struct http_request *);
+
 /* The caller is borrowed for the call, and means nothing where everybody may call. */
 typedef void api_handler_fn(struct api *, struct http_request *, const struct caller *);
 

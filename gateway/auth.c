@@ -213,36 +213,49 @@ find(struct auth *auth, const char *id)
     return key;
 }
 
+/* Hashes have one length, and are compared in constant time.  An id is no secret.  *key stays NULL for the master token. */
 static enum auth_verdict
-judge(struct auth_key *key, double *wait)
-{
-    if (key->revoked)
-        return AUTH_REVOKED;
-    if (key->expires && key->expires <= time(NULL))
-        return AUTH_EXPIRED;
-    if (key->rate && !bucket_take(&key->bucket, key->rate, clock_now(), wait))
-        return AUTH_TOO_FAST;
-    return AUTH_OK;
-}
-
-/* Hashes have one length, and are compared in constant time.  An id is no secret. */
-enum auth_verdict
-auth_check(struct auth *auth, const char *token, struct caller *who, double *wait)
+identify(struct auth *auth, const char *token, struct auth_key **key)
 {
     uint8_t hash[KEY_HASH_BYTES];
     char id[KEY_ID_SIZE];
-    struct auth_key *key;
 
-    memset(who, 0, sizeof(*who));
-    *wait = 0;
+    *key = NULL;
     if (token == NULL)
         return AUTH_MISSING;
     key_hash(token, hash);
     if (sodium_memcmp(hash, auth->master, sizeof(hash)) == 0)
         return AUTH_OK;
-    if (!key_parse(token, id) || (key = find(auth, id)) == NULL ||
-        sodium_memcmp(hash, key->hash, sizeof(hash)) != 0)
+    if (!key_parse(token, id) || (*key = find(auth, id)) == NULL ||
+        sodium_memcmp(hash, (*key)->hash, sizeof(hash)) != 0)
         return AUTH_WRONG;
-    *who = key->caller;
-    return judge(key, wait);
+    if ((*key)->revoked)
+        return AUTH_REVOKED;
+    if ((*key)->expires && (*key)->expires <= time(NULL))
+        return AUTH_EXPIRED;
+    return AUTH_OK;
+}
+
+enum auth_verdict
+auth_check(struct auth *auth, const char *token, struct caller *who, double *wait)
+{
+    struct auth_key *key;
+    enum auth_verdict verdict = identify(auth, token, &key);
+
+    memset(who, 0, sizeof(*who));
+    *wait = 0;
+    if (key && verdict != AUTH_WRONG)
+        *who = key->caller;
+    if (key && verdict == AUTH_OK && key->rate &&
+        !bucket_take(&key->bucket, key->rate, clock_now(), wait))
+        return AUTH_TOO_FAST;
+    return verdict;
+}
+
+bool
+auth_knows(struct auth *auth, const char *token)
+{
+    struct auth_key *key;
+
+    return identify(auth, token, &key) == AUTH_OK;
 }

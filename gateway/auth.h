@@ -5,6 +5,8 @@
 #ifndef GATEWAY_AUTH_H
 #define GATEWAY_AUTH_H
 
+#include <stdbool.h>
+
 #include "caller.h"
 
 struct auth;
@@ -32,5 +34,8 @@ void auth_free(struct auth *); /* accepts NULL */
  * in the time it takes.
  */
 enum auth_verdict auth_check(struct auth *, const char *token, struct caller *who, double *wait);
+
+/* Whether the token is one that auth_check would take, at some rate.  Counts as nothing, and takes as long. */
+bool auth_knows(struct auth *, const char *token);
 
 #endif

@@ -6,15 +6,15 @@
 
 enum { MAX_MARKS = 1000 };
 
-enum field { USER_UUID, CODE, TIMEOUT, KEY, N_FIELDS };
+enum field { USER_UUID, CODE, TIMEOUT, NETWORK, KEY, N_FIELDS };
 
 /* Which fields a body may have. */
 enum {
-    OF_EXECUTE = 1 << USER_UUID | 1 << CODE | 1 << TIMEOUT,
+    OF_EXECUTE = 1 << USER_UUID | 1 << CODE | 1 << TIMEOUT | 1 << NETWORK,
     OF_RELEASE = 1 << USER_UUID | 1 << KEY,
 };
 
-static const char *const field_name[N_FIELDS] = {"user_uuid", "code", "timeout", "key"};
+static const char *const field_name[N_FIELDS] = {"user_uuid", "code", "timeout", "network", "key"};
 
 static const char user_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "abcdefghijklmnopqrstuvwxyz"
@@ -140,6 +140,26 @@ take_timeout(struct body *body, double max, struct err *err)
 }
 
 static int
+take_network(struct body *body, struct err *err)
+{
+    const json_t *network = json_object_get(body->json, "network");
+    const char *text = json_string_value(network);
+
+    body->network = NETWORK_UNSAID;
+    if (network == NULL || json_is_null(network))
+        return 0;
+    if (text == NULL || strlen(text) != json_string_length(network))
+        text = "";
+    if (strcmp(text, "none") == 0)
+        body->network = NETWORK_NONE;
+    else if (strcmp(text, "allowlist") == 0)
+        body->network = NETWORK_ALLOWLIST;
+    else
+        return bad(err, NETWORK, "must be \"none\" or \"allowlist\"");
+    return 0;
+}
+
+static int
 take_key(struct body *body, struct err *err)
 {
     const json_t *key = json_object_get(body->json, "key");
@@ -158,7 +178,7 @@ body_parse_execute(const char *text, size_t len, const struct body_limits *limit
 {
     if (load(text, len, out, err) == 0 && check_fields(out, OF_EXECUTE, err) == 0 &&
         take_user(out, err) == 0 && take_code(out, limits->max_code, err) == 0 &&
-        take_timeout(out, limits->max_timeout, err) == 0)
+        take_timeout(out, limits->max_timeout, err) == 0 && take_network(out, err) == 0)
         return 0;
     body_clear(out);
     return -1;

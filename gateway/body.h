@@ -8,6 +8,7 @@
 
 #include "err.h"
 #include "mem.h"
+#include "netpolicy.h"
 
 #define BODY_USER_MAX 128 /* characters of a user_uuid */
 
@@ -22,7 +23,8 @@ struct body {
     const char *user; /* 1-128 of A-Z a-z 0-9 . _ : @ - */
     const char *code; /* may contain NUL */
     size_t code_len;
-    double timeout;  /* seconds; the limit if the body has none */
+    double timeout; /* seconds; the limit if the body has none */
+    enum network_mode network;
     const char *key; /* id of the API key whose session it is; NULL = the caller's own */
 };
 

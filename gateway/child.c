@@ -252,7 +252,8 @@ watch(struct event_base *base, const struct child_spec *spec, pid_t pid, int pid
     c->exit_event = xnotnull(event_new(base, pidfd, EV_READ | EV_PERSIST, on_exit_event, c));
     c->timer = xnotnull(evtimer_new(base, on_timer, c));
     event_add(c->exit_event, NULL);
-    event_add(c->timer, &limit);
+    if (spec->timeout_ms != CHILD_NO_TIMEOUT)
+        event_add(c->timer, &limit);
     if (stderr_fd >= 0) {
         c->stderr_event = xnotnull(event_new(base, stderr_fd, EV_READ | EV_PERSIST, on_stderr, c));
         event_add(c->stderr_event, NULL);

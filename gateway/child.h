@@ -15,13 +15,15 @@
 struct event_base;
 struct child;
 
+enum { CHILD_NO_TIMEOUT = 0 };
+
 struct child_spec {
     const char *const *argv; /* argv[0] is looked up in PATH; NULL-terminated */
     const char *const *env;  /* whole environment, NULL-terminated; NULL = inherit */
     const char *program;     /* executed in place of argv[0], which stays its name; may be NULL */
     int stdin_fd;            /* becomes its stdin, borrowed; -1 = /dev/null */
     int output_fd; /* becomes its stdout and stderr, borrowed; -1 = /dev/null, and stderr kept */
-    unsigned timeout_ms; /* then SIGKILL */
+    unsigned timeout_ms; /* then SIGKILL; or CHILD_NO_TIMEOUT */
 };
 
 /* ok: it exited with 0.  why: one sentence with exit status or signal and the last line of stderr; "" if ok. */

@@ -18,8 +18,8 @@
 #include "statedir.h"
 
 #define MAX_FILE_LINES 10000
-#define MAX_FILE_LINE 1000 /* characters of a line of the file */
-#define MAX_SHOWN 80       /* bytes of a wrong value that a message quotes */
+#define MAX_FILE_LINE 20000 /* characters of a line of the file */
+#define MAX_SHOWN 80        /* bytes of a wrong value that a message quotes */
 #define MIN_TOKEN 16
 #define LINK_SOCKET "/link/gateway.sock" /* what must still fit behind state_dir, see link.h */
 #define ENV_PREFIX "TCI_"
@@ -28,10 +28,11 @@ enum type {
     TYPE_UNSIGNED,
     TYPE_SIZE,
     TYPE_DOUBLE,
-    TYPE_LEVEL,  /* enum log_level */
-    TYPE_FORMAT, /* enum log_format */
-    TYPE_SCAN,   /* enum scan_mode */
-    TYPE_STRING, /* checked by the row's check, if it has one */
+    TYPE_LEVEL,   /* enum log_level */
+    TYPE_FORMAT,  /* enum log_format */
+    TYPE_SCAN,    /* enum scan_mode */
+    TYPE_NETWORK, /* enum network_mode, but for NETWORK_UNSAID */
+    TYPE_STRING,  /* checked by the row's check, if it has one */
 };
 
 struct key {
@@ -48,11 +49,14 @@ struct key {
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
+static const char *const network_names[] = {"none", "allowlist", NULL};
 static const char *const scan_names[] = {"off", "warn", "block", NULL};
 
 static bool is_token(const char *);
 static bool is_origin(const char *);
 static bool is_name(const char *);
+static bool is_list(const char *);
+static bool is_resolver(const char *);
 static bool is_listen(const char *);
 static bool is_platform(const char *);
 static bool is_runtime(const char *);
@@ -119,6 +123,18 @@ static const struct key keys[] = {
            "most workers at a time, warm ones included"),
     NUMBER(UNSIGNED, min_idle_workers, 0, 10000, "", "5",
            "warm workers kept ready; at most MAX_TOTAL_WORKERS"),
+    {KEY(network), .type = TYPE_NETWORK, .allowed = "none or allowlist", .standard = "none",
+     .flags = FIXED,
+     .help = "what a session may ask for: nothing, or a proxy to the names of NETWORK_ALLOW"},
+    STRING(network_allow, is_list,
+           "domain, *.domain, address, [IPv6 address], each with or without :port, separated by "
+           "commas; at most 16384 bytes",
+           "", RELOAD, "where sessions with a network may connect to; without a port: 80 and 443"),
+    STRING(network_permit, is_list,
+           "address or address/bits, separated by commas; at most 16384 bytes", "", RELOAD,
+           "addresses that names of NETWORK_ALLOW may have though they are not public"),
+    STRING(network_resolver, is_resolver, "empty, address:port or [IPv6 address]:port", "", FIXED,
+           "DNS server of that proxy; empty: the system's"),
     NUMBER(DOUBLE, orphan_timeout, 1, 31536000, "seconds", "900",
            "how long a worker waits for a gateway that went away before it ends"),
     NUMBER(UNSIGNED, queue_limit, 1, 10000, "", "16",
@@ -321,6 +337,24 @@ is_name(const char *s)
     return len >= 1 && len <= 64 && s[0] != '.' && has_only(s, "._-");
 }
 
+/* Its entries are netpolicy_new's to check. */
+static bool
+is_list(const char *s)
+{
+    return strlen(s) <= NETPOLICY_MAX_TEXT && is_printable(s, true);
+}
+
+static bool
+is_resolver(const char *s)
+{
+    struct netaddr address;
+    char host[256];
+    uint16_t port;
+
+    return s[0] == '\0' || (config_listen_split(s, host, sizeof(host), &port) == 0 && port != 0 &&
+                            netaddr_parse(host, &address) == 0);
+}
+
 static bool
 is_listen(const char *s)
 {
@@ -463,6 +497,10 @@ set_value(struct config *cfg, const struct key *k, const char *text)
     case TYPE_SCAN:
         if ((choice = find_choice(scan_names, text)) >= 0)
             *(enum scan_mode *)field = (enum scan_mode)choice;
+        return choice >= 0;
+    case TYPE_NETWORK:
+        if ((choice = find_choice(network_names, text)) >= 0)
+            *(enum network_mode *)field = (enum network_mode)(NETWORK_NONE + choice);
         return choice >= 0;
     case TYPE_STRING:
         if (k->check != NULL && !k->check(text))
@@ -764,6 +802,15 @@ normalise(struct config *cfg)
         cfg->state_dir[--len] = '\0';
 }
 
+static int
+check_lists(const struct config *cfg, struct err *err)
+{
+    struct netpolicy *policy = netpolicy_new(cfg->network_allow, cfg->network_permit, err);
+
+    netpolicy_free(policy);
+    return policy ? 0 : -1;
+}
+
 /* What no row can say by itself.  The state directory's default depends on the user's environment. */
 static int
 check_together(const struct config *cfg, struct err *err)
@@ -782,7 +829,7 @@ check_together(const struct config *cfg, struct err *err)
         return err_field(err, ERR_CONFIG, missing,
                          "%s is empty; allowed: tls_cert and tls_key both, or neither", missing);
     }
-    return 0;
+    return check_lists(cfg, err);
 }
 
 static int
@@ -829,6 +876,8 @@ is_same(const struct config *a, const struct config *b, const struct key *k)
         return *(const enum log_format *)x == *(const enum log_format *)y;
     case TYPE_SCAN:
         return *(const enum scan_mode *)x == *(const enum scan_mode *)y;
+    case TYPE_NETWORK:
+        return *(const enum network_mode *)x == *(const enum network_mode *)y;
     case TYPE_STRING:
         return strcmp(*(char *const *)x, *(char *const *)y) == 0;
     }
@@ -840,9 +889,13 @@ static void
 swap_value(struct config *a, struct config *b, const struct key *k)
 {
     static const size_t sizes[] = {
-        [TYPE_UNSIGNED] = sizeof(unsigned),      [TYPE_SIZE] = sizeof(size_t),
-        [TYPE_DOUBLE] = sizeof(double),          [TYPE_LEVEL] = sizeof(enum log_level),
-        [TYPE_FORMAT] = sizeof(enum log_format), [TYPE_SCAN] = sizeof(enum scan_mode),
+        [TYPE_UNSIGNED] = sizeof(unsigned),
+        [TYPE_SIZE] = sizeof(size_t),
+        [TYPE_DOUBLE] = sizeof(double),
+        [TYPE_LEVEL] = sizeof(enum log_level),
+        [TYPE_FORMAT] = sizeof(enum log_format),
+        [TYPE_SCAN] = sizeof(enum scan_mode),
+        [TYPE_NETWORK] = sizeof(enum network_mode),
         [TYPE_STRING] = sizeof(char *),
     };
     char tmp[sizeof(double) > sizeof(size_t) ? sizeof(double) : sizeof(size_t)];

@@ -14,6 +14,7 @@
 #include "err.h"
 #include "log.h"
 #include "mem.h"
+#include "netpolicy.h"
 #include "scan.h"
 
 /* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
@@ -35,15 +36,19 @@ struct config {
     size_t max_output_bytes;              /* of one execution */
     unsigned max_total_workers;
     unsigned min_idle_workers;
-    double orphan_timeout;    /* seconds a worker lives on without a gateway */
-    unsigned queue_limit;     /* executions of one session, waiting and running */
-    char *runsc_platform;     /* "", "ptrace", "systrap" or "kvm" */
-    char *runtime;            /* "crun" or "runsc" */
-    enum scan_mode scan;      /* what is done about code that breaks a rule */
-    char *scan_rules;         /* absolute path; "" = the rules that come with the gateway */
-    char *state_dir;          /* absolute path, no slash at its end */
-    char *tls_cert, *tls_key; /* PEM files, absolute, both or none */
-    double worker_cpu;        /* cores */
+    enum network_mode network; /* NETWORK_NONE: no session may have one */
+    char *network_allow;       /* netpolicy.h */
+    char *network_permit;      /* ... */
+    char *network_resolver;    /* address[:port]; "" = the system's */
+    double orphan_timeout;     /* seconds a worker lives on without a gateway */
+    unsigned queue_limit;      /* executions of one session, waiting and running */
+    char *runsc_platform;      /* "", "ptrace", "systrap" or "kvm" */
+    char *runtime;             /* "crun" or "runsc" */
+    enum scan_mode scan;       /* what is done about code that breaks a rule */
+    char *scan_rules;          /* absolute path; "" = the rules that come with the gateway */
+    char *state_dir;           /* absolute path, no slash at its end */
+    char *tls_cert, *tls_key;  /* PEM files, absolute, both or none */
+    double worker_cpu;         /* cores */
     unsigned worker_disk_mb;
     double worker_idle_timeout; /* seconds */
     unsigned worker_memory_mb;

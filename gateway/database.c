@@ -25,20 +25,34 @@ read_version(sqlite3 *db, int *version, struct err *err)
     return sqlite3_finalize(st) == SQLITE_OK ? 0 : database_fail(db, "cannot read", err);
 }
 
-/* In a transaction: whoever opens the file meanwhile finds nothing or all of it. */
+static int
+upgrade(sqlite3 *db, const struct database_layout *layout, int version)
+{
+    int rc = SQLITE_OK;
+
+    for (; rc == SQLITE_OK && version < layout->version; version++)
+        rc = sqlite3_exec(db, layout->upgrades[version - 1], NULL, NULL, NULL);
+    return rc;
+}
+
+/*
+ * Tables for a new file, or what an old one lacks.  In a transaction: whoever opens the file meanwhile finds nothing or all
+ * of it.
+ */
 static int
 make_tables(sqlite3 *db, const struct database_layout *layout, struct err *err)
 {
     char pragma[64];
-    int version = -1;
+    int version = -1, rc;
 
     snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", layout->version);
     if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
         return database_fail(db, "cannot set up", err);
     if (read_version(db, &version, err) < 0)
         return -1;
-    if (version == 0 && (sqlite3_exec(db, layout->tables, NULL, NULL, NULL) != SQLITE_OK ||
-                         sqlite3_exec(db, pragma, NULL, NULL, NULL) != SQLITE_OK))
+    rc = version == 0 ? sqlite3_exec(db, layout->tables, NULL, NULL, NULL)
+                      : upgrade(db, layout, version);
+    if (rc != SQLITE_OK || sqlite3_exec(db, pragma, NULL, NULL, NULL) != SQLITE_OK)
         return database_fail(db, "cannot set up", err);
     return sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK
                ? 0
@@ -90,12 +104,13 @@ set_up(sqlite3 *db, const struct database_layout *layout, struct err *err)
 
     if (read_version(db, &version, err) < 0)
         return -1;
-    if (version != 0 && version != layout->version)
+    if (version < 0 || version > layout->version ||
+        (version != 0 && version < layout->version && layout->upgrades == NULL))
         return err_set(err, ERR_SYSTEM, "%s: layout version %d, this program knows %d",
                        sqlite3_db_filename(db, "main"), version, layout->version);
     if (sqlite3_exec(db, layout->settings, NULL, NULL, NULL) != SQLITE_OK)
         return database_fail(db, "cannot set up", err);
-    return version == 0 ? make_tables(db, layout, err) : 0;
+    return version < layout->version ? make_tables(db, layout, err) : 0;
 }
 
 sqlite3 *

@@ -9,7 +9,9 @@
 #include "mem.h"
 
 struct database_layout {
-    int version;          /* kept as user_version; a file of another one is refused */
+    int version; /* kept as user_version; a file of a later one is refused */
+    /* From version 1 on, what leads from each to the next; NULL: a file of an earlier one is refused as well. */
+    const char *const *upgrades;
     const char *settings; /* PRAGMAs, for each connection */
     const char *tables;   /* CREATE statements, for a new file */
 };

@@ -6,6 +6,8 @@ enum err_code {
     ERR_NONE,
     ERR_BAD_REQUEST, /* the client sent something unusable */
     ERR_TOO_LARGE,   /* ... or something over a limit */
+    ERR_FORBIDDEN,   /* ... or something that the operator does not permit */
+    ERR_CONFLICT,    /* ... or something that does not go with what there is */
     ERR_BUSY,        /* the session's queue is full */
     ERR_QUOTA,       /* a limit of the caller's key is reached */
     ERR_NO_WORKER,   /* no worker can be had now */

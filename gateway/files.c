@@ -41,12 +41,14 @@ files_find(struct files *out, struct err *err)
     in_tree = strcmp(dir, TCI_BUILD_TREE "/gateway") == 0;
     out->worker =
         xstrdup(in_tree ? TCI_BUILD_TREE "/worker/tci-worker" : TCI_LIBEXECDIR "/tci-worker");
+    out->proxy = xstrdup(in_tree ? TCI_BUILD_TREE "/proxy/tci-proxy" : TCI_LIBEXECDIR "/tci-proxy");
     out->kernelspecs =
         xstrdup(in_tree ? TCI_SOURCE_TREE "/kernelspecs" : TCI_DATADIR "/kernelspecs");
     out->page = xstrdup(in_tree ? TCI_SOURCE_TREE "/web/test.html" : TCI_DATADIR "/web/test.html");
     out->scan_rules =
         xstrdup(in_tree ? TCI_SOURCE_TREE "/gateway/scan.rules" : TCI_DATADIR "/scan.rules");
     if (check(out->worker, "the worker program", err) == 0 &&
+        check(out->proxy, "the proxy program", err) == 0 &&
         check(out->kernelspecs, "the directory of kernelspecs", err) == 0 &&
         check(out->page, "the test page", err) == 0 &&
         check(out->scan_rules, "the scan's rules", err) == 0)
@@ -59,6 +61,7 @@ void
 files_clear(struct files *files)
 {
     free(files->worker);
+    free(files->proxy);
     free(files->kernelspecs);
     free(files->page);
     free(files->scan_rules);

@@ -7,6 +7,7 @@
 
 struct files {
     char *worker;      /* the tci-worker program */
+    char *proxy;       /* the tci-proxy program */
     char *kernelspecs; /* our directory of kernelspecs */
     char *page;        /* web/test.html */
     char *scan_rules;  /* what code is looked at for, unless TCI_SCAN_RULES says so */

@@ -34,6 +34,7 @@
 
 #include "clock.h"
 #include "config.h"
+#include "evhooks.h"
 #include "linger.h"
 #include "log.h"
 #include "metrics.h"
@@ -54,6 +55,7 @@ static const enum evhttp_cmd_type every_method =
 struct http {
     struct event_base *base;
     int max_descriptors;
+    size_t max_body;
     struct evhttp *server;
     struct evconnlistener *listener;
     struct event *resume; /* accepting again after descriptors ran out */
@@ -64,7 +66,7 @@ struct http {
     bool draining;
     unsigned n_pending;            /* requests unanswered, and answers not sent in full */
     struct http_request *requests; /* unanswered */
-    http_handler_fn *handler;
+    const struct http_handlers *handlers;
     void *owner;
 };
 
@@ -74,6 +76,7 @@ struct http_request {
     struct event patience, closed; /* until the watch begins, and that */
     http_gone_fn *gone;
     void *gone_owner;
+    bool is_cut; /* its body was not read */
     struct http_request *prev, *next;
 };
 
@@ -181,6 +184,41 @@ watch(struct http_request *r)
     clock_arm(&r->patience, WATCH_AFTER_MS);
 }
 
+static bool
+may_send(const struct http *http, struct evhttp_request *ev)
+{
+    const struct http_request r = {.ev = ev}; /* no more than its headers is there */
+
+    return http->handlers->may_send(http->owner, &r);
+}
+
+/* A body in chunks says too late how long it is: as if it were too long. */
+static void
+refuse_chunks(struct evhttp_request *ev)
+{
+    struct evkeyvalq *headers = evhttp_request_get_input_headers(ev);
+    char length[16];
+
+    snprintf(length, sizeof(length), "%d", HTTP_STRANGERS_BODY + 1);
+    while (evhttp_remove_header(headers, "Transfer-Encoding") == 0 ||
+           evhttp_remove_header(headers, "Content-Length") == 0)
+        continue;
+    evhttp_add_header(headers, "Content-Length", length);
+}
+
+static void
+on_headers(struct evhttp_request *ev, void *arg)
+{
+    const struct http *http = arg;
+    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+    const bool trusted = may_send(http, ev);
+
+    evhttp_connection_set_max_body_size(connection,
+                                        trusted ? (ssize_t)http->max_body : HTTP_STRANGERS_BODY);
+    if (!trusted && evhttp_find_header(evhttp_request_get_input_headers(ev), "Transfer-Encoding"))
+        refuse_chunks(ev);
+}
+
 /* An answer that is the last on its connection. */
 static void
 refuse(struct http_request *r, int status, const char *detail)
@@ -253,7 +291,7 @@ on_request(struct evhttp_request *ev, void *arg)
     else if (!is_unambiguous(ev))
         refuse(r, 400, "The request is not valid HTTP");
     else
-        http->handler(http->owner, r);
+        http->handlers->request(http->owner, r);
 }
 
 const char *
@@ -421,6 +459,15 @@ acknowledge_quickly(struct evhttp_connection *connection)
 }
 
 static void
+on_refusal_sent(struct evhttp_request *ev, void *arg)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+
+    (void)arg;
+    linger(evhttp_connection_get_base(connection), fd_of(connection));
+}
+
+static void
 on_answer_sent(struct evhttp_request *ev, void *arg)
 {
     struct evhttp_connection *connection = evhttp_request_get_connection(ev);
@@ -430,6 +477,14 @@ on_answer_sent(struct evhttp_request *ev, void *arg)
     peers_reading(http->peers, fd_of(connection));
     time_reading(connection, true);
     answer_ended(http, connection);
+}
+
+/* ... of a request that was not read to its end. */
+static void
+on_cut_answer_sent(struct evhttp_request *ev, void *arg)
+{
+    on_refusal_sent(ev, arg);
+    on_answer_sent(ev, arg);
 }
 
 static void
@@ -463,14 +518,14 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
     if (content_type)
         http_add_header(r, "Content-Type", content_type);
     http_add_header(r, "X-Content-Type-Options", "nosniff");
-    if (r->http->draining)
+    if (r->http->draining || r->is_cut)
         http_add_header(r, "Connection", "close");
     if (status != 204)
         add_body(ev, body, len);
     peers_sending(r->http->peers, fd_of(evhttp_request_get_connection(ev)), len);
     time_reading(evhttp_request_get_connection(ev), false);
     evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_answer_broken, r->http);
-    evhttp_request_set_on_complete_cb(ev, on_answer_sent, r->http);
+    evhttp_request_set_on_complete_cb(ev, r->is_cut ? on_cut_answer_sent : on_answer_sent, r->http);
     request_free(r);
     evhttp_send_reply(ev, status, NULL, NULL);
 }
@@ -499,6 +554,10 @@ http_status_of(enum err_code code)
         return 400;
     case ERR_TOO_LARGE:
         return 413;
+    case ERR_FORBIDDEN:
+        return 403;
+    case ERR_CONFLICT:
+        return 409;
     case ERR_BUSY:
     case ERR_QUOTA:
         return 429;
@@ -517,12 +576,14 @@ http_status_of(enum err_code code)
 }
 
 void
-http_reply_error(struct http_request *r, const struct err *err)
+http_reply_error(struct http_request *r, const struct err *err, json_t *more)
 {
     json_t *body = xnotnull(json_pack("{s:s}", "detail", err->msg));
 
     if (err->field[0])
         json_object_set_new(body, "field", json_string(err->field));
+    if (more)
+        json_object_update_new(body, more);
     if (err->code == ERR_BUSY)
         http_retry_after(r, 1);
     else if (err->code == ERR_NO_WORKER || err->code == ERR_QUOTA)
@@ -531,21 +592,20 @@ http_reply_error(struct http_request *r, const struct err *err)
 }
 
 static void
-on_refusal_sent(struct evhttp_request *ev, void *arg)
+refuse_stranger(struct http *http, struct evhttp_request *ev)
 {
-    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+    struct http_request *r = request_new(http, ev);
 
-    (void)arg;
-    linger(evhttp_connection_get_base(connection), fd_of(connection));
+    metrics_add(METRIC_HTTP_REQUESTS, 1);
+    r->is_cut = true;
+    watch(r);
+    add_cors(r);
+    http->handlers->refuse(http->owner, r);
 }
 
-/*
- * evhttp answers some requests itself, with an HTML page and without a hook: malformed ones, bodies that are far too long,
- * methods it does not know.  This takes the place of libevent's own function of that name (its library calls it through the
- * symbol table), so that every error is JSON.  tests/blackbox/test_http.py would tell if that ever changed.
- */
-void
-evhttp_send_error(struct evhttp_request *ev, int status, const char *reason)
+/* Every error is JSON. */
+static void
+refuse_plainly(struct evhttp_request *ev, int status)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(ev);
     struct evbuffer *body = evhttp_request_get_output_buffer(ev);
@@ -553,7 +613,6 @@ evhttp_send_error(struct evhttp_request *ev, int status, const char *reason)
                          : status == HTTP_NOTIMPLEMENTED ? "The method is not known"
                                                          : "The request is not valid HTTP";
 
-    (void)reason;
     metrics_add(METRIC_HTTP_REQUESTS, 1);
     metrics_add(status >= 500 ? METRIC_HTTP_ERRORS_5XX : METRIC_HTTP_ERRORS_4XX, 1);
     if (ev->major == 0) { /* not even the request line was understood */
@@ -567,6 +626,18 @@ evhttp_send_error(struct evhttp_request *ev, int status, const char *reason)
     evbuffer_add_printf(body, "{\"detail\":\"%s\"}", detail);
     evhttp_request_set_on_complete_cb(ev, on_refusal_sent, NULL);
     evhttp_send_reply(ev, status, NULL, NULL);
+}
+
+/* evhttp would answer this itself.  Of the request there is nothing more than its headers. */
+static void
+on_evhttp_error(struct evhttp_request *ev, int status, void *arg)
+{
+    struct http *http = arg;
+
+    if (status == HTTP_ENTITYTOOLARGE && !may_send(http, ev))
+        refuse_stranger(http, ev);
+    else
+        refuse_plainly(ev, status);
 }
 
 /* --- the server --------------------------------------------------------------------------- */
@@ -732,6 +803,9 @@ make_url(const struct http *http)
 static void
 set_up_server(struct http *http)
 {
+    static const struct evhooks hooks = {.on_headers = on_headers, .on_error = on_evhttp_error};
+
+    evhooks_set(http->server, &hooks, http);
     evhttp_set_allowed_methods(http->server, every_method);
     evhttp_set_max_headers_size(http->server, MAX_HEADERS);
     evhttp_set_timeout(http->server, IO_TIMEOUT_S);
@@ -740,16 +814,24 @@ set_up_server(struct http *http)
     evhttp_set_bevcb(http->server, new_bufferevent, http);
 }
 
+static void
+set_max_body(struct http *http, size_t size)
+{
+    http->max_body = size;
+    evhttp_set_max_body_size(http->server, (ssize_t)size);
+    evhooks_bound(size + 4 * MAX_HEADERS); /* and what follows it */
+}
+
 struct http *
-http_new(struct event_base *base, const struct http_options *o, http_handler_fn *handler,
-         void *owner, struct err *err)
+http_new(struct event_base *base, const struct http_options *o,
+         const struct http_handlers *handlers, void *owner, struct err *err)
 {
     struct http *http = xcalloc(1, sizeof(*http));
 
     http->base = base;
     http->max_descriptors = (int)o->max_descriptors;
     http->cors_origin = xstrdup(o->cors_origin);
-    http->handler = handler;
+    http->handlers = handlers;
     http->owner = owner;
     http->server = xnotnull(evhttp_new(base));
     http->peers = peers_new(base, &o->peers);
@@ -759,7 +841,7 @@ http_new(struct event_base *base, const struct http_options *o, http_handler_fn 
         return NULL;
     }
     set_up_server(http);
-    evhttp_set_max_body_size(http->server, (ssize_t)o->max_body);
+    set_max_body(http, o->max_body);
     if (bind_to(http, o->listen, err) < 0) {
         http_free(http);
         return NULL;
@@ -775,7 +857,7 @@ http_reconfigure(struct http *http, const struct http_options *o, struct err *er
 
     http->max_descriptors = (int)o->max_descriptors;
     peers_set_limits(http->peers, &o->peers);
-    evhttp_set_max_body_size(http->server, (ssize_t)o->max_body);
+    set_max_body(http, o->max_body);
     free(http->cors_origin);
     http->cors_origin = xstrdup(o->cors_origin);
     if (http->tls == NULL)
@@ -800,6 +882,7 @@ http_free(struct http *http)
     }
     linger_end();
     evhttp_free(http->server); /* with connections and listener */
+    evhooks_set(http->server, NULL, NULL);
     peers_free(http->peers);
     event_free(http->resume);
     SSL_CTX_free(http->tls);

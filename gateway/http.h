@@ -1,6 +1,6 @@
 /*
- * http.h - the HTTP/1.1 server: connections, limits, TLS, CORS, and one answer for each request.  The only module that
- * knows libevent's evhttp.
+ * http.h - the HTTP/1.1 server: connections, limits, TLS, CORS, and one answer for each request.  With evhooks the only
+ * module that knows libevent's evhttp.
  */
 #ifndef GATEWAY_HTTP_H
 #define GATEWAY_HTTP_H
@@ -26,15 +26,26 @@ struct http_options {               /* copied */
     struct peers_limits peers;
 };
 
-/*
- * Called with every request.  It answers with one of the http_reply verbs, at once or later; until then the request
- * is the handler's, who is told through http_on_gone when the client hangs up first.
- */
-typedef void http_handler_fn(void *owner, struct http_request *);
+struct http_handlers {
+    /*
+     * Called with every request.  It answers with one of the http_reply verbs, at once or later; until then the request
+     * is the handler's, who is told through http_on_gone when the client hangs up first.
+     */
+    void (*request)(void *owner, struct http_request *);
+    /* Whether the headers, of which alone there is a request yet, are of one who may send bodies of up to max_body; the
+     * others' are read to HTTP_STRANGERS_BODY bytes, and in chunks not at all.  May be asked more than once; counts for nothing. */
+    bool (*may_send)(void *owner, const struct http_request *);
+    /* In place of request, for one whose body was not read because of that.  Answers at once. */
+    void (*refuse)(void *owner, struct http_request *);
+};
+
+enum { HTTP_STRANGERS_BODY = 4 << 10 };
+
 typedef void http_gone_fn(void *owner);
 
-struct http *http_new(struct event_base *, const struct http_options *, http_handler_fn *,
-                      void *owner, struct err *) must_check;
+/* The handlers are borrowed. */
+struct http *http_new(struct event_base *, const struct http_options *,
+                      const struct http_handlers *, void *owner, struct err *) must_check;
 /* Accepts NULL.  Open requests are dropped and their owners not told. */
 void http_free(struct http *);
 
@@ -83,8 +94,9 @@ void http_reply_json(struct http_request *, int status, json_t *body); /* takes 
 /* The status that an error is answered with. */
 int http_status_of(enum err_code);
 
-/* {"detail", "field"?}, with the status that belongs to err->code and Retry-After where waiting helps. */
-void http_reply_error(struct http_request *, const struct err *);
+/* {"detail", "field"?} and more's members (taken; NULL: none), with the status that belongs to err->code, and Retry-After
+ * where waiting helps. */
+void http_reply_error(struct http_request *, const struct err *, json_t *more);
 
 /* {"detail": ...} with a status of the caller's choice. */
 void http_reply_status(struct http_request *, int status, const char *detail);

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <uthash.h>
@@ -21,6 +19,7 @@
 
 #include "log.h"
 #include "metrics.h"
+#include "unixsocket.h"
 #include "worker/framing.h"
 #include "worker/protocol.h"
 
@@ -28,10 +27,9 @@ enum {
     READ_SIZE = 256 << 10, /* at a time */
     PARTIAL_MIN = 4 << 10, /* first size of a message that is cut */
     UNSENT_MAX = 4 << 20,  /* bytes that wait for a peer, before which another message is taken */
-    BACKLOG = 512,
-    ACCEPT_BUDGET = 64,   /* connections of one turn of the loop */
-    ACCEPT_PAUSE_MS = 10, /* when there are no descriptors */
-    ANONYMOUS_MAX = 256,  /* connections that have not said who they are */
+    ACCEPT_BUDGET = 64,    /* connections of one turn of the loop */
+    ACCEPT_PAUSE_MS = 10,  /* when there are no descriptors */
+    ANONYMOUS_MAX = 256,   /* connections that have not said who they are */
     ROUTING_ID_MAX = 64,
 };
 
@@ -173,7 +171,7 @@ identify(struct connection *c, const struct wire_frame *f, size_t n)
 static void
 dispatch(struct connection *c, const struct framing *framing, const uint8_t *data)
 {
-    struct wire_frame f[TCI_MAX_FRAMES];
+    struct wire_frame f[TCI_MAX_FRAMES] = {{0}};
 
     data += framing->head;
     for (size_t i = 0; i < framing->n; i++) {
@@ -229,36 +227,36 @@ dispatch_all(struct connection *c, const uint8_t *data, size_t len, size_t *want
     return used;
 }
 
-/* Room for more of the message, of `wanted` bytes, whose begin is in partial. */
-static void
-widen(struct connection *c, size_t wanted)
+/* Room for a message of `wanted` bytes of which `len` are here: it follows what has come, not what was announced. */
+static size_t
+room_for(size_t len, size_t wanted)
 {
-    const size_t most = c->len * 2 > PARTIAL_MIN ? c->len * 2 : PARTIAL_MIN;
-    const size_t size = wanted < most ? wanted : most;
+    const size_t most = len * 2 > PARTIAL_MIN ? len * 2 : PARTIAL_MIN;
 
-    if (size > c->size) {
-        c->partial = xrealloc(c->partial, size);
-        c->size = size;
-    }
+    return wanted < most ? wanted : most;
 }
 
+/* The begin of a message, which is in partial already, or in the link's buffer. */
 static void
 keep(struct connection *c, const uint8_t *data, size_t len, size_t wanted)
 {
+    const size_t size = room_for(len, wanted);
+
+    c->len = len;
     if (len == 0) {
         free(c->partial);
         c->partial = NULL;
-        c->len = c->size = 0;
-        return;
-    }
-    if (c->partial == NULL) {
-        c->len = len;
-        widen(c, wanted > len ? wanted : len);
+        c->size = 0;
+    } else if (c->partial == NULL) {
+        c->partial = xnotnull(malloc(size));
+        c->size = size;
         memcpy(c->partial, data, len);
     } else {
         memmove(c->partial, data, len);
-        c->len = len;
-        widen(c, wanted);
+        if (size > c->size) {
+            c->partial = xrealloc(c->partial, size);
+            c->size = size;
+        }
     }
 }
 
@@ -422,31 +420,6 @@ on_resume(evutil_socket_t fd, short what, void *arg)
     event_add(link->acceptable, NULL);
 }
 
-static int
-bind_socket(struct link *link, const char *dir, struct err *err)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-
-    if ((mkdir(dir, 0711) < 0 && errno != EEXIST) || chmod(dir, 0711) < 0)
-        return err_sys(err, "cannot make the directory %s", dir);
-    if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", dir,
-                         TCI_PATH_LINK_SOCKET) >= sizeof(addr.sun_path))
-        return err_set(err, ERR_SYSTEM, "link: the path %s/%s is longer than a socket's may be",
-                       dir, TCI_PATH_LINK_SOCKET);
-    link->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (link->fd < 0)
-        return err_sys(err, "cannot make the link's socket");
-    if (unlink(addr.sun_path) < 0 && errno != ENOENT)
-        return err_sys(err, "cannot remove the old %s", addr.sun_path);
-    if (bind(link->fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_sys(err, "cannot bind %s", addr.sun_path);
-    if (chmod(addr.sun_path, 0666) < 0)
-        return err_sys(err, "cannot set the mode of %s", addr.sun_path);
-    if (listen(link->fd, BACKLOG) < 0)
-        return err_sys(err, "cannot listen on %s", addr.sun_path);
-    return 0;
-}
-
 struct link *
 link_new(struct event_base *base, const struct link_options *o, struct err *err)
 {
@@ -456,8 +429,8 @@ link_new(struct event_base *base, const struct link_options *o, struct err *err)
     link->group = o->group;
     link->max_message = o->max_message;
     link->introduce_ms = o->introduce_ms;
-    link->fd = -1;
-    if (bind_socket(link, o->dir, err) < 0) {
+    link->fd = unixsocket_listen(o->dir, TCI_PATH_LINK_SOCKET, err);
+    if (link->fd < 0) {
         link_free(link);
         return NULL;
     }

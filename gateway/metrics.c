@@ -75,6 +75,8 @@ static const struct row counters[METRIC_N_COUNTERS] = {
                                 "Sessions ended because they were idle too long."},
     [METRIC_SESSIONS_RECOVERED] = {"tci_sessions_recovered_total", "",
                                    "Sessions taken back after a restart of the gateway."},
+    [METRIC_PROXY_STARTS] = {"tci_proxy_starts_total", "",
+                             "Starts of the proxy for sessions with a network."},
     [METRIC_AUDIT_LOG] = {"tci_audit_records_total", "sink=\"log\"", AUDIT_HELP},
     [METRIC_AUDIT_DB] = {"tci_audit_records_total", "sink=\"database\"", AUDIT_HELP},
     [METRIC_AUDIT_LOG_DROPPED] = {"tci_audit_dropped_total", "reason=\"log\"", AUDIT_DROPPED_HELP},

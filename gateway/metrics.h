@@ -45,6 +45,7 @@ enum metric_counter {
     METRIC_SCAN_BLOCKED,        /* ... "block" */
     METRIC_SESSIONS_REAPED,     /* tci_sessions_reaped_total: idle too long */
     METRIC_SESSIONS_RECOVERED,  /* tci_sessions_recovered_total: taken back after a restart */
+    METRIC_PROXY_STARTS,        /* tci_proxy_starts_total */
     METRIC_AUDIT_LOG,           /* tci_audit_records_total{sink="log"}: written */
     METRIC_AUDIT_DB,            /* ... "database" */
     METRIC_AUDIT_LOG_DROPPED,   /* tci_audit_dropped_total{reason="log"}: too many waited */

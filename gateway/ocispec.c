@@ -215,6 +215,8 @@ mounts(const struct ocispec_host *host, const struct container_spec *spec)
     add_mount(list, "tmpfs", "tmpfs", "/run/tci",
               "nosuid,nodev,noexec,mode=700,size=4k,nr_inodes=8");
     add_bind(list, host->link_dir, TCI_PATH_LINK_DIR);
+    if (host->proxy_dir)
+        add_bind(list, host->proxy_dir, TCI_PATH_PROXY_DIR);
     return list;
 }
 

@@ -14,6 +14,7 @@ enum {
     OCISPEC_FIRST_ID = 0x40000000,           /* host uid and gid of slot 0's root */
     OCISPEC_IDS = 65536,                     /* of a slot */
     OCISPEC_LINK_GID = OCISPEC_FIRST_ID - 1, /* host gid of every container's group 0 */
+    OCISPEC_PROXY_ID = OCISPEC_FIRST_ID - 2, /* host uid and gid of tci-proxy */
     OCISPEC_MAX_SLOTS = 0x4000,              /* so that ids stay below 2^31 */
     /*
      * With a kernel of the container's own: what that may have of this host's threads.  gVisor's ptrace platform has one
@@ -28,6 +29,7 @@ struct ocispec_host {
     const char *rootfs;      /* directory of rootfs.h */
     const char *worker_path; /* tci-worker on the host */
     const char *link_dir;    /* holds the link's socket */
+    const char *proxy_dir;   /* holds the proxy's; NULL: there is none */
     json_t *seccomp;         /* seccomp_profile(), or NULL: none */
     bool limits_swap;        /* cgroup_limits_swap() */
     bool limits_tcp;         /* cgroup_limits_tcp() */

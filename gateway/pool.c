@@ -62,6 +62,7 @@ struct user {
     struct session *session; /* NULL: LOST */
     struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
     bool had_worker;         /* ever: there is a state that can be lost */
+    bool network;            /* the session has a way out */
     unsigned long executions;
     time_t created, last_used;
     double idle_since; /* monotonic; when a job last came or ended */
@@ -215,11 +216,20 @@ user_forget(struct user *u)
     user_free(u);
 }
 
+/* worker NULL: the session has none. */
+static void
+put_session(const struct user *u, const struct worker *worker)
+{
+    store_put_session(u->pool->store, u->name, worker ? worker_identity(worker)->id : NULL,
+                      u->created, u->network);
+}
+
 static void on_session_spent(void *owner);
 
 static void
-open_session(struct user *u, bool restarted)
+open_session(struct user *u, bool restarted, bool network)
 {
+    u->network = network;
     u->session = session_new(u->pool->env->base, restarted, on_session_spent, u);
 }
 
@@ -237,7 +247,7 @@ user_lose(struct user *u)
         return;
     }
     user_move(u, LOST);
-    store_put_session(pool->store, u->name, NULL, u->created);
+    put_session(u, NULL);
     if (pool->n_users[LOST] > MAX_LOST)
         user_forget(pool->user_lists[LOST]);
 }
@@ -284,8 +294,10 @@ assign(struct member *m, struct user *u)
     member_move(m, ASSIGNED);
     user_move(u, ACTIVE);
     u->idle_since = clock_now();
+    if (u->network)
+        worker_open_network(m->worker);
     session_attach(u->session, m->worker);
-    store_put_session(m->pool->store, u->name, worker_identity(m->worker)->id, u->created);
+    put_session(u, m->worker);
     check_filled(m->pool);
     want_refill(m->pool, REFILL_DELAY_MS);
 }
@@ -597,9 +609,7 @@ mend_store(struct pool *pool)
                 put_worker(m);
     for (u = pool->users; u; u = u->hh.next)
         if (u->had_worker)
-            store_put_session(pool->store, u->name,
-                              u->member ? worker_identity(u->member->worker)->id : NULL,
-                              u->created);
+            put_session(u, u->member ? u->member->worker : NULL);
     store_commit(pool->store);
 }
 
@@ -714,7 +724,7 @@ recall(void *owner, const struct store_row *row)
     } else if (u) {
         m->user = u;
         u->member = m;
-        open_session(u, false);
+        open_session(u, false, row->network);
         user_move(u, WAITING);
     }
 }
@@ -822,6 +832,21 @@ admit_session(const struct pool *pool, const struct caller *who, struct err *err
     return 0;
 }
 
+/* A session's network is what its first request has said, for good: the code that ran before might mind. */
+static int
+admit_network(const struct pool *pool, const struct user *u, enum network_mode wanted,
+              struct err *err)
+{
+    if (wanted == NETWORK_ALLOWLIST && pool->env->config->network != NETWORK_ALLOWLIST)
+        return err_field(err, ERR_FORBIDDEN, "network",
+                         "network: this server permits no session to have a network");
+    if (u && u->session && wanted != NETWORK_UNSAID && u->network != (wanted == NETWORK_ALLOWLIST))
+        return err_field(err, ERR_CONFLICT, "network",
+                         "network: this user's session was made with \"%s\"; release it first",
+                         u->network ? "allowlist" : "none");
+    return 0;
+}
+
 static int
 admit(const struct pool *pool, const struct caller *who, const struct user *u, struct err *err)
 {
@@ -850,17 +875,17 @@ hurry(struct pool *pool)
 
 /* The user with a session: an old one, or a new one that has a worker or waits for one. */
 static struct user *
-user_with_session(struct pool *pool, struct user *u, const char *name)
+user_with_session(struct pool *pool, struct user *u, const char *name, bool network)
 {
     if (u && u->session)
         return u;
     if (u) {
         u->created = time(NULL);
         user_move(u, WAITING);
-        open_session(u, true);
+        open_session(u, true, network);
     } else {
         u = user_new(pool, name, time(NULL), WAITING);
-        open_session(u, pool->in_doubt);
+        open_session(u, pool->in_doubt, network);
     }
     serve_waiting(pool);
     if (u->member == NULL)
@@ -876,8 +901,8 @@ pool_submit(struct pool *pool, const struct caller *who, const char *user,
     struct user *u = user_find(pool, name);
     struct job *job = NULL;
 
-    if (admit(pool, who, u, err) == 0) {
-        u = user_with_session(pool, u, name);
+    if (admit_network(pool, u, spec->network, err) == 0 && admit(pool, who, u, err) == 0) {
+        u = user_with_session(pool, u, name, spec->network == NETWORK_ALLOWLIST);
         u->last_used = time(NULL);
         u->idle_since = clock_now();
         job = session_submit(u->session, spec, done, owner);
@@ -944,8 +969,9 @@ user_status(const struct user *u)
     static const char *const state_name[] = {"starting", "idle", "busy"};
     enum session_state state = session_state(u->session);
 
-    return xnotnull(json_pack("{s:s,s:o,s:s,s:i,s:o,s:o,s:I}", "user_uuid", short_name(u), "key",
-                              key_of(u), "state", state_name[state], "queued",
+    return xnotnull(json_pack("{s:s,s:o,s:s,s:s,s:i,s:o,s:o,s:I}", "user_uuid", short_name(u),
+                              "key", key_of(u), "state", state_name[state], "network",
+                              u->network ? "allowlist" : "none", "queued",
                               session_jobs(u->session) - (state == SESSION_BUSY), "created",
                               iso8601(u->created), "last_used", iso8601(u->last_used), "executions",
                               (json_int_t)(u->executions + session_executions(u->session))));

@@ -34,6 +34,7 @@ static const char *const directories[] = {
     TCI_PATH_KERNEL_DIR,
     "/run/tci",
     TCI_PATH_LINK_DIR, /* for runsc, whose mounts from outside come before its tmpfs */
+    TCI_PATH_PROXY_DIR,
     "/srv",
     "/sys",
     "/tmp",

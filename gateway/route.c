@@ -5,7 +5,6 @@
 
 #include "api.h"
 #include "caller.h"
-#include "http.h"
 
 struct route {
     const char *method, *path;
@@ -48,8 +47,8 @@ reply_allowed(const struct route *route, struct http_request *r)
         http_reply_status(r, 405, "The method is not allowed here");
 }
 
-void
-route_dispatch(void *owner, struct http_request *r)
+static void
+dispatch(void *owner, struct http_request *r)
 {
     struct api *api = owner;
     const struct route *route = find(http_path(r));
@@ -62,3 +61,21 @@ route_dispatch(void *owner, struct http_request *r)
     else if (route->access == OPEN || api_admit(api, r, &who))
         route->handler(api, r, &who);
 }
+
+static bool
+may_send(void *owner, const struct http_request *r)
+{
+    return api_knows(owner, r);
+}
+
+static void
+refuse(void *owner, struct http_request *r)
+{
+    struct caller who;
+
+    if (api_admit(owner, r, &who)) /* since a moment ago */
+        http_reply_status(r, 413, "The request body is too large");
+}
+
+const struct http_handlers route_handlers = {
+    .request = dispatch, .may_send = may_send, .refuse = refuse};

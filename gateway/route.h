@@ -2,10 +2,11 @@
 #ifndef GATEWAY_ROUTE_H
 #define GATEWAY_ROUTE_H
 
-struct api;
-struct http_request;
+#include "http.h"
 
-/* Answers 404 and 405 itself, and a CORS preflight; api_admit answers 401 and 429.  An http_handler_fn: owner is the struct api. */
-void route_dispatch(void *api, struct http_request *);
+/*
+ * The owner is the struct api.  404 and 405, a CORS preflight and 413 are answered here, 401 and 429 by api_admit.
+ */
+extern const struct http_handlers route_handlers;
 
 #endif

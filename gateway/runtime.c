@@ -554,10 +554,14 @@ static int
 open_driver(struct runtime *rt, const struct config *config, const struct runtime_paths *paths,
             struct err *err)
 {
+    if (rootless_is_needed() && paths->proxy_dir != NULL)
+        return err_field(
+            err, ERR_CONFIG, "network",
+            "TCI_NETWORK=allowlist needs root: the proxy knows containers by root's ids");
     if (rootless_is_needed() && open_rootless(rt, config, paths, err) < 0)
         return -1;
-    const struct runtime_host host = {config->state_dir, paths->worker, paths->link_dir,
-                                      config->runsc_platform, rt->rootless};
+    const struct runtime_host host = {config->state_dir, paths->worker,          paths->link_dir,
+                                      paths->proxy_dir,  config->runsc_platform, rt->rootless};
     rt->state = rt->driver->open(rt->base, &host, err);
     return rt->state != NULL ? 0 : -1;
 }

@@ -36,6 +36,7 @@ struct container;
 struct runtime_paths {
     const char *worker;         /* the tci-worker program */
     const char *link_dir;       /* holds the link's socket */
+    const char *proxy_dir;      /* the proxy's; NULL: there is none */
     const char *kernelspec_dir; /* that container_spec will name; NULL: none will be started */
 };
 

@@ -19,6 +19,7 @@ struct runtime_host {
     const char *state_dir;
     const char *worker_path;
     const char *link_dir;
+    const char *proxy_dir; /* NULL: none */
     const char *runsc_platform;
     const struct rootless *rootless; /* NULL: root's; outlives the driver */
 };

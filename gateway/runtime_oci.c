@@ -33,6 +33,7 @@ struct oci {
     struct event_base *base;
     char *state_dir, *bundles, *rootfs;
     char *worker_path, *link_dir;
+    char *proxy_dir; /* NULL: none */
     struct ociprogram *program;
     struct cgroup_host *cgroups;
     json_t *seccomp; /* NULL: own_kernel */
@@ -267,6 +268,7 @@ make_config(const struct oci *oci, const struct container_spec *spec)
         .rootfs = oci->rootfs,
         .worker_path = oci->worker_path,
         .link_dir = oci->link_dir,
+        .proxy_dir = oci->proxy_dir,
         .seccomp = oci->seccomp,
         .limits_swap = cgroup_limits_swap(oci->cgroups),
         .limits_tcp = cgroup_limits_tcp(oci->cgroups),
@@ -409,6 +411,7 @@ runtime_oci_close(void *arg)
     free(oci->rootfs);
     free(oci->worker_path);
     free(oci->link_dir);
+    free(oci->proxy_dir);
     free(oci);
 }
 
@@ -477,6 +480,7 @@ runtime_oci_open(struct event_base *base, const struct runtime_host *host,
     oci->worker_path = xstrdup(host->worker_path);
     oci->link_dir = xstrdup(host->link_dir);
     oci->rootless = host->rootless;
+    oci->proxy_dir = host->proxy_dir ? xstrdup(host->proxy_dir) : NULL;
     oci->own_kernel = spec->own_kernel;
     oci->seccomp = spec->own_kernel ? NULL : seccomp_profile();
     cleanup_free char *notes = notes_dir(oci, spec->program.name);

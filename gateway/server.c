@@ -23,6 +23,7 @@
 #include "child.h"
 #include "clock.h"
 #include "database.h"
+#include "egress.h"
 #include "files.h"
 #include "http.h"
 #include "kernelspec.h"
@@ -46,6 +47,9 @@ enum {
     /* Of each worker: its pidfd and link, two at its start, and connections that call it. */
     DESCRIPTORS_PER_WORKER = 16,
     SPARE_DESCRIPTORS = 512,
+    /* What connections leave of the process's limit: for each worker, and for files, programs and their pipes. */
+    KEPT_PER_WORKER = 4,
+    KEPT_DESCRIPTORS = 48,
     BODY_SLACK = 64 << 10,  /* of a body over its code */
     BODY_PER_CODE_BYTE = 6, /* \u001b is one byte of code */
 };
@@ -62,6 +66,7 @@ struct server {
     struct event_base *base;
     struct kernelspec kernelspec;
     struct worker_env env; /* what the pool's workers share */
+    struct egress *egress; /* NULL: no session may have a network */
     struct store *store;
     struct scan *scan;
     struct pool *pool;
@@ -178,6 +183,23 @@ unpublish(const struct server *s)
 
 /* --- signals and timers ------------------------------------------------------------------- */
 
+/* Up to where descriptors may be taken for connections; half of them may be, whatever the limit. */
+static unsigned
+http_descriptors(const struct config *c)
+{
+    const rlim_t wanted = SPARE_DESCRIPTORS + DESCRIPTORS_PER_WORKER * (rlim_t)c->max_total_workers;
+    const rlim_t kept = KEPT_DESCRIPTORS + KEPT_PER_WORKER * (rlim_t)c->max_total_workers;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted + kept)
+        return (unsigned)wanted;
+    if (limit.rlim_cur >= 2 * kept)
+        return (unsigned)(limit.rlim_cur - kept);
+    log_warn("%llu open files are too few for %u workers: raise the limit (ulimit -n, LimitNOFILE)",
+             (unsigned long long)limit.rlim_cur, c->max_total_workers);
+    return (unsigned)(limit.rlim_cur / 2);
+}
+
 static struct http_options
 http_options(const struct server *s)
 {
@@ -188,7 +210,7 @@ http_options(const struct server *s)
         .cors_origin = c->cors_origin,
         .tls_cert = c->tls_cert,
         .tls_key = c->tls_key,
-        .max_descriptors = SPARE_DESCRIPTORS + DESCRIPTORS_PER_WORKER * c->max_total_workers,
+        .max_descriptors = http_descriptors(c),
         .max_body = BODY_PER_CODE_BYTE * c->max_code_bytes + BODY_SLACK,
         .peers = {.per_address = c->max_connections_per_address, .seconds = c->client_timeout},
     };
@@ -262,6 +284,7 @@ on_reload(evutil_socket_t signal, short what, void *arg)
         log_error("rules of the scan not reloaded: %s", err.msg);
     if (audit_reconfigure(s->audit, &audit, &err) < 0)
         log_error("%s", err.msg);
+    egress_reconfigure(s->egress);
     pool_reconfigure(s->pool);
     log_info("configuration reloaded: %u settings changed", changed);
 }
@@ -450,7 +473,9 @@ static int
 open_backends(struct server *s, struct err *err)
 {
     const struct config *config = s->config;
+    const bool network = config->network == NETWORK_ALLOWLIST;
     cleanup_free char *link_dir = state_path(config, "link");
+    cleanup_free char *proxy_dir = state_path(config, "proxy");
     /* Twice, because what one execution left may come with what the next one sent. */
     struct link_options link = {
         .dir = link_dir,
@@ -462,11 +487,15 @@ open_backends(struct server *s, struct err *err)
     if (files_find(&s->files, err) < 0 || files_make_dir(s->skel_dir, 0755, err) < 0 ||
         kernelspec_find(s->files.kernelspecs, config->kernel, &s->kernelspec, err) < 0)
         return -1;
-    const struct runtime_paths paths = {s->files.worker, link_dir, s->kernelspec.dir};
+    const struct runtime_paths paths = {s->files.worker, link_dir, network ? proxy_dir : NULL,
+                                        s->kernelspec.dir};
     s->env.runtime = runtime_new(s->base, config, &paths, err);
     if (s->env.runtime == NULL)
         return -1;
     link.group = runtime_link_gid(s->env.runtime);
+    if (network &&
+        (s->egress = egress_new(s->base, s->files.proxy, proxy_dir, config, err)) == NULL)
+        return -1;
     s->env.link = link_new(s->base, &link, err);
     if (s->env.link == NULL)
         return -1;
@@ -497,7 +526,7 @@ open_front(struct server *s, struct err *err)
     s->api = api_new(s->config, s->pool, s->auth, s->audit, s->scan, s->files.page, err);
     if (s->api == NULL)
         return -1;
-    s->http = http_new(s->base, &options, route_dispatch, s->api, err);
+    s->http = http_new(s->base, &options, &route_handlers, s->api, err);
     return s->http ? 0 : -1;
 }
 
@@ -537,6 +566,7 @@ server_close(struct server *s)
     audit_free(s->audit);
     auth_free(s->auth);
     store_close(s->store);
+    egress_free(s->egress);
     link_free(s->env.link);
     runtime_free(s->env.runtime);
     kernelspec_clear(&s->kernelspec);
@@ -589,7 +619,7 @@ int
 server_remove_containers(const struct config *config, unsigned *n, struct err *err)
 {
     cleanup_free char *link_dir = state_path(config, "link");
-    struct files files = {NULL, NULL, NULL, NULL};
+    struct files files = {.worker = NULL};
     cleanup_close int lock_fd = -1;
     struct event_base *base;
     struct runtime *runtime;
@@ -603,7 +633,7 @@ server_remove_containers(const struct config *config, unsigned *n, struct err *e
     if (lock_fd < 0 || files_find(&files, err) < 0)
         return -1;
     base = xnotnull(event_base_new());
-    const struct runtime_paths paths = {files.worker, link_dir, NULL};
+    const struct runtime_paths paths = {files.worker, link_dir, NULL, NULL};
     runtime = runtime_new(base, config, &paths, err);
     if (runtime)
         rc = remove_all(runtime, n, err);

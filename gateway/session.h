@@ -16,6 +16,7 @@
 
 #include "err.h"
 #include "mem.h"
+#include "netpolicy.h"
 
 struct event_base;
 struct job;
@@ -27,8 +28,9 @@ enum session_state { SESSION_WAITING, SESSION_IDLE, SESSION_BUSY };
 struct job_spec {
     const char *code; /* UTF-8, may contain NUL; copied */
     size_t code_len;
-    unsigned timeout_ms; /* of running time */
-    size_t max_output;   /* bytes */
+    unsigned timeout_ms;       /* of running time */
+    size_t max_output;         /* bytes */
+    enum network_mode network; /* for the pool: what the session is to have */
 };
 
 /* Borrowed for the call. */

@@ -34,7 +34,9 @@ void store_commit(struct store *);
 
 void store_put_worker(struct store *, const struct worker_identity *, const char *kernel);
 void store_remove_worker(struct store *, const char *worker_id); /* its session, if any, loses it */
-void store_put_session(struct store *, const char *user, const char *worker_id, time_t created);
+/* network: the session may have a way out. */
+void store_put_session(struct store *, const char *user, const char *worker_id, time_t created,
+                       bool network);
 void store_remove_session(struct store *, const char *user);
 
 /* One row at start-up; pointers are borrowed for the call.  Must not call the store. */
@@ -43,6 +45,7 @@ struct store_row {
     const struct worker_identity *identity; /* NULL: a user whose environment was lost */
     const char *kernel; /* kernelspec it was started with; NULL without identity */
     time_t created;     /* of the session */
+    bool network;       /* ... which has a way out */
 };
 typedef void store_row_fn(void *owner, const struct store_row *);
 

@@ -308,12 +308,28 @@ worker_abandon(struct worker *w)
 
 /* --- the way to READY --------------------------------------------------------------------- */
 
+/* Where programs look for a proxy; whether there is one depends on the session, which nobody knows yet. */
+static void
+add_proxy(json_t *env)
+{
+    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"};
+    static const char *const except[] = {"NO_PROXY", "no_proxy"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        json_object_set_new(env, names[i], json_sprintf("http://127.0.0.1:%d", TCI_PROXY_PORT));
+    for (size_t i = 0; i < sizeof(except) / sizeof(except[0]); i++)
+        json_object_set_new(env, except[i], json_string("localhost,127.0.0.1"));
+}
+
 static json_t *
 config_message(const struct worker *w)
 {
     const struct kernelspec *spec = w->env->kernelspec;
+    json_t *env = xnotnull(json_copy(spec->env));
 
-    return xnotnull(json_pack("{s:O,s:O,s:s,s:i,s:i,s:s,s:s}", "argv", spec->argv, "env", spec->env,
+    if (w->env->config->network == NETWORK_ALLOWLIST)
+        add_proxy(env);
+    return xnotnull(json_pack("{s:O,s:o,s:s,s:i,s:i,s:s,s:s}", "argv", spec->argv, "env", env,
                               "cwd", TCI_PATH_WORKSPACE, "uid", SANDBOX_ID, "gid", SANDBOX_ID,
                               "key", w->who.key, "kernel_name", spec->name));
 }
@@ -575,6 +591,21 @@ worker_execute(struct worker *w, struct execution *x, struct err *err)
     if (w->phase != READY)
         return err_set(err, ERR_WORKER_DIED, "The worker died");
     return kernel_execute(w->kernel, x, err);
+}
+
+/* What the worker does not get now will not be missed: what follows it will not get either. */
+void
+worker_open_network(struct worker *w)
+{
+    const struct wire_frame session = {w->who.id, strlen(w->who.id)};
+    struct err err = ERR_INIT;
+
+    if (w->phase != READY)
+        return;
+    if (link_send(w->peer, TCI_NETWORK, &session, 1, &err) < 0)
+        log_warn("worker %s: it has no network: %s", w->who.id, err.msg);
+    else
+        log_info("worker %s: its session has the network of the allowlist", w->who.id);
 }
 
 void

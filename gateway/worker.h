@@ -75,6 +75,9 @@ void worker_prefer(struct worker *);
 /* What it does takes long: others, who wait for short answers, go first (container_defer). */
 void worker_defer(struct worker *);
 
+/* A READY worker's session may have a way out (protocol.h, NETWORK).  Again has no effect. */
+void worker_open_network(struct worker *);
+
 /* In any state, any number of times; on_lost will not come any more, on_gone will. */
 void worker_destroy(struct worker *);
 

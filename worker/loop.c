@@ -29,6 +29,7 @@
 
 #include "clock.h"
 #include "die.h"
+#include "forward.h"
 #include "launch.h"
 #include "protocol.h"
 #include "relay.h"
@@ -51,7 +52,8 @@ struct loop {
     void *context;
     struct uplink *uplink;
     struct relay relay;
-    bool uplink_pending; /* look for messages though its descriptor is silent */
+    struct forward *forward; /* NULL: the session has no way out */
+    bool uplink_pending;     /* look for messages though its descriptor is silent */
     int signals;
     enum phase phase;
     pid_t kernel;        /* its process group as well; 0 = no process */
@@ -66,6 +68,7 @@ struct loop {
 enum {
     AT_SIGNALS,
     AT_UPLINK,
+    AT_FORWARD,
     AT_CHANNELS,
     AT_PIPES = AT_CHANNELS + CHANNELS_COUNT,
     N_ITEMS = AT_PIPES + SPAWN_PIPES,
@@ -207,6 +210,10 @@ on_request(struct loop *l, struct message *m)
     case TCI_CONFIG:
         on_config(l, m);
         break;
+    case TCI_NETWORK:
+        if (l->forward == NULL)
+            l->forward = forward_new(&frames[request.first]);
+        break;
     case TCI_INTERRUPT:
         interrupt(l);
         break;
@@ -283,6 +290,7 @@ fill_items(const struct loop *l, struct pollfd items[N_ITEMS])
 
     items[AT_SIGNALS] = item(l->signals);
     items[AT_UPLINK] = uplink_item(l->uplink);
+    items[AT_FORWARD] = item(forward_fd(l->forward));
     for (int i = 0; i < CHANNELS_COUNT; i++)
         items[AT_CHANNELS + i] = item(listen && !r->channels[i].held_ms ? r->channels[i].fd : -1);
     for (int i = 0; i < SPAWN_PIPES; i++)
@@ -316,6 +324,7 @@ timeout_ms(const struct loop *l)
 {
     int64_t at = earlier(uplink_deadline_ms(l->uplink), orphaned_at_ms(l)), left;
 
+    at = earlier(at, forward_due_ms(l->forward));
     if (has_kernel(l))
         at = earlier(at, relay_due_ms(&l->relay));
     if (l->phase == DRAINING)
@@ -376,6 +385,7 @@ turn(struct loop *l)
         on_signals(l);
     if (items[AT_UPLINK].revents || l->uplink_pending)
         on_uplink(l);
+    forward_run(l->forward);
     if (l->phase != OVER)
         on_clock(l);
     relay_unblock(&l->relay);
@@ -399,6 +409,7 @@ loop_run(const struct boot *boot, int signals)
         turn(&l);
     kill_kernel(&l);
     relay_close(&l.relay);
+    forward_free(l.forward);
     uplink_free(l.uplink, LINGER_MS);
     zmq_ctx_term(l.context);
     return l.exit_code;

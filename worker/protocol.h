@@ -32,6 +32,9 @@
  *     'C' CONFIG     json                  answer to HELLO "new", see below
  *     'E' EXECUTE    limits, jupyter...    resets the output counters, then goes to the shell channel
  *     'R' RELAY      channel, jupyter...   goes to that channel
+ *     'N' NETWORK    session               the session may have a way out: listen on TCI_PROXY_PORT of the loopback
+ *                                          and carry what connects to the proxy (below), as that session, 1 to
+ *                                          32 of a-z 0-9.  Before the first EXECUTE; again has no effect
  *     'I' INTERRUPT  -                     SIGINT to the kernel's process group
  *     'Q' QUIT       -                     kill the kernel and exit
  *
@@ -46,6 +49,9 @@
  * no RELAY carries more than the output bytes plus 4 MiB.
  *
  * While there is no link the kernel runs on, and what it sends is dropped.
+ *
+ * THE PROXY.  The gateway's proxy listens on another unix socket; each connection of a program to TCI_PROXY_PORT is one
+ * there, which begins with the line "SESSION <session>\n" and then is the program's bytes, in both directions.
  *
  * Order: the worker reads the kernel's pipes dry before it relays a message of shell or iopub, so that
  * bytes written before a cell ended reach the gateway before the cell's reply and its idle status.
@@ -65,6 +71,7 @@ enum tci_verb {
     TCI_WELCOME = 'W',
     TCI_CONFIG = 'C',
     TCI_EXECUTE = 'E',
+    TCI_NETWORK = 'N',
     TCI_INTERRUPT = 'I',
     TCI_QUIT = 'Q',
 };
@@ -99,6 +106,10 @@ enum tci_channel {
 #define TCI_PATH_WORKER "/tci-worker"       /* this program */
 #define TCI_PATH_LINK_DIR "/run/tci/link"   /* the link's directory, under a 0700 directory */
 #define TCI_PATH_LINK_SOCKET "gateway.sock" /* the link's name in it */
+#define TCI_PATH_PROXY_DIR "/run/tci/proxy" /* the proxy's directory, where there is one */
+#define TCI_PATH_PROXY_SOCKET "proxy.sock"
+#define TCI_PROXY_PORT 3128               /* on 127.0.0.1 in the container */
+#define TCI_MAX_SESSION 32                /* characters of NETWORK's session */
 #define TCI_PATH_KERNEL_DIR "/run/kernel" /* tmpfs of the sandbox user: connection file, sockets */
 #define TCI_PATH_KERNELSPEC "/kernelspec" /* the kernelspec's directory, read-only */
 #define TCI_PATH_SKEL "/etc/skel"         /* copied into the home before the kernel starts */

@@ -55,6 +55,20 @@ parse_relay(const struct frame *frames, size_t n, struct request *r, const char 
     return 0;
 }
 
+static int
+parse_network(const struct frame *frames, size_t n, struct request *r, const char **why)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+    r->first = 1;
+    if (n != 2 || frames[1].len < 1 || frames[1].len > TCI_MAX_SESSION)
+        return fail(why, "NETWORK without a session");
+    for (size_t i = 0; i < frames[1].len; i++)
+        if (memchr(alphabet, ((const char *)frames[1].data)[i], sizeof(alphabet) - 1) == NULL)
+            return fail(why, "NETWORK with a bad session");
+    return 0;
+}
+
 int
 request_parse(const struct frame *frames, size_t n, struct request *r, const char **why)
 {
@@ -70,6 +84,8 @@ request_parse(const struct frame *frames, size_t n, struct request *r, const cha
         return parse_execute(frames, n, r, why);
     case TCI_RELAY:
         return parse_relay(frames, n, r, why);
+    case TCI_NETWORK:
+        return parse_network(frames, n, r, why);
     case TCI_INTERRUPT:
     case TCI_QUIT:
         return n == 1 ? 0 : fail(why, "INTERRUPT or QUIT with something behind it");

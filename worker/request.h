@@ -11,9 +11,10 @@
 struct request {
     enum tci_verb verb;
     enum tci_channel channel; /* EXECUTE, RELAY: where the message goes */
-    size_t first;             /* EXECUTE, RELAY: index of the delimiter; CONFIG: of the JSON */
-    uint64_t max_bytes;       /* EXECUTE */
-    uint32_t max_messages;    /* EXECUTE */
+    size_t
+        first; /* EXECUTE, RELAY: index of the delimiter; CONFIG: of the JSON; NETWORK: of the session */
+    uint64_t max_bytes;    /* EXECUTE */
+    uint32_t max_messages; /* EXECUTE */
 };
 
 /* 0, or -1 with *why saying in a static sentence what is wrong.  Any frames may come in. */

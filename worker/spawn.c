@@ -28,6 +28,7 @@
 #include "die.h"
 #include "protocol.h"
 #include "skel.h"
+#include "textfile.h"
 
 enum { START_TIMEOUT_MS = 20000 };
 
@@ -64,25 +65,11 @@ default_signals(void)
     return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int
-write_file(const char *path, int flags, mode_t mode, const char *text)
-{
-    const size_t len = strlen(text);
-    const int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | flags, mode);
-    int rc;
-
-    if (fd < 0)
-        return -1;
-    rc = write(fd, text, len) == (ssize_t)len ? 0 : -1;
-    close(fd);
-    return rc;
-}
-
 /* The kernel is the one to go when memory is short, so that the worker lives to tell. */
 static int
 prefer_for_oom(void)
 {
-    return write_file("/proc/self/oom_score_adj", 0, 0, "1000");
+    return textfile_write("/proc/self/oom_score_adj", 0, 0, "1000");
 }
 
 static int
@@ -147,7 +134,7 @@ detach(const struct plumbing *p)
 static const char *
 prepare_files(const struct launch *l)
 {
-    if (write_file(LAUNCH_CONNECTION_FILE, O_CREAT | O_EXCL, 0600, l->connection) < 0)
+    if (textfile_write(LAUNCH_CONNECTION_FILE, O_CREAT | O_EXCL, 0600, l->connection) < 0)
         return "writing the connection file";
     if (skel_copy(TCI_PATH_SKEL, TCI_PATH_HOME) < 0)
         return "copying " TCI_PATH_SKEL;

@@ -2,7 +2,6 @@
 #include "tasks.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,24 +15,11 @@
 
 #include "die.h"
 #include "protocol.h"
+#include "textfile.h"
 
 /* Of the container's own kernel: only its root may write there. */
 #define HIERARCHY "/sys/fs/cgroup"
 #define GROUP HIERARCHY "/tasks-of-worker"
-
-static int
-write_file(const char *path, const char *text)
-{
-    const size_t len = strlen(text);
-    const int fd = open(path, O_WRONLY | O_CLOEXEC);
-    int rc;
-
-    if (fd < 0)
-        return -1;
-    rc = write(fd, text, len) == (ssize_t)len ? 0 : -1;
-    close(fd);
-    return rc;
-}
 
 static int
 drop_capability(unsigned cap)
@@ -52,8 +38,8 @@ static void
 limit_all(const char *limit)
 {
     if (mount("none", HIERARCHY, "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "pids") < 0 ||
-        mkdir(GROUP, 0755) < 0 || write_file(GROUP "/pids.max", limit) < 0 ||
-        write_file(GROUP "/cgroup.procs", "0") < 0)
+        mkdir(GROUP, 0755) < 0 || textfile_write(GROUP "/pids.max", 0, 0, limit) < 0 ||
+        textfile_write(GROUP "/cgroup.procs", 0, 0, "0") < 0)
         die(TCI_EXIT_SYSTEM, "cannot limit the number of processes: %s", strerror(errno));
     if (drop_capability(CAP_SYS_ADMIN) < 0)
         die(TCI_EXIT_SYSTEM, "cannot give up a capability: %s", strerror(errno));

@@ -10,6 +10,7 @@ After the test's own assertions the decorator has the arena check that the gatew
 import functools
 import os
 import platform
+import re
 import secrets
 import time
 
@@ -120,11 +121,18 @@ class Arena:
         """Runs attacking code to its end: what worked and what did not."""
         return self.gateway.value(user or self.user, f"{TOOLS}\n{code}\nreport()", timeout)
 
-    def tries(self, code, user=None, timeout=None):
-        """Runs attacking code: what worked.  Something must at least have been tried."""
+    def tries(self, code, user=None, timeout=None, gvisor=""):
+        """Runs attacking code: what worked.  Something must at least have been tried.  What matches `gvisor` may work under
+        gVisor, where it changes or shows nothing but its own kernel; the test says how that is known."""
         won, lost = self.outcome(code, user, timeout)
         assert won or lost
-        return won
+        return [w for w in won if runtime() != "runsc" or not re.fullmatch(gvisor, w[0])]
+
+    def host_processes(self):
+        """Host pids of the attacker's container; under gVisor, of what runs it."""
+        found = self.gateway.container_of(self.user).processes()
+        assert found
+        return found
 
     def start(self, code, timeout=None, user=None):
         """Starts attacking code that may not come to an end: a future of the response."""

@@ -1,10 +1,11 @@
 """test_resources.py - attacks on what all share: processors, memory, processes, descriptors, and limits of the whole host."""
 import ctypes
 import errno
+import json
 import os
 
 import harness
-from arena import attack, needs_crun, needs_x86_64
+from arena import attack, needs_crun, needs_x86_64, runtime
 
 MIB = 1024  # KiB
 
@@ -101,7 +102,7 @@ for n in range(1 << 20):  # together they are memory of the container
 
 @attack("limits", "takes all inodes, or memory by empty files", runsc=True)
 def test_inode_fill(arena):
-    counts = arena.gateway.value(arena.user, """
+    answer = arena.gateway.execute(arena.user, """
 import json, os
 counts = {}
 for top in ('/workspace', '/tmp', '/home/sandbox', '/dev/shm'):
@@ -112,6 +113,10 @@ for top in ('/workspace', '/tmp', '/home/sandbox', '/dev/shm'):
     except OSError: pass
     counts[top] = n
 print(json.dumps(counts))""", timeout=20)
+    if runtime() == "runsc":  # has no limit of inodes: what they take is the session's memory, which ends it
+        assert answer.status_code == 503 and "ran out of memory" in answer.json()["detail"]
+        return
+    counts = json.loads(answer.json()["result_text"])
     assert all(n < 20_000 for n in counts.values()), counts
 
 
@@ -133,8 +138,8 @@ try:
     while sent < 100_000: socket.send_fds(a, [b'x'], [held[0]] * 250); sent += 250
 except OSError: pass
 print(json.dumps([most, sent]))""")
-    assert most[0] <= 4096 and most[1] <= 3 * 4096, most
-    assert int(harness.read_text("/proc/sys/fs/file-nr").split()[0]) - before < 100_000
+    assert most[0] <= 4096 and (most[1] <= 3 * 4096 or runtime() == "runsc"), most  # in gVisor they are none of the host's
+    assert int(harness.read_text("/proc/sys/fs/file-nr").split()[0]) - before < 30_000
 
 
 @attack("limits", "takes the processor from other sessions and the gateway", runsc=True)

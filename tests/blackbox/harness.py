@@ -384,7 +384,7 @@ class Gateway:
     registry = []  # every gateway of this test run, for the reports and the clean-up
     prepared = None  # a copy of what the first one has prepared for the homes of its workers
 
-    def __init__(self, env=None, binary=None, account=None, **settings):
+    def __init__(self, env=None, binary=None, prefix=(), account=None, **settings):
         self.account = account or (Account.get() if rootless() else None)  # whose it is; None: root's
         self.base = tempfile.mkdtemp(prefix=BASE_PREFIX, dir="/tmp")
         os.chmod(self.base, 0o711)  # containers pass through it with host uids of their own
@@ -396,6 +396,7 @@ class Gateway:
         self.state_dir = settings.pop("state_dir", os.path.join(self.base, "s"))
         self.log_path = os.path.join(self.base, "stderr")
         self.binary = binary or gateway_binary()
+        self.prefix = list(prefix)  # a program that becomes the gateway, such as prlimit
         self.env = dict(env or {})
         self.settings = {"listen": "127.0.0.1:0", "min_idle_workers": 1, "max_total_workers": 12, "exec_timeout": 30}
         if runtime() != "crun":  # the default
@@ -434,7 +435,7 @@ class Gateway:
                 os.unlink(os.path.join(self.state_dir, stale))
         self._take_prepared()
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(self.prefix + self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, **self._identity())
         self.exit_code = None
 

@@ -406,6 +406,48 @@ def test_body_too_large_that_is_sent(gateway):
     check_error(answer, 413)
 
 
+BIG = b'{"user_uuid": "a b", "code": "' + b"x" * 100_000 + b'"}'  # what a stranger may not send, and others may
+
+
+def check_stranger_refused(c, answer):
+    """401, as for a small body, and then the end: nothing of the body is taken for another request."""
+    assert answer.status == 401 and answer.json()["detail"] and answer.header("www-authenticate") == "Bearer"
+    assert answer.header("connection") == "close" and c.closed() == b""
+
+
+@pytest.mark.parametrize("headers, body", [
+    (["Content-Length: 1000000000"], b""), (["Content-Length: 100000"], BIG[:50_000]), ([f"Content-Length: {len(BIG)}"], BIG),
+    (["Content-Length: 5000", "Expect: 100-continue"], b""), (["Transfer-Encoding: chunked"], b"186a0\r\n" + BIG),
+    (["Transfer-Encoding: chunked"], b"400\r\n" + b"x" * 1024 + b"\r\nfff\r\n")])
+@pytest.mark.parametrize("token", ["", "X-Auth-Token: wrong", "Authorization: Bearer tci_0123456789ab_" + "0" * 64])
+def test_large_body_without_a_token(gateway, headers, body, token):
+    with Connection(gateway, timeout=10) as c:
+        inner = b"\r\n\r\n" + c.request("GET", "/healthz")
+        c.send(c.request("POST", "/execute", token=False, headers=headers + [token] * bool(token), length=False) + body + inner)
+        check_stranger_refused(c, c.response())
+
+
+def test_token_is_looked_at_before_each_body(gateway):
+    """On a connection that is kept: a small body of a stranger, large ones of a client, again and again, and a large one of a stranger."""
+    with Connection(gateway, timeout=10) as c:
+        for _ in range(3):
+            small = c.ask("POST", "/execute", b" " * 4096, token=False)
+            assert small.status == 401 and small.header("connection") != "close"
+            assert c.ask("POST", "/execute", BIG).status == 400
+        check_stranger_refused(c, c.ask("POST", "/execute", BIG, token=False))
+
+
+def test_large_bodies_before_the_answers(gateway):
+    """Requests that come faster than they are read: each is judged by its own token."""
+    with Connection(gateway, timeout=20) as c:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(c.send, c.request("POST", "/execute", BIG) * 20 + c.request("POST", "/execute", BIG, token=False))
+            assert [c.response().status for _ in range(20)] == [400] * 20
+            check_stranger_refused(c, c.response())
+            with contextlib.suppress(OSError):
+                sent.result(20)
+
+
 @pytest.mark.parametrize("length", ["-1", "abc", "99999999999999999999999", "1, 2", "0x10", "", "+5"])
 def test_bad_content_lengths(gateway, length):
     with Connection(gateway) as c:

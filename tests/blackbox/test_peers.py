@@ -1,6 +1,7 @@
 """test_peers.py - what one client address may hold: connections, and time to send a request or to take an answer."""
 import contextlib
 import json
+import resource
 import signal
 import socket
 import time
@@ -133,3 +134,36 @@ def test_an_answer_that_drips_out(make_gateway, users):
 def test_running_code_is_no_slow_client(make_gateway, users):
     gateway = make_gateway(client_timeout=1)
     assert gateway.text(users(gateway), "import time; time.sleep(3); 7") == "7"
+
+
+def limit_open_files(gateway, n):
+    """The limit that the gateway goes by; containers need the hard one."""
+    hard = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (n, hard))
+    reloaded = gateway.log().count("configuration reloaded")
+    gateway.process.send_signal(signal.SIGHUP)
+    harness.eventually(lambda: gateway.log().count("configuration reloaded") > reloaded, 30, "it is told so")
+
+
+def test_connections_leave_descriptors_for_workers(make_gateway):
+    """Under a limit on open files that the connections would take several times over: they wait, and workers start."""
+    gateway = make_gateway(ready=False, min_idle_workers=0, max_total_workers=6, max_connections_per_address=0)
+    limit_open_files(gateway, 160)
+    assert gateway.client.get("/healthz").status_code == 200  # a connection that is there before the others
+    with contextlib.ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(Connection(gateway))
+        harness.eventually(lambda: gateway.descriptors() > 80, 30, "connections are accepted")
+        for i in range(4):
+            assert gateway.value(f"user-{i}", "print(40 + 2)") == 42
+        assert gateway.descriptors() < 150
+        assert "Too many open files" not in gateway.log()
+    with Connection(gateway) as c:
+        assert c.ask("GET", "/healthz").status == 200
+
+
+def test_a_limit_on_open_files_that_is_too_low(make_gateway):
+    gateway = make_gateway(ready=False, min_idle_workers=0, max_total_workers=1000)
+    limit_open_files(gateway, 160)
+    assert "160 open files are too few for 1000 workers" in gateway.log()
+    assert gateway.value("user", "print(40 + 2)") == 42

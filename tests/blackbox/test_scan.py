@@ -52,6 +52,26 @@ def test_code_that_raises_is_told_too(gateway, user):
     assert answer["error"]["ename"] == "ModuleNotFoundError" and answer["findings"] == [FINDING]
 
 
+@pytest.mark.parametrize("code, options, status", [
+    ("while True: pass", {"timeout": 0.5}, 504), ("os.kill(os.getpid(), 9)", {}, 503)])
+def test_code_that_does_not_end_well_is_told_too(gateway, user, code, options, status):
+    answer = gateway.execute(user, f"{HOSTILE}\n{code}", **options)
+    assert answer.status_code == status
+    assert set(answer.json()) == {"detail", "findings"} and answer.json()["findings"] == [FINDING]
+
+
+def test_errors_without_findings_have_no_such_field(gateway, user):
+    answer = gateway.execute(user, "while True: pass", timeout=0.5)
+    assert answer.status_code == 504 and set(answer.json()) == {"detail"}
+
+
+def test_code_that_finds_no_worker_is_told_too(make_gateway):
+    gateway = make_gateway(ready=False, min_idle_workers=0, max_total_workers=1)
+    gateway.ok("one", "1")
+    answer = gateway.execute("another", HOSTILE)
+    assert answer.status_code == 503 and answer.json()["findings"] == [FINDING] and answer.headers["Retry-After"]
+
+
 def test_ordinary_code_runs_without_findings(gateway, user):
     """What needs nothing that is not there runs; all of it is looked at by the unit tests."""
     runnable = ("words in strings and comments", "eval and exec of what is plain", "regular expressions", "sqlite",

@@ -37,6 +37,8 @@ parse_request(const struct frame *frames, size_t n)
     }
     if (request.verb == TCI_EXECUTE || request.verb == TCI_RELAY || request.verb == TCI_CONFIG)
         must(request.first < n);
+    if (request.verb == TCI_NETWORK)
+        must(request.first < n && frames[request.first].len <= TCI_MAX_SESSION);
 }
 
 static void

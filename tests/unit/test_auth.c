@@ -192,6 +192,31 @@ keys_have_a_rate(void **state)
 }
 
 static void
+knowing_a_key_counts_for_nothing(void **state)
+{
+    struct auth *auth = auth_new("the-master-token", path);
+    char id[KEY_ID_SIZE], text[KEY_TEXT_SIZE], ended[KEY_TEXT_SIZE];
+
+    (void)state;
+    add((struct key_row){.expires = time(NULL) - 1}, id, ended);
+    add((struct key_row){.rate = 1}, id, text);
+    for (int i = 0; i < 5; i++)
+        assert_true(auth_knows(auth, text));
+    assert_int_equal(check(auth, text), AUTH_OK);
+    assert_int_equal(check(auth, text), AUTH_TOO_FAST);
+    assert_true(auth_knows(auth, text));
+    assert_true(auth_knows(auth, "the-master-token"));
+    assert_false(auth_knows(auth, "the-master-toke"));
+    assert_false(auth_knows(auth, NULL));
+    assert_false(auth_knows(auth, ended));
+    revoke_key(id);
+    for (double end = clock_now() + 30; clock_now() < end && auth_knows(auth, text);)
+        continue;
+    assert_false(auth_knows(auth, text));
+    auth_free(auth);
+}
+
+static void
 a_bucket_fills_with_time(void **state)
 {
     struct bucket b = {0};
@@ -221,6 +246,7 @@ main(void)
         cmocka_unit_test_setup_teardown(keys_stay_while_their_file_is_unreadable, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(keys_have_a_rate, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(knowing_a_key_counts_for_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(knows_the_master_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_go_with_their_file, set_up, tear_down),
         cmocka_unit_test(a_bucket_fills_with_time),

@@ -82,8 +82,8 @@ refuses_a_long_user(void **state)
 static void
 takes_all_fields(void **state)
 {
-    static const char text[] =
-        "{\"user_uuid\":\"aZ0._:@-\",\"code\":\"a\\u0000b\",\"timeout\":2.5}";
+    static const char text[] = "{\"user_uuid\":\"aZ0._:@-\",\"code\":\"a\\u0000b\",\"timeout\":2.5,"
+                               "\"network\":\"allowlist\"}";
     struct body body;
     struct err err = ERR_INIT;
 
@@ -93,6 +93,7 @@ takes_all_fields(void **state)
     assert_int_equal(body.code_len, 3);
     assert_memory_equal(body.code, "a\0b", 3);
     assert_true(body.timeout == 2.5);
+    assert_int_equal(body.network, NETWORK_ALLOWLIST);
     body_clear(&body);
     body_clear(&body);
 }
@@ -112,6 +113,36 @@ takes_the_limit_without_timeout(void **state)
         assert_int_equal(body_parse_execute(texts[i], strlen(texts[i]), &limits, &body, &err), 0);
         assert_true(body.timeout == 30);
         body_clear(&body);
+    }
+}
+
+static void
+takes_a_network(void **state)
+{
+    static const struct {
+        const char *text;
+        enum network_mode network;
+    } cases[] = {
+        {"{\"user_uuid\":\"a\",\"code\":\"\"}", NETWORK_UNSAID},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"network\":null}", NETWORK_UNSAID},
+        {"{\"user_uuid\":\"a\",\"code\":\"\",\"network\":\"none\"}", NETWORK_NONE},
+    };
+    static const char *const wrong[] = {"\"\"", "\"all\"", "true", "[]", "\"none\\u0000\""};
+    struct body body;
+    struct err err = ERR_INIT;
+    char text[100];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(
+            body_parse_execute(cases[i].text, strlen(cases[i].text), &limits, &body, &err), 0);
+        assert_int_equal(body.network, cases[i].network);
+        body_clear(&body);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), "{\"user_uuid\":\"a\",\"code\":\"\",\"network\":%s}",
+                 wrong[i]);
+        check_refused(text, strlen(text), ERR_BAD_REQUEST, "network");
     }
 }
 
@@ -165,6 +196,7 @@ main(void)
         cmocka_unit_test(refuses_a_long_user),
         cmocka_unit_test(takes_all_fields),
         cmocka_unit_test(takes_the_limit_without_timeout),
+        cmocka_unit_test(takes_a_network),
         cmocka_unit_test(release_takes_a_user_only),
         cmocka_unit_test(release_takes_a_key),
     };

@@ -251,7 +251,7 @@ static void
 test_file_refusals(void **state)
 {
     static const char nul[] = "queue_limit = 3\0 4\n";
-    char line[3000], where[64];
+    char line[30000], where[64];
 
     (void)state;
     assert_refused(with_file("\nlisen = x\n"), "lisen",
@@ -346,6 +346,12 @@ test_values(void **state)
                  LIST("", "INFO", "trace", "2"));
     check_values("--log-format", LIST("text", "json"), LIST("", "xml"));
     check_values("--runtime", LIST("crun", "runsc"), LIST("", "docker", "/usr/bin/crun"));
+    check_values("--network", LIST("none", "allowlist"), LIST("", "unsaid", "all", "None"));
+    check_values("--network-resolver", LIST("", "127.0.0.1:53", "[::1]:5353"),
+                 LIST("127.0.0.1", "::1", "127.0.0.1:0", "dns.test:53", "127.1:53", ":53"));
+    check_values("--network-allow", LIST("", "a.test, *.b.test:80", "[::1] 10.0.0.1:1"),
+                 LIST("a b!", "http://a", "a:0", "*", "a.test\n"));
+    check_values("--network-permit", LIST("", "10.0.0.0/8,::1"), LIST("10.0.0.1/8", "a", "/8"));
     check_values("--runsc-platform", LIST("", "ptrace", "systrap", "kvm"),
                  LIST("gvisor", "PTRACE"));
     check_values("--worker-cpu", LIST("0.01", "1024"), LIST("0", "0.009", "1025"));
@@ -386,6 +392,8 @@ test_together(void **state)
     assert_refused(ARGS(S("--tls-key=/k")), "tls_cert", "both, or neither");
     assert_loads(&cfg, ARGS(S("--tls-key=/k"), S("--tls-cert=/c")));
     config_clear(&cfg);
+    assert_refused(ARGS(S("--network-allow=a.test b..test")), "network_allow", "\"b..test\"");
+    assert_refused(ARGS(S("--network-permit=10.0.0.0/8 a")), "network_permit", "\"a\"");
 }
 
 static void

@@ -245,6 +245,7 @@ test_mounts(void **state)
     assert_string_equal(source_of(config, TCI_PATH_WORKER), "/lib/tci-worker");
     assert_string_equal(source_of(config, TCI_PATH_SKEL), "/state/skel");
     assert_string_equal(source_of(config, TCI_PATH_LINK_DIR), "/state/link");
+    assert_null(find_mount(config, TCI_PATH_PROXY_DIR));
 }
 
 /* --- under a kernel of its own -------------------------------------------------------------- */
@@ -256,6 +257,7 @@ make_own_kernel(const struct container_spec *spec)
         .rootfs = "/state/rootfs",
         .worker_path = "/lib/tci-worker",
         .link_dir = "/state/link",
+        .proxy_dir = "/state/proxy",
         .own_kernel = true,
     };
 
@@ -337,6 +339,8 @@ test_own_kernel_mounts(void **state)
     json_t *value;
 
     (void)state;
+    assert_string_equal(source_of(config, TCI_PATH_PROXY_DIR), "/state/proxy");
+    assert_true(has_option(config, TCI_PATH_PROXY_DIR, "ro"));
     assert_null(json_object_get(json_object_get(config, "linux"), "seccomp"));
     assert_int_equal(json_object_size(annotations), 3);
     json_object_foreach (annotations, key, value)

@@ -98,12 +98,12 @@ keeps_rows(void **state)
     (void)state;
     store_put_worker(store, &one, "python3");
     store_put_worker(store, &two, "python3");
-    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "alice", "one", 100, false);
     store_close(store);
     check_rows("-=two;alice=one;");
 
     store = open_store();
-    store_put_session(store, "bob", "two", 200);
+    store_put_session(store, "bob", "two", 200, false);
     store_remove_session(store, "bob"); /* killed before it could remove the worker */
     store_close(store);
     check_rows("-=two;alice=one;");
@@ -134,6 +134,7 @@ check_identity(void *owner, const struct store_row *row)
     assert_int_equal(row->identity->pid, 42);
     assert_true(row->identity->start_ticks == 1ULL << 60);
     assert_int_equal(row->created, 100);
+    assert_true(row->network);
 }
 
 static void
@@ -146,7 +147,7 @@ keeps_every_column(void **state)
 
     (void)state;
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "alice", "one", 100, true);
     assert_int_equal(store_each(store, check_identity, &n, &err), 0);
     assert_int_equal(n, 1);
     store_close(store);
@@ -176,6 +177,47 @@ open_beside(const char *sql)
 }
 
 static void
+check_old_row(void *owner, const struct store_row *row)
+{
+    unsigned *n = owner;
+
+    ++*n;
+    assert_string_equal(row->user, "alice");
+    assert_string_equal(row->identity->id, "one");
+    assert_int_equal(row->created, 100);
+    assert_false(row->network);
+}
+
+/* Of the version before there was a network. */
+static void
+upgrades_the_first_layout(void **state)
+{
+    static const char old[] =
+        "PRAGMA journal_mode = WAL;"
+        "CREATE TABLE workers ("
+        " id TEXT PRIMARY KEY, routing_id TEXT NOT NULL, key TEXT NOT NULL, slot INTEGER NOT NULL,"
+        " pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, kernel TEXT NOT NULL) STRICT;"
+        "CREATE TABLE sessions ("
+        " user TEXT PRIMARY KEY, worker TEXT UNIQUE REFERENCES workers (id) ON DELETE SET NULL,"
+        " created INTEGER NOT NULL) STRICT;"
+        "INSERT INTO workers VALUES ('one', 'r', 'k', 1, 2, 3, 'python3');"
+        "INSERT INTO sessions VALUES ('alice', 'one', 100);"
+        "PRAGMA user_version = 1";
+
+    (void)state;
+    sqlite3_close(open_beside(old));
+    for (int i = 0; i < 2; i++) { /* the second time there is nothing to do */
+        struct store *store = open_store();
+        struct err err = ERR_INIT;
+        unsigned n = 0;
+
+        assert_int_equal(store_each(store, check_old_row, &n, &err), 0);
+        assert_int_equal(n, 1);
+        store_close(store);
+    }
+}
+
+static void
 refuses_another_layout(void **state)
 {
     struct err err = ERR_INIT;
@@ -198,7 +240,7 @@ damage(long from)
     FILE *file;
 
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "alice", "one", 100, false);
     store_close(store);
     file = fopen(path, "r+e");
     assert_non_null(file);
@@ -253,14 +295,14 @@ is_behind_until_all_is_written(void **state)
     store_put_worker(store, &one, "python3");
     assert_false(store_is_behind(store));
     db = open_beside("BEGIN EXCLUSIVE");
-    store_put_session(store, "alice", "one", 100);
+    store_put_session(store, "alice", "one", 100, false);
     assert_true(store_is_behind(store));
     assert_int_equal(store_begin(store), -1); /* still locked */
     sqlite3_close(db);
     while (store_begin(store) < 0) /* not the time for it yet */
         usleep(10000);
     store_put_worker(store, &two, "python3");
-    store_put_session(store, "alice", "two", 100);
+    store_put_session(store, "alice", "two", 100, false);
     store_commit(store);
     assert_false(store_is_behind(store));
     store_close(store);
@@ -276,11 +318,11 @@ is_written_whole_or_not_at_all(void **state)
 
     (void)state;
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100);
-    store_put_session(store, "bob", "no such worker", 100);
+    store_put_session(store, "alice", "one", 100, false);
+    store_put_session(store, "bob", "no such worker", 100, false);
     assert_true(store_is_behind(store));
     assert_int_equal(store_begin(store), 0);
-    store_put_session(store, "bob", "no such worker", 100);
+    store_put_session(store, "bob", "no such worker", 100, false);
     store_commit(store);
     assert_true(store_is_behind(store));
     store_close(store);
@@ -294,6 +336,7 @@ main(void)
         cmocka_unit_test_setup_teardown(keeps_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_every_column, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_private, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(upgrades_the_first_layout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_another_layout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_for_a_lock_and_is_not_damaged_by_it, set_up,

@@ -210,7 +210,7 @@ static void
 request_takes_each_verb(void **state)
 {
     static const struct frame config[] = {F("C"), F("{}")}, interrupt[] = {F("I")},
-                              quit[] = {F("Q")};
+                              quit[] = {F("Q")}, network[] = {F("N"), F("0123456789abcdef")};
     static const struct frame relay[] = {F("R"), F("c"), JUPYTER, F("buffer")};
     static const struct frame execute[] = {F("E"), F("\0\0\0\1\0\0\0\2\0\0\1\0"), JUPYTER};
     struct request r;
@@ -221,6 +221,9 @@ request_takes_each_verb(void **state)
     assert_int_equal(PARSE(interrupt, &r), 0);
     assert_int_equal(PARSE(quit, &r), 0);
     assert_int_equal(r.verb, TCI_QUIT);
+    assert_int_equal(PARSE(network, &r), 0);
+    assert_int_equal(r.verb, TCI_NETWORK);
+    assert_int_equal(r.first, 1);
     assert_int_equal(PARSE(relay, &r), 0);
     assert_int_equal(r.channel, TCI_CONTROL);
     assert_int_equal(r.first, 2);
@@ -238,6 +241,9 @@ request_refuses_all_else(void **state)
     static const struct frame iopub[] = {F("R"), F("i"), JUPYTER},
                               no_channel[] = {F("R"), F(""), JUPYTER};
     static const struct frame limits[] = {F("E"), F("short"), JUPYTER};
+    static const struct frame nobody[] = {F("N")}, nameless[] = {F("N"), F("")},
+                              forged[] = {F("N"), F("a\nSESSION b")},
+                              endless[] = {F("N"), F("012345678901234567890123456789012")};
     static const struct frame topic[] = {F("R"), F("s"), F("topic"), JUPYTER};
     static const struct frame few[] = {F("R"), F("s"), F(JUPYTER_DELIMITER), F(""), F(""),
                                        F(""),  F("")};
@@ -254,6 +260,10 @@ request_refuses_all_else(void **state)
     assert_int_equal(PARSE(iopub, &r), -1);
     assert_int_equal(PARSE(no_channel, &r), -1);
     assert_int_equal(PARSE(limits, &r), -1);
+    assert_int_equal(PARSE(nobody, &r), -1);
+    assert_int_equal(PARSE(nameless, &r), -1);
+    assert_int_equal(PARSE(forged, &r), -1);
+    assert_int_equal(PARSE(endless, &r), -1);
     assert_int_equal(PARSE(topic, &r), -1);
     assert_int_equal(PARSE(few, &r), -1);
 }

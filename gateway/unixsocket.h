@@ -1,0 +1,15 @@
+/* unixsocket.h - the sockets in the state directory that containers connect to. */
+#ifndef GATEWAY_UNIXSOCKET_H
+#define GATEWAY_UNIXSOCKET_H
+
+#include "err.h"
+#include "mem.h"
+
+/*
+ * Listens on dir/name: a stream, not blocking, closed on exec.  The directory is made if need be, 0711, an old socket
+ * removed; the socket's mode is 0666, for containers' users are nobody's on the host: who accepts must look at the peer.
+ * A descriptor, or -1.
+ */
+int unixsocket_listen(const char *dir, const char *name, struct err *) must_check;
+
+#endif
