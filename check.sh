@@ -3,7 +3,7 @@
 #
 #   sh check.sh             all of it
 #   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan
-#                           blackbox-runsc attacks attacks-runsc fuzz faults bench
+#                           blackbox-runsc blackbox-rootless attacks attacks-runsc fuzz faults bench
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -88,6 +88,17 @@ suite_blackbox_runsc() {
     unset TCI_TEST_RUNTIME
 }
 
+# Started by an ordinary user: what is its own, and one of each kind of the rest, as above.
+suite_blackbox_rootless() {
+    export TCI_TEST_ROOTLESS=1
+    suite_pytest blackbox-rootless build-gcc tests/blackbox/test_rootless.py tests/blackbox/test_execute.py \
+        tests/blackbox/test_lifecycle.py tests/blackbox/test_restart.py \
+        -k "test_rootless or state_across_calls or plot_with_show or output_of_a_child or multiprocessing \
+        or endless_loop or death_of_the_worker or hang_up_interrupts or ten_sessions or survive_an_orderly \
+        or kill_while or remove_containers"
+    unset TCI_TEST_ROOTLESS
+}
+
 suite_attacks() {
     suite_pytest attacks build-gcc tests/attacks
 }
@@ -132,6 +143,7 @@ lane_one() {
 lane_two() {
     suite_blackbox_asan
     suite_blackbox_runsc
+    suite_blackbox_rootless
     suite_attacks_runsc
     suite_faults
     suite_bench
@@ -170,7 +182,7 @@ suite() {
     printf '%s %d %d\n' "$name" "$passed" "$failed" >>"$RESULTS"
     word=ok
     [ "$failed" -eq 0 ] || word=FAILED
-    printf '%-7s %-14s %4d passed, %d failed (%d s)\n' "$word" "$name" "$passed" "$failed" "$seconds"
+    printf '%-7s %-17s %4d passed, %d failed (%d s)\n' "$word" "$name" "$passed" "$failed" "$seconds"
 }
 
 # A command that passes or fails as a whole.
@@ -205,7 +217,7 @@ look_for_reports() {
     [ "$reports" -gt 0 ] || return 0
     cat "$LOGS"/sanitizer/* >"$LOGS/sanitizer.log"
     printf 'sanitizer 0 %d\n' "$reports" >>"$RESULTS"
-    printf '%-7s %-14s %d reports\n' FAILED sanitizer "$reports"
+    printf '%-7s %-17s %d reports\n' FAILED sanitizer "$reports"
 }
 
 show_failures() {
@@ -241,7 +253,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | blackbox-runsc | attacks | attacks-runsc | faults | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | blackbox-runsc | blackbox-rootless | attacks | attacks-runsc | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;
@@ -264,7 +276,7 @@ prepare_logs() {
 cd "$TOP"
 [ "$(id -u)" -eq 0 ] || die "the tests make containers: run this as root (sudo sh check.sh)"
 # shellcheck disable=SC2086 # lists of words
-(install_packages $PACKAGES_RUN $PACKAGES_RUNSC $PACKAGES_BUILD $PACKAGES_CHECK) || give_up
+(install_packages $PACKAGES_RUN $PACKAGES_RUNSC $PACKAGES_ROOTLESS $PACKAGES_BUILD $PACKAGES_CHECK) || give_up
 prepare_logs
 if [ $# -gt 0 ]; then
     run_some "$@"

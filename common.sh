@@ -5,6 +5,7 @@
 PACKAGES_RUN="crun curl python3-ipykernel python3-numpy python3-pandas python3-matplotlib
     fonts-dejavu-core fonts-wqy-microhei"
 PACKAGES_RUNSC="runsc" # where the setting runtime says so
+PACKAGES_ROOTLESS="uidmap util-linux" # newuidmap, nsenter: with --rootless
 PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config libzmq3-dev libjansson-dev libevent-dev
     libssl-dev libsodium-dev libsqlite3-dev libinih-dev uthash-dev"
 PACKAGES_CHECK="libcmocka-dev clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
@@ -23,9 +24,12 @@ die() {
     exit 1
 }
 
+# yes: the gateway is the caller's, who is not root; start.sh and stop.sh say so.
+ROOTLESS=no
+
 # Containers, cgroups and mounts are root's; everything else runs as whoever called.
 as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
+    if [ "$(id -u)" -eq 0 ] || [ "$ROOTLESS" = yes ]; then
         "$@"
     else
         # The settings travel in the environment, not in an argument list that everyone can read.
@@ -40,7 +44,8 @@ settings_in_environment() {
 # Asks for the password once, at the start, rather than in the middle of a progress line.
 need_root() {
     [ "$(id -u)" -eq 0 ] && return
-    command -v sudo >/dev/null || die "this makes containers, which takes root: run it as root, or install sudo"
+    command -v sudo >/dev/null || die "this takes root: run it as root, or install sudo; with --rootless the
+    containers are yours, and some limits are not enforced (README.md)"
     sudo -n true 2>/dev/null || sudo -v || die "sudo refused; run this as root"
 }
 
@@ -83,6 +88,8 @@ install_packages() {
     fi
     missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
+    # shellcheck disable=SC2086 # a list of words
+    [ "$ROOTLESS" = no ] || die "packages are missing, which only root can install: apt-get install" $missing
     need_root
     # shellcheck disable=SC2086 # a list of words
     set -- $missing
@@ -173,8 +180,17 @@ runtime_packages() {
     fi
 }
 
+# As gateway/statedir.c has it.
+default_state_dir() {
+    if [ "$ROOTLESS" = yes ]; then
+        printf '%s/tci\n' "${XDG_STATE_HOME:-$HOME/.local/state}"
+    else
+        printf '/var/lib/tci\n'
+    fi
+}
+
 state_dir() {
-    dir=$(setting state_dir /var/lib/tci "$@")
+    dir=$(setting state_dir "$(default_state_dir)" "$@")
     printf '%s\n' "${dir%/}"
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # start.sh - sets everything up and starts the gateway: packages, build, service, and what to do next.
 #
-#   sh start.sh [--foreground] [--restart] [GATEWAY OPTIONS...]
+#   sh start.sh [--rootless] [--foreground] [--restart] [GATEWAY OPTIONS...]
 #
 # Every setting of the gateway is taken from the environment (TCI_MIN_IDLE_WORKERS=2 sh start.sh) or
 # passed on from here (sh start.sh --min-idle-workers 2).  Running it again is safe.
@@ -16,6 +16,7 @@ READY_TIMEOUT=120
 usage() {
     sed -n '2,/^set/s/^# \{0,1\}//p' "$TOP/start.sh"
     cat <<END
+  --rootless    without root: the gateway and its containers are yours; some limits are not enforced
   --foreground  stay in the foreground, for a service manager
   --restart     replace a running gateway; its sessions live on
   --help        this; the gateway's own options: build/gateway/tci-gateway --help
@@ -25,6 +26,7 @@ END
 check_host() {
     [ "$(uname -s)" = Linux ] || die "containers need Linux; this is $(uname -s)"
     [ -r /proc/self/mounts ] || die "/proc is not mounted"
+    [ "$ROOTLESS" = no ] || return 0
     grep -q ' cgroup2\{0,1\} ' /proc/self/mounts ||
         die "no cgroup file system is mounted on /sys/fs/cgroup; containers cannot be limited without one"
 }
@@ -112,7 +114,7 @@ token_word() {
     if [ -n "${TCI_AUTH_TOKEN:-}" ]; then
         # shellcheck disable=SC2016 # for the reader's shell
         printf '$TCI_AUTH_TOKEN'
-    elif [ "$(id -u)" -eq 0 ]; then
+    elif [ "$(id -u)" -eq 0 ] || [ "$ROOTLESS" = yes ]; then
         # shellcheck disable=SC2016
         printf '$(cat %s/auth_token)' "$STATE_DIR"
     else
@@ -135,7 +137,7 @@ The Code Interpreter is ready.
   Test page  $address/#token=$token
   Token      $(token_place)
   Log        $STATE_DIR/gateway.log
-  Stop       sh stop.sh
+  Stop       sh stop.sh$([ "$ROOTLESS" = no ] || printf ' --rootless')
 
 Try it:
 
@@ -161,6 +163,7 @@ while [ "$left" -gt 0 ]; do
     shift
     left=$((left - 1))
     case $argument in
+    --rootless) ROOTLESS=yes ;;
     --foreground) FOREGROUND=yes ;;
     --restart) RESTART=yes ;;
     --help | -h) usage && exit ;;
@@ -168,18 +171,22 @@ while [ "$left" -gt 0 ]; do
     esac
 done
 
+[ "$ROOTLESS" = no ] || [ "$(id -u)" -ne 0 ] || die "--rootless is for a user who is not root"
 check_host
 check_writable
-need_root
+[ "$ROOTLESS" = yes ] || need_root
 one_at_a_time
 # shellcheck disable=SC2046,SC2086 # lists of words
-install_packages $PACKAGES_RUN $PACKAGES_BUILD $(runtime_packages "$@")
+install_packages $PACKAGES_RUN $PACKAGES_BUILD $(runtime_packages "$@") \
+    $([ "$ROOTLESS" = no ] || printf '%s\n' "$PACKAGES_ROOTLESS")
 build
 STATE_DIR=$(state_dir "$@")
 
 if [ "$FOREGROUND" = yes ]; then
     exec 9>&-
-    [ "$(id -u)" -eq 0 ] && exec "$GATEWAY" "$@"
+    if [ "$(id -u)" -eq 0 ] || [ "$ROOTLESS" = yes ]; then
+        exec "$GATEWAY" "$@"
+    fi
     exec sudo --preserve-env="$(settings_in_environment)" "$GATEWAY" "$@"
 fi
 if ! pid=$(running_gateway "$STATE_DIR") || ! meet_running "$pid" "$@"; then

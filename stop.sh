@@ -1,7 +1,7 @@
 #!/bin/sh
 # stop.sh - stops the gateway and removes every container it made.
 #
-#   sh stop.sh [--state-dir DIR] [--config FILE]
+#   sh stop.sh [--rootless] [--state-dir DIR] [--config FILE]
 #
 # Settings are found as start.sh finds them.  To change over to a new build without losing sessions,
 # use sh start.sh --restart instead.
@@ -30,7 +30,13 @@ remove_containers() {
     say "$(tail -n 1 "$TOP/build-logs/stop.log")."
 }
 
-need_root
+if [ "${1:-}" = --rootless ]; then
+    ROOTLESS=yes
+    shift
+    [ "$(id -u)" -ne 0 ] || die "--rootless is for a user who is not root"
+else
+    need_root
+fi
 STATE_DIR=$(state_dir "$@")
 if ! as_root test -d "$STATE_DIR"; then
     say "There is no $STATE_DIR: nothing to stop."

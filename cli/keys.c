@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #include "gateway/keystore.h"
+#include "gateway/statedir.h"
 #include "parse.h"
 
 enum { WAIT_MS = 5000, MAX_SESSIONS = 10000 };
@@ -32,7 +33,8 @@ static const char usage[] =
     "                    ends it after so long: 90s, 15m, 12h, 30d or 4w (never)\n"
     "  --rate N/min      requests a minute, up to so many of them at once (no limit)\n"
     "  --sessions N      sessions at a time (no limit)\n"
-    "  --state-dir DIR   where the gateway keeps its state ($TCI_STATE_DIR, else /var/lib/tci)\n"
+    "  --state-dir DIR   where the gateway keeps its state ($TCI_STATE_DIR, else /var/lib/tci;\n"
+    "                    not as root: else $XDG_STATE_HOME/tci or ~/.local/state/tci)\n"
     "  --help            show this\n"
     "\n"
     "Exit status: 0 done, 1 not done, 2 wrong usage.\n";
@@ -134,12 +136,12 @@ parse_options(int argc, char *argv[], struct options *o, struct err *err)
     return 0;
 }
 
-static const char *
+static char *
 standard_state_dir(void)
 {
     const char *dir = getenv("TCI_STATE_DIR");
 
-    return dir && dir[0] ? dir : "/var/lib/tci";
+    return dir && dir[0] ? xstrdup(dir) : statedir_default();
 }
 
 /* --- the file ----------------------------------------------------------------------------- */
@@ -277,7 +279,8 @@ run(const struct options *o, const char *verb, const char *word)
 enum exit_status
 keys_command(int argc, char *argv[])
 {
-    struct options o = {.state_dir = standard_state_dir()};
+    cleanup_free char *state_dir = standard_state_dir();
+    struct options o = {.state_dir = state_dir};
     struct err err = ERR_INIT;
     const char *verb;
     bool revoking;

@@ -228,6 +228,12 @@ cgroup_open(const char *root, const char *state_dir, struct err *err)
     return host;
 }
 
+struct cgroup_host *
+cgroup_none(void)
+{
+    return xcalloc(1, sizeof(struct cgroup_host));
+}
+
 void
 cgroup_close(struct cgroup_host *host)
 {
@@ -244,7 +250,7 @@ cgroup_close(struct cgroup_host *host)
 char *
 cgroup_path(const struct cgroup_host *host, const char *id)
 {
-    return xasprintf("/%s/%s", host->parent, id);
+    return host->n_hierarchies > 0 ? xasprintf("/%s/%s", host->parent, id) : NULL;
 }
 
 bool
@@ -264,6 +270,8 @@ cgroup_limits_tcp(const struct cgroup_host *host)
 bool
 cgroup_oom_killed(const struct cgroup_host *host, const char *id)
 {
+    if (host->memory == NULL)
+        return false;
     cleanup_free char *dir = group_dir(host, host->memory, id);
     cleanup_free char *path =
         xasprintf("%s/%s", dir, host->v2 ? "memory.events" : "memory.oom_control");
@@ -305,6 +313,8 @@ write_text(const char *path, const char *text)
 static void
 set_shares(const struct cgroup_host *host, const char *dir, unsigned shares)
 {
+    if (host->n_hierarchies == 0)
+        return;
     unsigned weight = 1 + (shares - 2) * 9999u / 262142u;
     cleanup_free char *path = xasprintf("%s/%s", dir, host->v2 ? "cpu.weight" : "cpu.shares");
     cleanup_free char *text = xasprintf("%u", host->v2 ? weight : shares);

@@ -28,10 +28,13 @@ enum {
  */
 struct cgroup_host *cgroup_open(const char *root, const char *state_dir, struct err *) must_check;
 
+/* Of a host, or a user, without any: there is nothing to do for the verbs below, and no path. */
+struct cgroup_host *cgroup_none(void);
+
 /* Accepts NULL.  Removes the parent groups if they are empty. */
 void cgroup_close(struct cgroup_host *);
 
-/* The linux.cgroupsPath of a container; free it. */
+/* The linux.cgroupsPath of a container, or NULL; free it. */
 char *cgroup_path(const struct cgroup_host *, const char *id);
 
 /* Whether swap can be limited (the kernel can be built or booted without). */

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "statedir.h"
+
 #define MAX_FILE_LINES 10000
 #define MAX_FILE_LINE 20000 /* characters of a line of the file */
 #define MAX_SHOWN 80        /* bytes of a wrong value that a message quotes */
@@ -146,7 +148,9 @@ static const struct key keys[] = {
     STRING(scan_rules, is_file, "empty or an absolute path", "", RELOAD,
            "file of what code is looked at for; empty: the rules that come with the server"),
     STRING(state_dir, is_state_dir, "an absolute path of at most 89 bytes, not /, without ..",
-           "/var/lib/tci", FIXED, "directory of all that the gateway keeps"),
+           STATEDIR_OF_ROOT, FIXED,
+           "directory of all that the gateway keeps; default of a user who is not root: "
+           "$XDG_STATE_HOME/tci, else ~/.local/state/tci"),
     STRING(tls_cert, is_file, "empty or an absolute path", "", FIXED,
            "PEM file of the certificate chain; with TLS_KEY: serve HTTPS"),
     STRING(tls_key, is_file, "empty or an absolute path", "", FIXED,
@@ -787,6 +791,8 @@ set_defaults(struct config *cfg)
     for (size_t i = 0; i < N_KEYS; i++)
         if (!set_value(cfg, &keys[i], keys[i].standard))
             abort(); /* a default that its own row does not allow */
+    free(cfg->state_dir);
+    cfg->state_dir = statedir_default();
 }
 
 static void
@@ -805,10 +811,14 @@ check_lists(const struct config *cfg, struct err *err)
     return policy ? 0 : -1;
 }
 
-/* What no row can say by itself. */
+/* What no row can say by itself.  The state directory's default depends on the user's environment. */
 static int
 check_together(const struct config *cfg, struct err *err)
 {
+    const struct key *state_dir = find_key("state_dir");
+
+    if (!state_dir->check(cfg->state_dir))
+        return bad_value(state_dir, cfg->state_dir, "default", err);
     if (cfg->min_idle_workers > cfg->max_total_workers)
         return err_field(err, ERR_CONFIG, "min_idle_workers",
                          "min_idle_workers = %u is more than max_total_workers = %u",

@@ -18,6 +18,7 @@
 
 struct ociprogram {
     char *name;
+    char *first;    /* name of what is executed: the program, or what enters something for it */
     char *path;     /* what is executed: a path, or an open file as one */
     int fd;         /* -1: path is a path */
     char **leading; /* argv up to the verb */
@@ -99,27 +100,38 @@ add_leading(struct ociprogram *program, const char *arg)
     program->leading[program->n_leading++] = xstrdup(arg);
 }
 
+static bool
+is_in_path(const char *name, struct err *err)
+{
+    cleanup_free char *path = find_program(name);
+
+    if (path == NULL)
+        err_field(err, ERR_CONFIG, "runtime",
+                  "The program %s, which is to run the containers (TCI_RUNTIME), is not in PATH",
+                  name);
+    return path != NULL;
+}
+
 struct ociprogram *
 ociprogram_open(const struct ociprogram_spec *spec, const char *root, struct err *err)
 {
-    char *path = find_program(spec->name);
+    const char *first = spec->enter != NULL ? spec->enter[0] : spec->name;
 
-    if (path == NULL) {
-        err_field(err, ERR_CONFIG, "runtime",
-                  "The program %s, which is to run the containers (TCI_RUNTIME), is not in PATH",
-                  spec->name);
+    if (!is_in_path(spec->name, err) || !is_in_path(first, err))
         return NULL;
-    }
     struct ociprogram *program = xcalloc(1, sizeof(*program));
     program->name = xstrdup(spec->name);
-    program->path = path;
+    program->first = xstrdup(first);
+    program->path = xnotnull(find_program(first));
     program->fd = -1;
+    for (const char *const *word = spec->enter; word != NULL && *word != NULL; word++)
+        add_leading(program, *word);
     add_leading(program, spec->name);
     add_leading(program, "--root");
     add_leading(program, root);
     for (const char *const *option = spec->options; *option != NULL; option++)
         add_leading(program, *option);
-    if (spec->seal)
+    if (spec->seal && spec->enter == NULL)
         seal(program);
     return program;
 }
@@ -135,6 +147,7 @@ ociprogram_close(struct ociprogram *program)
         free(program->leading[i]);
     free(program->leading);
     free(program->path);
+    free(program->first);
     free(program->name);
     free(program);
 }
@@ -209,9 +222,10 @@ is_helper(const struct ociprogram *program, pid_t pid, const char *bundle)
 
     snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
     size_t n = smallfile_read(path, text, sizeof(text));
-    return n >= len && strncmp(text, program->name, name_len) == 0 &&
-           (text[name_len] == '\0' || text[name_len] == '-') &&
-           memmem(text, n, bundle, len) != NULL;
+    if (n < len || memmem(text, n, bundle, len) == NULL)
+        return false;
+    return strcmp(text, program->first) == 0 || (strncmp(text, program->name, name_len) == 0 &&
+                                                 (text[name_len] == '\0' || text[name_len] == '-'));
 }
 
 bool

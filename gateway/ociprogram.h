@@ -20,7 +20,8 @@ enum { OCIPROGRAM_MAX_ARGS = 24 };
 struct ociprogram_spec {
     const char *name;           /* as in PATH; what it starts has a name that begins with it */
     const char *const *options; /* before the verb, --root left out; NULL-terminated */
-    bool seal;                  /* it runs from a sealed memory file (see ociprogram.c) */
+    const char *const *enter;   /* a command that executes what is appended to it; NULL: none */
+    bool seal; /* it runs from a sealed memory file (see ociprogram.c), unless it is entered */
 };
 
 /* root: directory of the program's own notes.  Fails with the field "runtime" if the program is not there. */

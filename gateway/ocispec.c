@@ -6,6 +6,7 @@
 
 #include "cgroup.h"
 #include "mem.h"
+#include "rootless.h"
 #include "runtime.h"
 #include "worker/protocol.h"
 
@@ -13,6 +14,8 @@ enum {
     CPU_PERIOD_US = 100000,
     MIN_CPU_QUOTA_US = 1000, /* the kernel's */
     SANDBOX_ID = 1000,
+    NOBODY_ID = 65534,
+    TTY_GID = 5,
     MIB = 1 << 20,
     MAX_OPEN_FILES = 4096,
     INODES_PER_MIB = 256, /* small files fill a file system's inodes together with its bytes */
@@ -85,17 +88,25 @@ capability_sets(const struct ocispec_host *host)
     return sets;
 }
 
+static void
+add_resource_limit(json_t *list, const char *type, json_int_t limit)
+{
+    json_array_append_new(list,
+                          json_pack("{s:s,s:I,s:I}", "type", type, "soft", limit, "hard", limit));
+}
+
+/*
+ * RLIMIT_DATA counts private memory that can be written, used or not, and not what is only reserved, as RLIMIT_AS does.
+ */
 static json_t *
-resource_limits(void)
+resource_limits(const struct ocispec_host *host, const struct container_spec *spec)
 {
     json_t *list = xnotnull(json_array());
 
-    for (size_t i = 0; i < N_ELEMENTS(rlimits); i++) {
-        json_int_t limit = rlimits[i].limit;
-
-        json_array_append_new(list, json_pack("{s:s,s:I,s:I}", "type", rlimits[i].type, "soft",
-                                              limit, "hard", limit));
-    }
+    for (size_t i = 0; i < N_ELEMENTS(rlimits); i++)
+        add_resource_limit(list, rlimits[i].type, rlimits[i].limit);
+    if (host->rootless)
+        add_resource_limit(list, "RLIMIT_DATA", (json_int_t)spec->memory_mb * MIB);
     return list;
 }
 
@@ -109,6 +120,8 @@ environment(const struct ocispec_host *host, const struct container_spec *spec)
 
     if (host->own_kernel)
         json_array_append_new(env, json_sprintf(TCI_ENV_PIDS "=%u", spec->pids));
+    if (host->rootless)
+        json_array_append_new(env, json_sprintf(TCI_ENV_USER_PIDS "=%u", spec->pids));
     return env;
 }
 
@@ -121,7 +134,7 @@ process(const struct ocispec_host *host, const struct container_spec *spec)
                               "env", environment(host, spec),                /**/
                               "cwd", "/",                                    /**/
                               "capabilities", capability_sets(host),         /**/
-                              "rlimits", resource_limits(),                  /**/
+                              "rlimits", resource_limits(host, spec),        /**/
                               "noNewPrivileges", 1,                          /**/
                               "oomScoreAdj", 0));
 }
@@ -238,9 +251,12 @@ pids_limit(const struct ocispec_host *host, const struct container_spec *spec)
     return host->own_kernel ? OCISPEC_KERNEL_PIDS + pids * OCISPEC_KERNEL_PIDS_EACH : pids;
 }
 
+/* NULL where nothing can be limited so. */
 static json_t *
 resources(const struct ocispec_host *host, const struct container_spec *spec)
 {
+    if (host->rootless)
+        return NULL;
     return xnotnull(json_pack("{s:o,s:{s:I,s:i,s:i},s:{s:I},s:[{s:b,s:s}]}",                 /**/
                               "memory", memory(host, spec),                                  /**/
                               "cpu", "quota", cpu_quota(spec->cpu), "period", CPU_PERIOD_US, /**/
@@ -267,17 +283,58 @@ first_id(unsigned slot)
     return OCISPEC_FIRST_ID + (json_int_t)slot * OCISPEC_IDS;
 }
 
+struct id_pair {
+    unsigned inside, outside;
+};
+
 static json_t *
-uid_map(unsigned slot)
+id_list(const struct id_pair *pairs, size_t n)
 {
+    json_t *list = xnotnull(json_array());
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:i,s:i,s:i}", "containerID", pairs[i].inside,
+                                              "hostID", pairs[i].outside, "size", 1));
+    return list;
+}
+
+/* Subordinate ids may be few: only those that a container uses. */
+static json_t *
+rootless_uid_map(unsigned slot)
+{
+    const unsigned first = ROOTLESS_FIRST_ID + slot * ROOTLESS_IDS;
+    const struct id_pair pairs[ROOTLESS_IDS] = {
+        {0, first}, {SANDBOX_ID, first + 1}, {NOBODY_ID, first + 2}};
+
+    return id_list(pairs, N_ELEMENTS(pairs));
+}
+
+/* The place of root's group, which is that of all, is the terminals'. */
+static json_t *
+rootless_gid_map(unsigned slot)
+{
+    const unsigned first = ROOTLESS_FIRST_ID + slot * ROOTLESS_IDS;
+    const struct id_pair pairs[ROOTLESS_IDS + 1] = {
+        {0, ROOTLESS_LINK_GID}, {TTY_GID, first}, {SANDBOX_ID, first + 1}, {NOBODY_ID, first + 2}};
+
+    return id_list(pairs, N_ELEMENTS(pairs));
+}
+
+static json_t *
+uid_map(const struct ocispec_host *host, unsigned slot)
+{
+    if (host->rootless)
+        return rootless_uid_map(slot);
     return xnotnull(json_pack("[{s:i,s:I,s:i}]", "containerID", 0, "hostID", first_id(slot), "size",
                               OCISPEC_IDS));
 }
 
 /* Root's group is one for all, by which the link knows the workers; everything else is the container's own. */
 static json_t *
-gid_map(unsigned slot)
+gid_map(const struct ocispec_host *host, unsigned slot)
 {
+    if (host->rootless)
+        return rootless_gid_map(slot);
     return xnotnull(json_pack("[{s:i,s:i,s:i},{s:i,s:I,s:i}]",                         /**/
                               "containerID", 0, "hostID", OCISPEC_LINK_GID, "size", 1, /**/
                               "containerID", 1, "hostID", first_id(slot) + 1, "size",  /**/
@@ -288,10 +345,10 @@ static json_t *
 linux_part(const struct ocispec_host *host, const struct container_spec *spec,
            const char *cgroup_path)
 {
-    return xnotnull(json_pack("{s:o,s:o,s:o,s:s,s:o,s:O*,s:o,s:o,s:s}",                 /**/
+    return xnotnull(json_pack("{s:o,s:o,s:o,s:s*,s:o*,s:O*,s:o,s:o,s:s}",               /**/
                               "namespaces", namespace_list(),                           /**/
-                              "uidMappings", uid_map(spec->slot),                       /**/
-                              "gidMappings", gid_map(spec->slot),                       /**/
+                              "uidMappings", uid_map(host, spec->slot),                 /**/
+                              "gidMappings", gid_map(host, spec->slot),                 /**/
                               "cgroupsPath", cgroup_path,                               /**/
                               "resources", resources(host, spec),                       /**/
                               "seccomp", host->seccomp,                                 /**/

@@ -39,9 +39,14 @@ struct ocispec_host {
      * container_spec's pids is left to the worker (TCI_ENV_PIDS).
      */
     bool own_kernel;
+    /*
+     * An ordinary user's: the ids are those of rootless.h, and there are no control groups.  Memory is then limited for
+     * each process, and processes and threads for each user in the container (TCI_ENV_USER_PIDS), by resource limits.
+     */
+    bool rootless;
 };
 
-/* A new config.json for one container. */
+/* A new config.json for one container.  cgroup_path is NULL where there are no control groups. */
 json_t *ocispec_new(const struct ocispec_host *, const struct container_spec *,
                     const char *cgroup_path);
 

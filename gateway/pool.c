@@ -997,14 +997,14 @@ pool_status(const struct pool *pool, const struct caller *who)
     const struct config *config = pool->env->config;
     const char *error = pool->last_start_error;
 
-    return xnotnull(json_pack("{s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:o,s:s,s:s,s:s?}", "total_workers",
-                              count_alive(pool), "busy_workers", pool->n_members[ASSIGNED],
-                              "idle_workers_in_pool", pool->n_members[WARM], "starting_workers",
-                              pool->n_members[STARTING], "is_initializing", !pool->filled,
-                              "min_idle_workers", config->min_idle_workers, "max_total_workers",
-                              config->max_total_workers, "sessions", session_list(pool, who),
-                              "kernel", pool->env->kernelspec->name, "runtime", config->runtime,
-                              "last_start_error", error[0] ? error : NULL));
+    return xnotnull(json_pack(
+        "{s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:o,s:s,s:s,s:o,s:s?}", "total_workers", count_alive(pool),
+        "busy_workers", pool->n_members[ASSIGNED], "idle_workers_in_pool", pool->n_members[WARM],
+        "starting_workers", pool->n_members[STARTING], "is_initializing", !pool->filled,
+        "min_idle_workers", config->min_idle_workers, "max_total_workers",
+        config->max_total_workers, "sessions", session_list(pool, who), "kernel",
+        pool->env->kernelspec->name, "runtime", config->runtime, "limits",
+        runtime_limits(pool->env->runtime), "last_start_error", error[0] ? error : NULL));
 }
 
 static unsigned

@@ -35,6 +35,7 @@
 #include "config.h"
 #include "log.h"
 #include "ocispec.h"
+#include "rootless.h"
 #include "runtime_driver.h"
 #include "smallfile.h"
 
@@ -73,8 +74,9 @@ struct container {
 struct runtime {
     struct event_base *base;
     const struct runtime_driver *driver;
-    void *state;        /* the driver's */
-    struct event *turn; /* active: look for something to start or to remove */
+    void *state;               /* the driver's */
+    struct rootless *rootless; /* NULL: root's */
+    struct event *turn;        /* active: look for something to start or to remove */
     struct event *child_event;
     unsigned busy, limit; /* starts and removals going on */
     struct container *containers;
@@ -487,12 +489,87 @@ find_driver(const char *name)
     return *driver;
 }
 
-struct runtime *
-runtime_new(struct event_base *base, const struct config *config, const char *worker_path,
-            const char *link_dir, const char *proxy_dir, struct err *err)
+/* Every limit has a row, so that none is forgotten when another way of running containers comes. */
+static const struct {
+    const char *name;
+    const char *root, *rootless; /* what it holds for */
+    const char *warning;         /* of an ordinary user's gateway; NULL: it holds there, too */
+} limits[] = {
+    {"cpu", "container", "nothing",
+     "TCI_WORKER_CPU: the processor time of a worker is not limited"},
+    {"disk", "container", "container", NULL},
+    {"memory", "container", "process",
+     "TCI_WORKER_MEMORY_MB: limits each process by itself, not a worker as a whole, nor its files"},
+    {"pids", "container", "user", NULL},
+    {"socket_memory", "container", "nothing",
+     "memory in the queues of a worker's sockets and pipes is not limited"},
+};
+
+json_t *
+runtime_limits(const struct runtime *rt)
 {
-    const struct runtime_host host = {config->state_dir, worker_path, link_dir, proxy_dir,
-                                      config->runsc_platform};
+    json_t *object = xnotnull(json_object());
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        const char *what = rt->rootless != NULL ? limits[i].rootless : limits[i].root;
+
+        json_object_set_new(object, limits[i].name, json_string(what));
+    }
+    return object;
+}
+
+gid_t
+runtime_link_gid(const struct runtime *rt)
+{
+    return rt->rootless != NULL ? rootless_link_gid(rt->rootless) : OCISPEC_LINK_GID;
+}
+
+static void
+warn_of_limits(const struct rootless *rootless, const struct config *config)
+{
+    log_warn("runtime: not root: containers are an ordinary user's, without control groups");
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        if (limits[i].warning != NULL)
+            log_warn("runtime: not enforced: %s", limits[i].warning);
+    }
+    if (rootless_slots(rootless) < config->max_total_workers)
+        log_warn("runtime: the subordinate ids are enough for %u workers; TCI_MAX_TOTAL_WORKERS = "
+                 "%u takes %u ids in "
+                 "/etc/subuid and in /etc/subgid",
+                 rootless_slots(rootless), config->max_total_workers,
+                 rootless_ids_for(config->max_total_workers));
+}
+
+static int
+open_rootless(struct runtime *rt, const struct config *config, const struct runtime_paths *paths,
+              struct err *err)
+{
+    const char *const shown[] = {config->state_dir, paths->worker, paths->kernelspec_dir};
+
+    rt->rootless = rootless_open(shown, paths->kernelspec_dir != NULL ? 3 : 2, err);
+    return rt->rootless != NULL ? 0 : -1;
+}
+
+static int
+open_driver(struct runtime *rt, const struct config *config, const struct runtime_paths *paths,
+            struct err *err)
+{
+    if (rootless_is_needed() && paths->proxy_dir != NULL)
+        return err_field(
+            err, ERR_CONFIG, "network",
+            "TCI_NETWORK=allowlist needs root: the proxy knows containers by root's ids");
+    if (rootless_is_needed() && open_rootless(rt, config, paths, err) < 0)
+        return -1;
+    const struct runtime_host host = {config->state_dir, paths->worker,          paths->link_dir,
+                                      paths->proxy_dir,  config->runsc_platform, rt->rootless};
+    rt->state = rt->driver->open(rt->base, &host, err);
+    return rt->state != NULL ? 0 : -1;
+}
+
+struct runtime *
+runtime_new(struct event_base *base, const struct config *config, const struct runtime_paths *paths,
+            struct err *err)
+{
     const struct runtime_driver *driver = find_driver(config->runtime);
 
     if (driver == NULL) {
@@ -503,13 +580,16 @@ runtime_new(struct event_base *base, const struct config *config, const char *wo
         err_sys(err, "become a subreaper");
         return NULL;
     }
-    void *state = driver->open(base, &host, err);
-    if (state == NULL)
-        return NULL;
     struct runtime *rt = xcalloc(1, sizeof(*rt));
     rt->base = base;
     rt->driver = driver;
-    rt->state = state;
+    if (open_driver(rt, config, paths, err) < 0) {
+        rootless_close(rt->rootless);
+        free(rt);
+        return NULL;
+    }
+    if (rt->rootless != NULL && paths->kernelspec_dir != NULL)
+        warn_of_limits(rt->rootless, config);
     rt->limit = count_cores();
     rt->turn = xnotnull(event_new(base, -1, 0, on_turn, rt));
     rt->child_event = xnotnull(evsignal_new(base, SIGCHLD, on_child, rt));
@@ -529,6 +609,7 @@ runtime_free(struct runtime *rt)
     event_free(rt->turn);
     event_free(rt->child_event);
     rt->driver->close(rt->state);
+    rootless_close(rt->rootless);
     free(rt);
 }
 

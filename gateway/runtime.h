@@ -18,6 +18,7 @@
 #ifndef GATEWAY_RUNTIME_H
 #define GATEWAY_RUNTIME_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -30,6 +31,14 @@ struct event_base;
 struct kernelspec;
 struct runtime;
 struct container;
+
+/* What all containers have of the host's; borrowed for the call. */
+struct runtime_paths {
+    const char *worker;         /* the tci-worker program */
+    const char *link_dir;       /* holds the link's socket */
+    const char *proxy_dir;      /* the proxy's; NULL: there is none */
+    const char *kernelspec_dir; /* that container_spec will name; NULL: none will be started */
+};
 
 /* Everything that says what a container is; borrowed for the call. */
 struct container_spec {
@@ -64,13 +73,22 @@ struct container_ops {
 /*
  * Sets up the driver named by config->runtime: checks that its program is there and that the host can
  * do it, makes the synthesised root directory under config->state_dir, enters a mount namespace of its own where a
- * hybrid cgroup host needs it.  link_dir is the host directory that holds the link's socket, proxy_dir
- * the proxy's (NULL: there is none); worker_path the tci-worker
- * binary.  Blocks; for start-up.  The strings are copied, config is borrowed and must outlive it.
+ * hybrid cgroup host needs it.  Blocks; for start-up.  The strings are copied, config is borrowed and must outlive it.
+ *
+ * As an ordinary user it needs subordinate ids (rootless.h), and says in the log which limits cannot be enforced.
  */
-struct runtime *runtime_new(struct event_base *, const struct config *, const char *worker_path,
-                            const char *link_dir, const char *proxy_dir, struct err *) must_check;
+struct runtime *runtime_new(struct event_base *, const struct config *,
+                            const struct runtime_paths *, struct err *) must_check;
 void runtime_free(struct runtime *); /* accepts NULL; leaves containers alone */
+
+/* The primary group of the containers' roots, as the host sees it. */
+gid_t runtime_link_gid(const struct runtime *);
+
+/*
+ * What each limit holds for, a new object of strings: "container", "process" (each process by itself), "user" (each user
+ * in a container), or "nothing".
+ */
+json_t *runtime_limits(const struct runtime *);
 
 struct container *container_start(struct runtime *, const struct container_spec *,
                                   const struct container_ops *, void *owner,

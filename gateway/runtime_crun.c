@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "rootless.h"
 #include "smallfile.h"
 
 /* Whether it is the first process of a pid namespace other than ours.  Ended ones still tell. */
@@ -22,8 +23,13 @@ static void *
 open_crun(struct event_base *base, const struct runtime_host *host, struct err *err)
 {
     static const char *const options[] = {"--cgroup-manager=cgroupfs", NULL};
-    static const struct runtime_oci_spec spec = {
-        .program = {.name = "crun", .options = options, .seal = true},
+    static const char *const rootless_options[] = {"--cgroup-manager=disabled", NULL};
+    const bool rootless = host->rootless != NULL;
+    const struct runtime_oci_spec spec = {
+        .program = {.name = "crun",
+                    .options = rootless ? rootless_options : options,
+                    .enter = rootless ? rootless_enter(host->rootless) : NULL,
+                    .seal = true},
     };
 
     return runtime_oci_open(base, host, &spec, err);

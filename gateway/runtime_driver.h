@@ -12,6 +12,7 @@
 
 struct container_spec;
 struct event_base;
+struct rootless;
 
 /* Borrowed for the call of open. */
 struct runtime_host {
@@ -20,6 +21,7 @@ struct runtime_host {
     const char *link_dir;
     const char *proxy_dir; /* NULL: none */
     const char *runsc_platform;
+    const struct rootless *rootless; /* NULL: root's; outlives the driver */
 };
 
 /* Exactly once after a start or remove that returned 0, never before it has returned; err is NULL if it went well. */

@@ -4,7 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -13,12 +17,14 @@
 #include "ocibundle.h"
 #include "ocispec.h"
 #include "rootfs.h"
+#include "rootless.h"
 #include "runtime.h"
 #include "seccomp.h"
 
 enum {
     START_LIMIT_MS = 30000,
     DELETE_LIMIT_MS = 20000,
+    END_LIMIT_MS = 5000,  /* from SIGKILL to the end of an init at start-up */
     PURGE_ATTEMPTS = 100, /* at removing one container at start-up ... */
     PURGE_REST_MS = 30,   /* ... and the time between them */
 };
@@ -32,6 +38,7 @@ struct oci {
     struct cgroup_host *cgroups;
     json_t *seccomp; /* NULL: own_kernel */
     bool own_kernel;
+    const struct rootless *rootless; /* NULL: root's */
 };
 
 /* All whose notes there may be: the setting may have been another one when a container was started. */
@@ -139,11 +146,53 @@ remove_notes(const struct oci *oci, const char *id, struct err *err)
     return rc;
 }
 
+/* The process that crun's notes name, from its status file; 0 if they name none that still runs. */
+static pid_t
+noted_init(const struct oci *oci, const char *id)
+{
+    cleanup_free char *notes = notes_dir(oci, "crun");
+    cleanup_free char *path = xasprintf("%s/%s/status", notes, id);
+    json_auto_t *status = json_load_file(path, 0, NULL);
+    json_int_t pid = 0, since = 0;
+
+    if (status == NULL ||
+        json_unpack(status, "{s:I,s:I}", "pid", &pid, "process-start-time", &since) < 0 ||
+        pid <= 1 || pid > INT32_MAX)
+        return 0;
+    return runtime_start_ticks((pid_t)pid) == (unsigned long long)since ? (pid_t)pid : 0;
+}
+
+/*
+ * Without a control group it is by the notes that an init is known.  It takes all of its container with it.  The program
+ * that is to remove the container may not kill it: it runs in a namespace beside the one of those that an earlier
+ * gateway made.  True if there was one.
+ */
+static bool
+kill_noted(const struct oci *oci, const char *id)
+{
+    const pid_t pid = oci->rootless != NULL ? noted_init(oci, id) : 0;
+
+    return pid > 0 && kill(pid, SIGKILL) == 0;
+}
+
+/* kill_noted, and waits until it has ended: the program would spend seconds on one that has not. */
+static void
+end_noted(const struct oci *oci, const char *id)
+{
+    const pid_t pid = oci->rootless != NULL ? noted_init(oci, id) : 0;
+    cleanup_close int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    struct pollfd ended = {pidfd, POLLIN, 0};
+
+    if (kill_noted(oci, id) && pidfd >= 0)
+        poll(&ended, 1, END_LIMIT_MS);
+}
+
 /* What the program left.  -1 while something is there. */
 static int
 clean_up(const struct oci *oci, const char *id, const char *bundle, bool cut_off, struct err *err)
 {
-    if ((cut_off && ociprogram_kill_helpers(oci->program, bundle)) || cgroup_kill(oci->cgroups, id))
+    if ((cut_off && ociprogram_kill_helpers(oci->program, bundle)) ||
+        cgroup_kill(oci->cgroups, id) || kill_noted(oci, id))
         return err_set(err, ERR_SYSTEM, "processes are left");
     if (cgroup_remove(oci->cgroups, id, err) < 0 || remove_notes(oci, id, err) < 0)
         return -1;
@@ -224,6 +273,7 @@ make_config(const struct oci *oci, const struct container_spec *spec)
         .limits_swap = cgroup_limits_swap(oci->cgroups),
         .limits_tcp = cgroup_limits_tcp(oci->cgroups),
         .own_kernel = oci->own_kernel,
+        .rootless = oci->rootless != NULL,
     };
     cleanup_free char *cgroup = cgroup_path(oci->cgroups, spec->id);
 
@@ -234,6 +284,11 @@ void *
 runtime_oci_create(void *arg, const struct container_spec *spec, struct err *err)
 {
     struct oci *oci = arg;
+    if (oci->rootless != NULL && spec->slot >= rootless_slots(oci->rootless)) {
+        err_set(err, ERR_SYSTEM, "There are subordinate ids for %u containers only",
+                rootless_slots(oci->rootless));
+        return NULL;
+    }
     struct box *box = box_new(oci, spec->id);
     json_auto_t *config = make_config(oci, spec);
 
@@ -331,6 +386,7 @@ runtime_oci_purge(void *arg, const char *id, struct err *err)
 
     ociprogram_kill_helpers(oci->program, bundle);
     cgroup_kill(oci->cgroups, id);
+    end_noted(oci, id);
     ociprogram_run_quietly(oci->program, args, DELETE_LIMIT_MS);
     for (int i = 0; i < PURGE_ATTEMPTS; i++) {
         if (clean_up(oci, id, bundle, true, err) == 0)
@@ -367,9 +423,12 @@ make_directory(const char *path, mode_t mode, struct err *err)
     return 0;
 }
 
-/* A container's root, an unprivileged user of the host, has to come to the root directory. */
+/*
+ * A container's root, an unprivileged user of the host, has to come to the root directory.  What is on the way to it an
+ * ordinary user's containers see otherwise (rootless.h).
+ */
 static int
-check_passable(const char *state_dir, struct err *err)
+check_passable(const char *state_dir, bool way_too, struct err *err)
 {
     char *path = xstrdup(state_dir);
     struct stat st;
@@ -385,6 +444,8 @@ check_passable(const char *state_dir, struct err *err)
                            "The state directory %s cannot be used: containers, whose users are "
                            "not root on this host, may not pass %s (mode %03o)",
                            state_dir, path, st.st_mode & 0777);
+        if (!way_too)
+            break;
     }
     free(path);
     return rc;
@@ -393,11 +454,15 @@ check_passable(const char *state_dir, struct err *err)
 static int
 prepare(struct oci *oci, const char *notes, struct err *err)
 {
-    oci->cgroups = cgroup_open("/sys/fs/cgroup", oci->state_dir, err);
+    if (oci->rootless != NULL)
+        oci->cgroups = cgroup_none();
+    else
+        oci->cgroups = cgroup_open("/sys/fs/cgroup", oci->state_dir, err);
     if (oci->cgroups == NULL)
         return -1;
     if (make_directory(oci->state_dir, 0711, err) < 0 || make_directory(notes, 0700, err) < 0 ||
-        make_directory(oci->bundles, 0700, err) < 0 || check_passable(oci->state_dir, err) < 0)
+        make_directory(oci->bundles, 0700, err) < 0 ||
+        check_passable(oci->state_dir, oci->rootless == NULL, err) < 0)
         return -1;
     return rootfs_make(oci->rootfs, err);
 }
@@ -414,6 +479,7 @@ runtime_oci_open(struct event_base *base, const struct runtime_host *host,
     oci->rootfs = xasprintf("%s/rootfs", host->state_dir);
     oci->worker_path = xstrdup(host->worker_path);
     oci->link_dir = xstrdup(host->link_dir);
+    oci->rootless = host->rootless;
     oci->proxy_dir = host->proxy_dir ? xstrdup(host->proxy_dir) : NULL;
     oci->own_kernel = spec->own_kernel;
     oci->seccomp = spec->own_kernel ? NULL : seccomp_profile();

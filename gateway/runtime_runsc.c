@@ -32,6 +32,11 @@ may_be_init(pid_t pid)
 static void *
 open_runsc(struct event_base *base, const struct runtime_host *host, struct err *err)
 {
+    if (host->rootless != NULL) {
+        err_field(err, ERR_CONFIG, "runtime",
+                  "TCI_RUNTIME=runsc needs root; a gateway of an ordinary user runs crun");
+        return NULL;
+    }
     cleanup_free char *platform = xasprintf("--platform=%s", host->runsc_platform);
     const char *const options[] = {
         "--network=none",

@@ -31,7 +31,6 @@
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
-#include "ocispec.h"
 #include "pool.h"
 #include "route.h"
 #include "runtime.h"
@@ -480,21 +479,22 @@ open_backends(struct server *s, struct err *err)
     cleanup_free char *link_dir = state_path(config, "link");
     cleanup_free char *proxy_dir = state_path(config, "proxy");
     /* Twice, because what one execution left may come with what the next one sent. */
-    const struct link_options link = {
+    struct link_options link = {
         .dir = link_dir,
         .max_message = 2 * (config->max_output_bytes + LINK_SLACK),
         .introduce_ms = INTRODUCE_LIMIT_MS,
-        .group = OCISPEC_LINK_GID,
     };
 
     s->skel_dir = xasprintf("%s/skel/%s", config->state_dir, config->kernel);
     if (files_find(&s->files, err) < 0 || files_make_dir(s->skel_dir, 0755, err) < 0 ||
         kernelspec_find(s->files.kernelspecs, config->kernel, &s->kernelspec, err) < 0)
         return -1;
-    s->env.runtime =
-        runtime_new(s->base, config, s->files.worker, link_dir, network ? proxy_dir : NULL, err);
+    const struct runtime_paths paths = {s->files.worker, link_dir, network ? proxy_dir : NULL,
+                                        s->kernelspec.dir};
+    s->env.runtime = runtime_new(s->base, config, &paths, err);
     if (s->env.runtime == NULL)
         return -1;
+    link.group = runtime_link_gid(s->env.runtime);
     if (network &&
         (s->egress = egress_new(s->base, s->files.proxy, proxy_dir, config, err)) == NULL)
         return -1;
@@ -635,7 +635,8 @@ server_remove_containers(const struct config *config, unsigned *n, struct err *e
     if (lock_fd < 0 || files_find(&files, err) < 0)
         return -1;
     base = xnotnull(event_base_new());
-    runtime = runtime_new(base, config, files.worker, link_dir, NULL, err);
+    const struct runtime_paths paths = {files.worker, link_dir, NULL, NULL};
+    runtime = runtime_new(base, config, &paths, err);
     if (runtime)
         rc = remove_all(runtime, n, err);
     if (rc == 0)

@@ -122,6 +122,13 @@ enum tci_channel {
  */
 #define TCI_ENV_PIDS "TCI_PIDS"
 
+/*
+ * In the worker's environment where the container has no control group: how many processes and threads each of its users
+ * may have.  The worker sees to that, because a limit that is there when a user namespace is made holds for all
+ * namespaces of its owner together.
+ */
+#define TCI_ENV_USER_PIDS "TCI_USER_PIDS"
+
 /* Exit codes of tci-worker. */
 enum tci_exit {
     TCI_EXIT_OK = 0,        /* told to quit, or the kernel is gone and the gateway knows */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,17 +34,40 @@ drop_capability(unsigned cap)
     return (int)syscall(SYS_capset, &header, sets);
 }
 
-void
-tasks_limit(void)
+static void
+limit_all(const char *limit)
 {
-    const char *limit = getenv(TCI_ENV_PIDS);
-
-    if (limit == NULL)
-        return;
     if (mount("none", HIERARCHY, "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "pids") < 0 ||
         mkdir(GROUP, 0755) < 0 || textfile_write(GROUP "/pids.max", 0, 0, limit) < 0 ||
         textfile_write(GROUP "/cgroup.procs", 0, 0, "0") < 0)
         die(TCI_EXIT_SYSTEM, "cannot limit the number of processes: %s", strerror(errno));
     if (drop_capability(CAP_SYS_ADMIN) < 0)
         die(TCI_EXIT_SYSTEM, "cannot give up a capability: %s", strerror(errno));
+}
+
+static void
+limit_users(const char *text)
+{
+    const rlim_t wanted = strtoul(text, NULL, 10);
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NPROC, &limit) < 0)
+        die(TCI_EXIT_SYSTEM, "cannot read the limit of processes: %s", strerror(errno));
+    if (limit.rlim_max > wanted)
+        limit.rlim_max = wanted;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NPROC, &limit) < 0)
+        die(TCI_EXIT_SYSTEM, "cannot limit the number of processes: %s", strerror(errno));
+}
+
+void
+tasks_limit(void)
+{
+    const char *all = getenv(TCI_ENV_PIDS);
+    const char *users = getenv(TCI_ENV_USER_PIDS);
+
+    if (all != NULL)
+        limit_all(all);
+    if (users != NULL)
+        limit_users(users);
 }

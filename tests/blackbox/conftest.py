@@ -4,6 +4,7 @@
     make_gateway   make_gateway(**settings) starts one of its own; it is finished at the end of the test
     state_dir      path for a state directory
     crun_only      a mark: @pytest.mark.crun_only("why it does not hold under another runtime")
+    root_only      a mark: @pytest.mark.root_only("why it does not hold for the gateway of an ordinary user")
     user           a fresh user id, released on the shared gateway at the end
     users          users() makes more of them
 
@@ -22,6 +23,7 @@ import harness
 def pytest_sessionstart(session):
     signal.signal(signal.SIGTERM, _interrupt)  # so that fixtures clean up
     harness.sweep_stale()
+    harness.Account.sweep()
 
 
 def pytest_collection_modifyitems(items):
@@ -29,6 +31,10 @@ def pytest_collection_modifyitems(items):
         for item in items:
             for mark in item.iter_markers("crun_only"):
                 item.add_marker(pytest.mark.skip(reason=f"not with {harness.runtime()}: {mark.args[0]}"))
+    if harness.rootless():
+        for item in items:
+            for mark in item.iter_markers("root_only"):
+                item.add_marker(pytest.mark.skip(reason=f"not as an ordinary user: {mark.args[0]}"))
     seed = os.environ.get("TCI_TEST_SHUFFLE")
     if seed:
         dice = random.Random(seed)
@@ -44,6 +50,8 @@ def pytest_sessionfinish(session):
     for left in list(harness.Gateway.registry):
         left.destroy()
     harness.forget_prepared()
+    if harness.Account.the_one:
+        harness.Account.the_one.remove()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -101,6 +109,16 @@ def _factory():
 
 make_gateway = pytest.fixture(_factory)
 make_module_gateway = pytest.fixture(_factory, scope="module")
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """pytest's, which an ordinary user's gateway may pass to as well."""
+    if harness.rootless():
+        for directory in (tmp_path, *tmp_path.parents):
+            if directory.stat().st_uid == os.getuid() and not directory.stat().st_mode & 0o001:
+                directory.chmod(directory.stat().st_mode | 0o011)
+    return tmp_path
 
 
 @pytest.fixture

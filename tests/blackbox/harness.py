@@ -2,7 +2,8 @@
 
 Everything here waits on conditions with generous deadlines: the suites must hold on a busy machine, in any
 order, and under the sanitizers.  TCI_TEST_SLACK (a factor, 1 by default) widens the few figures that tests assert.
-TCI_TEST_RUNTIME is the runtime of all gateways that are started here, crun by default.
+TCI_TEST_RUNTIME is the runtime of all gateways that are started here, crun by default.  With TCI_TEST_ROOTLESS=1 they
+are started by an ordinary user, who is made for the test run and removed after it; it takes root all the same.
 """
 import concurrent.futures
 import contextlib
@@ -11,6 +12,7 @@ import errno
 import glob
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -51,6 +53,11 @@ def sanitized():
 def runtime():
     """The runtime under test."""
     return os.environ.get("TCI_TEST_RUNTIME", "crun")
+
+
+def rootless():
+    """Whether gateways are an ordinary user's."""
+    return os.environ.get("TCI_TEST_ROOTLESS", "") not in ("", "0")
 
 
 def slack():
@@ -244,6 +251,23 @@ class CrunContainer(Container):
         return found[0]
 
 
+class RootlessContainer(CrunContainer):
+    """It has no cgroups: what belongs to it is what is in its pid namespace."""
+
+    def __init__(self, gateway, init):
+        super().__init__(gateway, init)
+        self.cgroups = set()
+        self.namespace = os.readlink(f"/proc/{init}/ns/pid")
+
+    def processes(self):
+        found = set()
+        for entry in glob.glob("/proc/[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"{entry}/ns/pid") == self.namespace:
+                    found.add(int(entry.rsplit("/", 1)[1]))
+        return {pid for pid in found if process_exists(pid)}
+
+
 class RunscContainer(Container):
     """Only its own kernel knows its files and processes: a shell is run in it."""
 
@@ -283,8 +307,73 @@ class RunscContainer(Container):
 
 
 def container(gateway, init):
-    return (CrunContainer if runtime() == "crun" else RunscContainer)(gateway, init)
+    if runtime() == "runsc":
+        return RunscContainer(gateway, init)
+    return (RootlessContainer if gateway.account else CrunContainer)(gateway, init)
 
+
+# -------------------------------------------------------------------------------------------------- ordinary users
+
+
+class Account:
+    """An ordinary user of the host with subordinate ids, made for this test run."""
+
+    PREFIX = "tci-t"
+    the_one = None  # of this run
+
+    def __init__(self, name, subordinate_ids):
+        self.name = name
+        run_tool("useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/sh", name)
+        if subordinate_ids:
+            first = self._free_ids()
+            ids = f"{first}-{first + subordinate_ids - 1}"
+            run_tool("usermod", "--add-subuids", ids, "--add-subgids", ids, name)
+            self.first_id = first
+        entry = pwd.getpwnam(name)
+        self.uid, self.gid = entry.pw_uid, entry.pw_gid
+
+    @staticmethod
+    def _free_ids():
+        """Behind those of all others."""
+        ends = [300_000_000]
+        for path in ("/etc/subuid", "/etc/subgid"):
+            ends += [int(first) + int(count) for _, first, count in
+                     (line.split(":") for line in read_text(path, "").splitlines() if line.count(":") == 2)]
+        return max(ends)
+
+    @classmethod
+    def get(cls):
+        if cls.the_one is None:
+            cls.the_one = cls(f"{cls.PREFIX}{os.getpid()}", 200)
+        return cls.the_one
+
+    def remove(self):
+        if Account.the_one is self:
+            Account.the_one = None
+        run_tool("userdel", self.name)
+
+    @classmethod
+    def sweep(cls):
+        """Removes those of test runs that were killed."""
+        for entry in pwd.getpwall():
+            owner = entry.pw_name[len(cls.PREFIX):]
+            if entry.pw_name.startswith(cls.PREFIX) and owner.isdigit() and not process_exists(int(owner)):
+                subprocess.run(["userdel", entry.pw_name], check=False, capture_output=True)
+
+    def give(self, path):
+        """Makes it the owner of a tree."""
+        for top, dirs, files in os.walk(path):
+            for one in [top] + [os.path.join(top, name) for name in dirs + files]:
+                os.lchown(one, self.uid, self.gid)
+
+    def process(self):
+        """Arguments of subprocess.Popen for a process of this user, with no group but his own."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": [], "cwd": "/"}
+
+
+def run_tool(*command):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
 
 # -------------------------------------------------------------------------------------------------------- gateways
 
@@ -295,12 +384,15 @@ class Gateway:
     registry = []  # every gateway of this test run, for the reports and the clean-up
     prepared = None  # a copy of what the first one has prepared for the homes of its workers
 
-    def __init__(self, env=None, binary=None, prefix=(), **settings):
+    def __init__(self, env=None, binary=None, prefix=(), account=None, **settings):
+        self.account = account or (Account.get() if rootless() else None)  # whose it is; None: root's
         self.base = tempfile.mkdtemp(prefix=BASE_PREFIX, dir="/tmp")
         os.chmod(self.base, 0o711)  # containers pass through it with host uids of their own
         self.name = os.path.basename(self.base)
         with open(os.path.join(self.base, OWNER_FILE), "w") as f:
             f.write(str(os.getpid()))
+        if self.account:
+            self.account.give(self.base)
         self.state_dir = settings.pop("state_dir", os.path.join(self.base, "s"))
         self.log_path = os.path.join(self.base, "stderr")
         self.binary = binary or gateway_binary()
@@ -344,8 +436,11 @@ class Gateway:
         self._take_prepared()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.prefix + self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+                                            stdout=log, stderr=log, **self._identity())
         self.exit_code = None
+
+    def _identity(self):
+        return self.account.process() if self.account else {}
 
     def await_start(self):
         self.url = eventually(self._listening, 60, "the gateway writes its address")
@@ -366,6 +461,8 @@ class Gateway:
         if Gateway.prepared and not os.path.exists(skel):
             os.makedirs(self.state_dir, mode=0o711, exist_ok=True)
             shutil.copytree(Gateway.prepared, skel)
+            if self.account:
+                self.account.give(self.state_dir)
 
     def _give_prepared(self):
         skel = os.path.join(self.state_dir, "skel")
@@ -427,7 +524,7 @@ class Gateway:
     def run_again(self, *more, timeout=120):
         """Runs the program with the same settings and more arguments to its end; stdout and stderr as text."""
         return subprocess.run(self.command(*more), env=self.environment(), stdin=subprocess.DEVNULL, timeout=timeout,
-                              capture_output=True, text=True)
+                              capture_output=True, text=True, **self._identity())
 
     # --- its keys
 
@@ -530,7 +627,7 @@ class Gateway:
     def container_processes(self):
         """Host pids of all processes inside containers of it, or of the programs that these are for the host."""
         found = self._runsc_processes() if runtime() == "runsc" else self._crun_processes()
-        for pid in found:
+        for pid in found if not self.account else ():  # who is not root has no cgroups, but is in root's
             self.cgroups |= cgroups_of(pid)
         return found
 

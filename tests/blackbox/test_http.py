@@ -58,7 +58,7 @@ def test_status_document(gateway, user):
     status = gateway.status()
     assert set(status) >= {"total_workers", "busy_workers", "idle_workers_in_pool", "starting_workers",
                            "is_initializing", "min_idle_workers", "max_total_workers", "sessions", "uptime_seconds",
-                           "version", "kernel", "runtime", "last_start_error"}
+                           "version", "kernel", "runtime", "limits", "last_start_error"}
     assert status["min_idle_workers"] == 2 and status["max_total_workers"] == 12
     assert status["busy_workers"] >= 1 and status["total_workers"] >= status["busy_workers"]
     assert status["is_initializing"] is False and status["last_start_error"] is None

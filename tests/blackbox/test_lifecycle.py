@@ -158,6 +158,7 @@ def test_death_is_answered_at_once(gateway, user):
     assert time.monotonic() - start < 15
 
 
+@pytest.mark.root_only("a process gets no more memory, and is not killed for it")
 def test_out_of_memory(lean, users):
     user = users(lean)
     lean.ok(user, "kept = 1")
@@ -179,6 +180,7 @@ def test_one_allocation_past_the_limit(lean, users):
         fresh(lean, user)
 
 
+@pytest.mark.root_only("a process gets no more memory, and is not killed for it")
 def test_out_of_memory_with_numpy(lean, users):
     user = users(lean)
     lean.ok(user, "kept = 1")
@@ -196,6 +198,7 @@ def test_out_of_memory_by_files(lean, users):
         died(answer, "ran out of memory")
 
 
+@pytest.mark.root_only("a process gets no more memory, and is not killed for it")
 def test_child_that_runs_out_of_memory(lean, users):
     """Only the child is killed, or the session with the documented answer; a later death is not blamed on memory."""
     user = users(lean)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ocispec.h"
+#include "rootless.h"
 #include "runtime.h"
 #include "seccomp.h"
 #include "worker/protocol.h"
@@ -282,6 +283,50 @@ test_own_kernel_limits(void **state)
     assert_false(has_string(json_object_get(process, "env"), TCI_ENV_PIDS "=128"));
 }
 
+/* --- an ordinary user's --------------------------------------------------------------------- */
+
+static json_t *
+make_rootless(const struct container_spec *spec)
+{
+    const struct ocispec_host host = {
+        .rootfs = "/state/rootfs",
+        .worker_path = "/lib/tci-worker",
+        .link_dir = "/state/link",
+        .seccomp = seccomp,
+        .rootless = true,
+    };
+
+    return ocispec_new(&host, spec, NULL);
+}
+
+/* Three ids of each kind that no other slot has, but for the link's group; no control groups. */
+static void
+test_rootless(void **state)
+{
+    struct container_spec spec = make_spec();
+    json_auto_t *config = make_rootless(&spec);
+    const json_t *part = json_object_get(config, "linux");
+    const json_t *uids = json_object_get(part, "uidMappings");
+    const json_t *gids = json_object_get(part, "gidMappings");
+
+    (void)state;
+    assert_null(json_object_get(part, "resources"));
+    assert_null(json_object_get(part, "cgroupsPath"));
+    assert_int_equal(json_array_size(uids), ROOTLESS_IDS);
+    assert_int_equal(json_array_size(gids), ROOTLESS_IDS + 1);
+    for (size_t i = 0; i < ROOTLESS_IDS; i++) {
+        const json_t *map = json_array_get(uids, i);
+
+        assert_int_equal(json_integer_value(json_object_get(map, "hostID")),
+                         ROOTLESS_FIRST_ID + 2 * ROOTLESS_IDS + i);
+        assert_int_equal(json_integer_value(json_object_get(map, "size")), 1);
+    }
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(gids, 0), "hostID")),
+                     ROOTLESS_LINK_GID);
+    assert_true(has_string(json_object_get(json_object_get(config, "process"), "env"),
+                           TCI_ENV_USER_PIDS "=128"));
+}
+
 /* Only the link's and other mounts from outside are trusted to change; the list of calls is this host's kernel's. */
 static void
 test_own_kernel_mounts(void **state)
@@ -405,6 +450,7 @@ main(void)
         cmocka_unit_test(test_mounts),
         cmocka_unit_test(test_own_kernel_limits),
         cmocka_unit_test(test_own_kernel_mounts),
+        cmocka_unit_test(test_rootless),
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_no_call_twice),
     };

@@ -201,7 +201,8 @@ open_runtime(struct event_base *base)
     config.state_dir = state_dir;
     config.runtime = program;
     config.runsc_platform = platform;
-    struct runtime *rt = runtime_new(base, &config, worker_path, link_dir, NULL, &err);
+    const struct runtime_paths paths = {worker_path, link_dir, NULL, NULL};
+    struct runtime *rt = runtime_new(base, &config, &paths, &err);
     if (rt == NULL)
         fail_msg("%s", err.msg);
     return rt;
@@ -764,19 +765,20 @@ test_host_ids(void **state)
 static void
 test_state_directory_must_be_passable(void **state)
 {
+    const struct runtime_paths paths = {worker_path, link_dir, NULL, NULL};
     struct config config = {.state_dir = state_dir, .runtime = program, .runsc_platform = platform};
     struct box *box = *state;
     struct err err = ERR_INIT;
 
     assert_int_equal(chmod(top, 0700), 0);
-    assert_null(runtime_new(box->base, &config, worker_path, link_dir, NULL, &err));
+    assert_null(runtime_new(box->base, &config, &paths, &err));
     assert_int_equal(chmod(top, 0711), 0);
     assert_int_equal(err.code, ERR_CONFIG);
     assert_string_equal(err.field, "state_dir");
     assert_non_null(strstr(err.msg, top));
     char other[] = "no-such-runtime";
     config.runtime = other;
-    assert_null(runtime_new(box->base, &config, worker_path, link_dir, NULL, &err));
+    assert_null(runtime_new(box->base, &config, &paths, &err));
     assert_string_equal(err.field, "runtime");
 }
 
