@@ -21,8 +21,7 @@ from traitlets import Type
 
 BUILTINS = dict(builtins.__dict__)
 PIECE = 1 << 15  # characters of a stream in one message: of one beyond the limits, nothing would arrive
-MAX_PIECES = 100  # at a time
-BACKLOG = 1 << 20  # characters that may wait to be published: who prints faster waits, and needs no memory for it
+MAX_PIECES = 100  # at a time, so that none is dropped because the socket's queue is full
 MAX_ERROR = 100_000  # characters of an error's parts; a reply beyond the limits would end the session
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=json_default).encode
@@ -60,12 +59,6 @@ class Stream(OutStream):
     def set_parent(self, parent):
         super().set_parent(parent)
         self.gave_up = False
-
-    def write(self, string):
-        n = super().write(string)
-        if self._buffer.tell() > BACKLOG:
-            self.flush()
-        return n
 
     def fileno(self):
         """For children: subprocess.run(..., stdout=sys.stdout)."""
@@ -157,8 +150,6 @@ class Kernel(IPythonKernel):
         super().__init__(**kwargs)
         self.streams = {"stdout": sys.stdout, "stderr": sys.stderr}
         self.shell.displayhook.pub_socket = Unhurried(self.iopub_thread)
-        # A full queue makes the publishing thread wait, and with it who prints; else the idle status could be dropped.
-        self.iopub_thread.schedule(lambda: self.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1))
 
     def set_parent(self, ident, parent, channel="shell"):
         """Tells the streams too, whatever sys.stdout is now: the code may put them back before it prints."""
