@@ -31,6 +31,9 @@ def pytest_collection_modifyitems(items):
         for item in items:
             for mark in item.iter_markers("crun_only"):
                 item.add_marker(pytest.mark.skip(reason=f"not with {harness.runtime()}: {mark.args[0]}"))
+    if harness.rootless() and not harness.Account.get().may_run(harness.gateway_binary()):
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=f"an ordinary user may not pass to {harness.gateway_binary()}"))
     if harness.rootless():
         for item in items:
             for mark in item.iter_markers("root_only"):

@@ -347,6 +347,9 @@ class Account:
             cls.the_one = cls(f"{cls.PREFIX}{os.getpid()}", 200)
         return cls.the_one
 
+    def may_run(self, program):
+        return subprocess.run(["test", "-x", program], **self.process(), check=False).returncode == 0
+
     def remove(self):
         if Account.the_one is self:
             Account.the_one = None
