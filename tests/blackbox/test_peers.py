@@ -100,13 +100,13 @@ def test_limit_by_sighup(make_gateway, tmp_path):
 
 
 @pytest.mark.parametrize("head", [b"GET /healthz HTTP/1.1\r\nX-Slow: ",
-                                  b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"])
+                                  b"POST /execute HTTP/1.1\r\nHost: x\r\nX-Auth-Token: TOKEN\r\nContent-Length: 100000\r\n\r\n"])
 def test_a_request_that_drips_in(make_gateway, head):
     """A byte now and then keeps a connection from being idle, but not for ever."""
     gateway = make_gateway(ready=False, min_idle_workers=0, client_timeout=1)
     with Connection(gateway) as c:
         began = time.monotonic()
-        c.send(head)
+        c.send(head.replace(b"TOKEN", gateway.token.encode()))
         with pytest.raises(OSError):
             while time.monotonic() < began + 60 * harness.slack():
                 c.send(b"x")
