@@ -38,6 +38,8 @@
 #include "store.h"
 
 enum {
+    LOCK_LIMIT_MS = 2000, /* for the state directory's lock */
+    LOCK_RETRY_MS = 20,
     LAG_PERIOD_MS = 250,
     DRAIN_POLL_MS = 20,
     DRAIN_EXTRA_S = 5,          /* over the execution time limit */
@@ -88,6 +90,18 @@ state_path(const struct config *config, const char *name)
     return xasprintf("%s/%s", config->state_dir, name);
 }
 
+/* A gateway that was killed may leave a child that does not run its program yet, and has the lock for that long. */
+static int
+take_lock(int fd)
+{
+    for (unsigned waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_RETRY_MS) {
+        if (errno != EWOULDBLOCK || waited_ms >= LOCK_LIMIT_MS)
+            return -1;
+        usleep(LOCK_RETRY_MS * 1000);
+    }
+    return 0;
+}
+
 /* 0711: containers' users must be able to walk through to the link, and no further. */
 static int
 open_state_dir(const struct config *config, struct err *err)
@@ -101,7 +115,7 @@ open_state_dir(const struct config *config, struct err *err)
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_sys(err, "cannot open %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (take_lock(fd) == 0)
         return fd;
     close(fd);
     return err_set(err, ERR_CONFIG, "TCI_STATE_DIR: another gateway is running on %s",

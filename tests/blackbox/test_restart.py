@@ -171,6 +171,16 @@ def test_kernel_that_dies_while_the_gateway_is_down(make_gateway, users):
     assert answer["result_text"] == "False" and answer["restarted"] is True
 
 
+def test_a_lock_that_is_about_to_go(make_gateway):
+    """As a killed gateway's child has it that does not run its program yet: the start waits a moment."""
+    gateway = make_gateway(ready=False, min_idle_workers=0)
+    gateway.stop()
+    path = os.path.join(gateway.state_dir, "lock")
+    with subprocess.Popen(["flock", path, "sleep", "1.2"]):
+        eventually(lambda: subprocess.run(["flock", "--nonblock", path, "true"]).returncode != 0, 20, "it is locked")
+        gateway.start(ready=False)
+
+
 def test_loss_is_remembered_over_a_restart(make_gateway, users):
     """A user whose environment was lost just before the gateway died is told all the same."""
     gateway = make_gateway(min_idle_workers=1)
