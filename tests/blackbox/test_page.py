@@ -3,6 +3,7 @@ import urllib.parse
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -35,7 +36,11 @@ class Page:
         self.until(self.editors, "an editor")
 
     def until(self, condition, what):
-        return WebDriverWait(self.driver, LIMIT, poll_frequency=0.1).until(lambda _: condition(), what)
+        """What the condition gives once it holds.  The page draws anew while it is looked at: an element that went
+        in between is looked for again."""
+        wait = WebDriverWait(self.driver, LIMIT, poll_frequency=0.1,
+                             ignored_exceptions=[StaleElementReferenceException])
+        return wait.until(lambda _: condition(), what)
 
     def visible(self, selector):
         return [e for e in self.driver.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()]
@@ -55,7 +60,13 @@ class Page:
         editor.send_keys(Keys.CONTROL, Keys.ENTER)
 
     def press(self, label, which=0):
-        [b for b in self.visible("button") if b.text.strip() == label][which].click()
+        def pressed():
+            buttons = [b for b in self.visible("button") if b.text.strip() == label]
+            if len(buttons) <= which:
+                return False
+            buttons[which].click()
+            return True
+        self.until(pressed, f"a button {label}")
 
     def shows(self, *words):
         self.until(lambda: all(word in self.text() for word in words), f"{words} on the page")
@@ -66,7 +77,7 @@ class Page:
         self.until(lambda: len(self.editors()) > n, "another editor")
 
     def users(self):
-        return [e.text for e in self.visible(".uuid")]
+        return self.until(lambda: [e.text for e in self.visible(".uuid")], "a session's name")
 
 
 @pytest.fixture
