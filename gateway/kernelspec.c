@@ -235,6 +235,7 @@ take_extensions(const struct file *f, const json_t *root, struct kernelspec *ks)
 {
     const json_t *tci = json_object_get(json_object_get(root, "metadata"), "tci");
     const json_t *prepare = json_object_get(tci, "prepare");
+    const json_t *flow_control = json_object_get(tci, "flow_control");
     json_t *warmup = json_object_get(tci, "warmup");
 
     if (tci != NULL && !json_is_object(tci))
@@ -243,6 +244,9 @@ take_extensions(const struct file *f, const json_t *root, struct kernelspec *ks)
         return bad_key(f, "metadata.tci.prepare", "must be an array of 1 to 64 strings");
     if (warmup != NULL && !is_string_array(warmup))
         return bad_key(f, "metadata.tci.warmup", "must be an array of 1 to 64 strings");
+    if (flow_control != NULL && !json_is_boolean(flow_control))
+        return bad_key(f, "metadata.tci.flow_control", "must be true or false");
+    ks->flow_control = json_is_true(flow_control);
     ks->prepare = prepare == NULL ? NULL : with_resource_dir(prepare, ks->dir);
     ks->warmup = json_incref(warmup);
     return 0;

@@ -35,6 +35,10 @@ struct kernelspec {
     /* metadata.tci.warmup: array of code strings run silently before a worker counts as warm; NULL if
      * absent. */
     json_t *warmup;
+
+    /* metadata.tci.flow_control: the kernel publishes no faster than it is read, and drops nothing.  A worker then
+     * reads output beyond the limits slowly; without that, what is not read in time may be the idle status. */
+    bool flow_control;
 };
 
 /*

@@ -329,9 +329,10 @@ config_message(const struct worker *w)
 
     if (w->env->config->network == NETWORK_ALLOWLIST)
         add_proxy(env);
-    return xnotnull(json_pack("{s:O,s:o,s:s,s:i,s:i,s:s,s:s}", "argv", spec->argv, "env", env,
+    return xnotnull(json_pack("{s:O,s:o,s:s,s:i,s:i,s:s,s:s,s:b}", "argv", spec->argv, "env", env,
                               "cwd", TCI_PATH_WORKSPACE, "uid", SANDBOX_ID, "gid", SANDBOX_ID,
-                              "key", w->who.key, "kernel_name", spec->name));
+                              "key", w->who.key, "kernel_name", spec->name, "flow_control",
+                              (int)spec->flow_control));
 }
 
 static void

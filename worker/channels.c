@@ -18,9 +18,9 @@ enum { RECONNECT_MS = 5 };
 /*
  * What the kernel can make us hold is bounded by the container's memory; these keep it smaller.  A
  * PUB socket drops what its subscriber does not take, and the idle status with it, so iopub's queue
- * is a long one.
+ * is a long one, unless the kernel waits instead.
  */
-enum { QUEUE_IOPUB = 8192, QUEUE_OTHERS = 256 };
+enum { QUEUE_IOPUB = 8192, QUEUE_FLOW_CONTROL = 64, QUEUE_OTHERS = 256 };
 static const int64_t max_frame = 1 << 30;
 
 /*
@@ -47,9 +47,10 @@ set_int(void *socket, int option, int value)
 }
 
 static int
-set_options(void *socket, int type)
+set_options(void *socket, int type, bool flow_control)
 {
-    const int queue = type == ZMQ_SUB ? QUEUE_IOPUB : QUEUE_OTHERS;
+    const int iopub = flow_control ? QUEUE_FLOW_CONTROL : QUEUE_IOPUB;
+    const int queue = type == ZMQ_SUB ? iopub : QUEUE_OTHERS;
 
     if (set_int(socket, ZMQ_LINGER, 0) < 0 ||
         set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS) < 0 ||
@@ -62,14 +63,14 @@ set_options(void *socket, int type)
 }
 
 void
-channels_open(void *context, struct channel channels[CHANNELS_COUNT])
+channels_open(void *context, bool flow_control, struct channel channels[CHANNELS_COUNT])
 {
     for (size_t i = 0; i < CHANNELS_COUNT; i++) {
         void *socket = zmq_socket(context, table[i].type);
         char endpoint[sizeof("ipc://" CHANNELS_IP "-4294967295")];
 
         snprintf(endpoint, sizeof(endpoint), "ipc://%s-%u", CHANNELS_IP, (unsigned)table[i].port);
-        if (socket == NULL || set_options(socket, table[i].type) < 0 ||
+        if (socket == NULL || set_options(socket, table[i].type, flow_control) < 0 ||
             zmq_connect(socket, endpoint) < 0)
             die(TCI_EXIT_SYSTEM, "cannot set up channel '%c': %s", table[i].name,
                 zmq_strerror(zmq_errno()));

@@ -35,9 +35,10 @@ struct channel {
 
 /*
  * Connects all channels; the kernel may come later.  Dies when ZeroMQ refuses.  The order in the
- * array is that in which they are served: what ends an execution first.
+ * array is that in which they are served: what ends an execution first.  With flow_control little of iopub is
+ * queued here, for the kernel waits rather than drop what does not fit.
  */
-void channels_open(void *context, struct channel[CHANNELS_COUNT]);
+void channels_open(void *context, bool flow_control, struct channel[CHANNELS_COUNT]);
 
 /* Nothing that is still queued is sent.  Accepts what never was opened (all zero). */
 void channels_close(struct channel[CHANNELS_COUNT]);

@@ -120,15 +120,17 @@ take_fields(json_t *root, struct launch *l, const char **why)
     json_t *argv, *env;
     json_int_t uid, gid;
     const char *cwd, *key, *kernel_name;
+    int flow_control = false;
 
-    if (json_unpack_ex(root, NULL, JSON_STRICT, "{s:o, s:o, s:s, s:I, s:I, s:s, s:s}", "argv",
+    if (json_unpack_ex(root, NULL, JSON_STRICT, "{s:o, s:o, s:s, s:I, s:I, s:s, s:s, s?b}", "argv",
                        &argv, "env", &env, "cwd", &cwd, "uid", &uid, "gid", &gid, "key", &key,
-                       "kernel_name", &kernel_name) < 0)
+                       "kernel_name", &kernel_name, "flow_control", &flow_control) < 0)
         return fail(why, "members are missing, unknown or of a wrong type");
     if (cwd[0] != '/')
         return fail(why, "cwd is not an absolute path");
     if (key[0] == '\0')
         return fail(why, "key is empty");
+    l->flow_control = flow_control;
     l->cwd = need(strdup(cwd));
     l->connection = connection_text(key, kernel_name);
     if (take_argv(argv, l, why) < 0 || take_env(env, l, why) < 0)

@@ -2,6 +2,7 @@
 #ifndef WORKER_LAUNCH_H
 #define WORKER_LAUNCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,7 +22,8 @@ struct launch {
     char *cwd;
     uid_t uid; /* never root */
     gid_t gid;
-    char *connection; /* the connection file's text, with the key in it */
+    char *connection;  /* the connection file's text, with the key in it */
+    bool flow_control; /* the kernel publishes no faster than it is read, and drops nothing */
 };
 
 /*

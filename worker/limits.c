@@ -26,6 +26,8 @@ limits_execute(struct limits *l, uint64_t bytes, uint32_t messages, int64_t now_
     l->bytes_left = bytes;
     l->messages_left = messages;
     l->full = false;
+    l->paid_ms = 0;
+    l->resume_ms = 0;
     l->reply_bytes_left =
         bytes < UINT64_MAX - LIMITS_REPLY_EXTRA ? bytes + LIMITS_REPLY_EXTRA : bytes;
     l->status = full;
@@ -60,12 +62,26 @@ limits_take_rest(struct limits *l)
     return rest;
 }
 
+static void
+pay(struct limits *l, size_t bytes, int64_t now_ms)
+{
+    const double message = 1000.0 / LIMITS_OVER_PER_SECOND;
+    const double size = (double)bytes / LIMITS_OVER_BYTES_PER_MS;
+
+    l->paid_ms = (l->paid_ms > (double)now_ms ? l->paid_ms : (double)now_ms) +
+                 (message > size ? message : size);
+    if (l->paid_ms > (double)(now_ms + LIMITS_OVER_BURST_MS))
+        l->resume_ms = (int64_t)l->paid_ms;
+}
+
 enum limits_verdict
-limits_output(struct limits *l, size_t bytes)
+limits_output(struct limits *l, size_t bytes, int64_t now_ms)
 {
     l->full |= l->messages_left == 0 || bytes > l->bytes_left;
-    if (l->full)
+    if (l->full) {
+        pay(l, bytes, now_ms);
         return LIMITS_TAIL;
+    }
     l->messages_left--;
     l->bytes_left -= bytes;
     return LIMITS_PASS;

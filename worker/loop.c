@@ -125,6 +125,7 @@ on_kernel_end(struct loop *l, int status)
         snprintf(l->farewell, sizeof(l->farewell), "{\"signal\":%d}", WTERMSIG(status));
     l->kernel = 0;
     l->phase = DRAINING;
+    relay_hurry(&l->relay);
     l->heard_at_ms = now;
     l->deadline_ms = now + DRAIN_MS;
 }
@@ -167,7 +168,7 @@ start_kernel(struct loop *l, const struct launch *launch)
         return;
     }
     l->kernel = spawned.pid;
-    relay_open(&l->relay, l->context, l->uplink, &spawned);
+    relay_open(&l->relay, l->context, l->uplink, &spawned, launch->flow_control);
     l->phase = RUNNING;
     uplink_set_running(l->uplink);
     if (uplink_send(l->uplink, TCI_STARTED, NULL, 0) < 0)
@@ -194,6 +195,7 @@ interrupt(struct loop *l)
 {
     if (l->kernel > 0 && kill(-l->kernel, SIGINT) < 0)
         note("cannot interrupt the kernel: %s", strerror(errno));
+    relay_hurry(&l->relay);
 }
 
 static void
@@ -286,15 +288,16 @@ static void
 fill_items(const struct loop *l, struct pollfd items[N_ITEMS])
 {
     const struct relay *r = &l->relay;
-    const bool listen = has_kernel(l) && !r->blocked;
+    const bool listen = has_kernel(l);
 
     items[AT_SIGNALS] = item(l->signals);
     items[AT_UPLINK] = uplink_item(l->uplink);
     items[AT_FORWARD] = item(forward_fd(l->forward));
     for (int i = 0; i < CHANNELS_COUNT; i++)
-        items[AT_CHANNELS + i] = item(listen && !r->channels[i].held_ms ? r->channels[i].fd : -1);
+        items[AT_CHANNELS + i] =
+            item(listen && relay_hears(r, &r->channels[i]) ? r->channels[i].fd : -1);
     for (int i = 0; i < SPAWN_PIPES; i++)
-        items[AT_PIPES + i] = item(listen ? r->pipes[i] : -1);
+        items[AT_PIPES + i] = item(listen && relay_hears_pipes(r) ? r->pipes[i] : -1);
 }
 
 static int64_t

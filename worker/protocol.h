@@ -99,7 +99,8 @@ enum tci_channel {
  *    "cwd": "/workspace",
  *    "uid": 1000, "gid": 1000,
  *    "key": "...",                   HMAC key for the connection file
- *    "kernel_name": "python3"}
+ *    "kernel_name": "python3",
+ *    "flow_control": true}           may be left out; the kernel waits where its iopub is not read, and drops nothing
  */
 
 /* Paths inside the container; the runtime makes them (gateway/ocispec.c). */

@@ -20,19 +20,22 @@ enum {
     CHANNEL_BUDGET = 64, /* messages of one channel in one turn */
     HOLD_MS = 20,        /* by so much a reply may be late whose idle status was lost */
     GATHER_MS = 2,       /* by so much output may be late, for what comes right after it */
+    HURRY_MS = 2000,
     /* RELAY puts n and channel in front of each message. */
     MAX_JUPYTER_FRAMES = TCI_MAX_RELAY_FRAMES / 2 - 2,
 };
 
 void
-relay_open(struct relay *r, void *context, struct uplink *uplink, const struct spawned *spawned)
+relay_open(struct relay *r, void *context, struct uplink *uplink, const struct spawned *spawned,
+           bool flow_control)
 {
     memset(r, 0, sizeof(*r));
     r->uplink = uplink;
+    r->flow_control = flow_control;
     memcpy(r->pipes, spawned->pipes, sizeof(r->pipes));
     limits_init(&r->limits, clock_ms());
     tail_reset(&r->tail, 0, 0);
-    channels_open(context, r->channels);
+    channels_open(context, flow_control, r->channels);
 }
 
 static void
@@ -72,6 +75,7 @@ grant(struct relay *r, const struct request *request)
                request->max_bytes / 4 < TAIL_MAX_BYTES ? request->max_bytes / 4 : TAIL_MAX_BYTES,
                request->max_messages / 4);
     r->tail_due = false;
+    r->hurry_until_ms = 0;
     limits_execute(&r->limits, request->max_bytes - r->tail.max_bytes,
                    request->max_messages - r->tail.max_items, clock_ms());
 }
@@ -85,6 +89,8 @@ relay_request(struct relay *r, const struct request *request, struct message *m)
         grant(r, request);
     else
         limits_request(&r->limits);
+    if (request->channel == TCI_CONTROL)
+        relay_hurry(r); /* an interrupt, most likely */
     /* A kernel that does not read for so long is for the gateway's time limit to deal with. */
     if (message_send(c->socket, m, request->first) < 0)
         note("channel '%c' of the kernel takes no more messages", request->channel);
@@ -140,13 +146,47 @@ relay_unblock(struct relay *r)
         (void)settle(r);
 }
 
+/* --- what is left unread ------------------------------------------------------------------ */
+
+static bool
+is_paused(const struct relay *r)
+{
+    const int64_t now = r->limits.resume_ms == 0 ? 0 : clock_ms();
+
+    return now < r->limits.resume_ms && now >= r->hurry_until_ms;
+}
+
+static bool
+is_left(const struct relay *r, const struct channel *c)
+{
+    return c->name == TCI_IOPUB && r->flow_control && is_paused(r);
+}
+
+void
+relay_hurry(struct relay *r)
+{
+    r->hurry_until_ms = clock_ms() + HURRY_MS;
+}
+
+bool
+relay_hears(const struct relay *r, const struct channel *c)
+{
+    return !r->blocked && c->held_ms == 0 && !is_left(r, c);
+}
+
+bool
+relay_hears_pipes(const struct relay *r)
+{
+    return !r->blocked && !is_paused(r);
+}
+
 bool
 relay_is_pending(const struct relay *r)
 {
     bool pending = false;
 
     for (int i = 0; i < CHANNELS_COUNT; i++)
-        pending |= r->channels[i].pending;
+        pending |= r->channels[i].pending && !is_left(r, &r->channels[i]);
     return pending && !r->blocked;
 }
 
@@ -161,11 +201,11 @@ judge_chunk(struct relay *r, int which, size_t len)
 
     if (!uplink_is_up(r->uplink))
         return;
-    if (part > 0 && limits_output(&r->limits, part) == LIMITS_PASS) {
+    if (part > 0 && limits_output(&r->limits, part, clock_ms()) == LIMITS_PASS) {
         r->chunk_pipe = which;
         r->chunk_len = part;
     }
-    if (part < len && limits_output(&r->limits, len - part) == LIMITS_TAIL)
+    if (part < len && limits_output(&r->limits, len - part, clock_ms()) == LIMITS_TAIL)
         tail_add_bytes(&r->tail, (char)('1' + which), r->chunk + part, len - part);
 }
 
@@ -239,7 +279,7 @@ judge_message(struct relay *r, const struct channel *c, const struct frame *fram
     if (c->name != TCI_IOPUB)
         return limits_reply(&r->limits, size_of(frames, n), now);
     if (!jupyter_is_status(frames, n))
-        return limits_output(&r->limits, size_of(frames, n));
+        return limits_output(&r->limits, size_of(frames, n), now);
     if (jupyter_says_idle(frames, n))
         note_idle(r);
     return limits_status(&r->limits, now);
@@ -338,6 +378,8 @@ pass_message(struct relay *r, const struct channel *c)
 {
     const bool executing = r->executing;
 
+    if (executing && c->name == TCI_SHELL)
+        relay_hurry(r);
     if (c->name == TCI_SHELL || c->name == TCI_IOPUB)
         for (int i = 0; i < SPAWN_PIPES; i++)
             drain_pipe(r, i);
@@ -361,6 +403,8 @@ relay_due_ms(const struct relay *r)
         return CLOCK_NEVER;
     if (r->batch.n > 0)
         due = r->batch_due_ms;
+    if (is_paused(r) && r->limits.resume_ms < due)
+        due = r->limits.resume_ms;
     for (int i = 0; i < CHANNELS_COUNT; i++)
         if (r->channels[i].held_ms != 0 && r->channels[i].held_ms < due)
             due = r->channels[i].held_ms;
@@ -372,7 +416,7 @@ relay_channel(struct relay *r, struct channel *c)
 {
     bool any = false;
 
-    for (int i = 0; i < CHANNEL_BUDGET && !r->blocked && !r->give_up; i++) {
+    for (int i = 0; i < CHANNEL_BUDGET && !r->blocked && !r->give_up && !is_left(r, c); i++) {
         const int rc = receive(r, c);
 
         if (rc == 0) {

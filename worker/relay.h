@@ -44,13 +44,21 @@ struct relay {
      */
     bool executing; /* EXECUTE went to the kernel, no idle status has come since */
 
+    /*
+     * Output over the limits is read slowly (limits.h), but not while something else waits behind it.  A kernel
+     * without flow control would drop what is not read, the idle status among it: of that, only pipes are left unread.
+     */
+    bool flow_control;
+    int64_t hurry_until_ms;
+
     bool blocked;        /* the link takes nothing now: nothing of the kernel is read */
     unsigned long n_bad; /* messages of the kernel that were none */
     const char *give_up; /* why the kernel is not worth listening to any more; NULL = it is */
 };
 
-/* Connects the channels and takes the pipes. */
-void relay_open(struct relay *, void *context, struct uplink *, const struct spawned *);
+/* Connects the channels and takes the pipes.  flow_control is what CONFIG says of the kernel. */
+void relay_open(struct relay *, void *context, struct uplink *, const struct spawned *,
+                bool flow_control);
 void
 relay_close(struct relay *); /* accepts one that was never opened, with its pipes -1; idempotent */
 
@@ -59,10 +67,20 @@ relay_close(struct relay *); /* accepts one that was never opened, with its pipe
  */
 void relay_request(struct relay *, const struct request *, struct message *);
 
+/* What ends the execution is expected: for a while all output is read at once, whatever the limits say. */
+void relay_hurry(struct relay *);
+
+/* Whether to poll for input of the channel, or of the pipes. */
+bool relay_hears(const struct relay *, const struct channel *);
+bool relay_hears_pipes(const struct relay *);
+
 /* Whether relay_channel is to be called: the channel is pending, or has been held for long enough. */
 bool relay_is_ready(const struct channel *);
 
-/* When a channel that is held is to be looked at, or relay_flush will have something to do; CLOCK_NEVER = not at all. */
+/*
+ * When a channel that is held is to be looked at, output is to be read again, or relay_flush will have something to do;
+ * CLOCK_NEVER = not at all.
+ */
 int64_t relay_due_ms(const struct relay *);
 
 /*

@@ -19,12 +19,11 @@ def import_kernel():
     absent = ("debugpy", "jedi")
     for name in absent:
         sys.modules[name] = None
-    from ipykernel.kernelapp import IPKernelApp
     import tci_kernel
 
     for name in absent:
         del sys.modules[name]
-    return IPKernelApp, tci_kernel
+    return tci_kernel
 
 
 def unbuffer_descriptors():
@@ -77,13 +76,13 @@ def warm(shell):
 def main():
     gc.disable()
     connection_file = sys.argv[1]
-    app_class, tci_kernel = import_kernel()
+    tci_kernel = import_kernel()
     del sys.path[0]  # this file's directory; IPython puts '' there, the current directory
     sys.argv = [""]  # user code that parses arguments finds none
     warnings.filterwarnings("ignore", "Output cache limit")  # of Out[]: once in every 200 values of a long session
     warnings.filterwarnings("ignore", "To exit: use")
     unbuffer_descriptors()
-    app = app_class.instance(config=settings(tci_kernel.Kernel), connection_file=connection_file)
+    app = tci_kernel.App.instance(config=settings(tci_kernel.Kernel), connection_file=connection_file)
     app.initialize([])
     app.log.setLevel(app.log_level)  # or each message would be made, and dropped where it is written
     sys.addaudithook(flush_before_children)

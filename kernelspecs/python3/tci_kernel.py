@@ -12,8 +12,9 @@ import threading
 import traceback
 
 import zmq
-from ipykernel.iostream import OutStream
+from ipykernel.iostream import IOPubThread, OutStream
 from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
 from ipykernel.jsonutil import json_clean
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_client.jsonutil import json_default
@@ -21,7 +22,10 @@ from traitlets import Type
 
 BUILTINS = dict(builtins.__dict__)
 PIECE = 1 << 15  # characters of a stream in one message: of one beyond the limits, nothing would arrive
-MAX_PIECES = 100  # at a time, so that none is dropped because the socket's queue is full
+MAX_PIECES = 100  # at a time
+MAX_WAITING = 1 << 20  # characters of a stream that may wait to be published
+LARGE = 1 << 16  # bytes of a message that is worth waiting for
+QUEUE = 64  # messages that wait for the worker to read them
 MAX_ERROR = 100_000  # characters of an error's parts; a reply beyond the limits would end the session
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=json_default).encode
@@ -43,6 +47,34 @@ def unpack(part):
     if "msg_type" in value:
         value.pop("date", None)
     return value
+
+
+class Publisher(IOPubThread):
+    """The thread that publishes, at the speed at which it is read: who is faster waits, and needs no memory for it."""
+
+    def is_current(self):
+        return self.thread.ident == threading.get_ident()
+
+    def schedule(self, f):
+        """Others come through a queue of bounded length.  On the thread itself, waiting there would be for ever."""
+        if self.is_current():
+            self._events.append(f)
+            self.io_loop.asyncio_loop.call_soon(self._handle_event, None)
+        else:
+            super().schedule(f)
+
+    def send_multipart(self, msg, *args, **kwargs):
+        super().send_multipart(msg, *args, **kwargs)
+        if sum(map(len, msg)) > LARGE:
+            self.catch_up(None)
+
+    def catch_up(self, seconds):
+        """Waits until all that was handed over so far is published; False after so many seconds, None being no limit."""
+        if self.is_current() or not self.thread.is_alive():
+            return True
+        done = threading.Event()
+        self.schedule(done.set)
+        return done.wait(seconds)
 
 
 class Stream(OutStream):
@@ -68,17 +100,22 @@ class Stream(OutStream):
         """Not for user code to do; later answers come this way too."""
         self.flush()
 
-    def flush(self):
+    def waiting(self):
         with self._buffer_lock:
-            waiting = self._buffer.tell() > 0
-        thread = self.pub_thread
-        if waiting and thread.thread.is_alive() and thread.thread.ident != threading.get_ident():
-            done = threading.Event()
-            thread.schedule(self._flush)
-            thread.schedule(done.set)
-            self.gave_up = self.gave_up or not done.wait(self.flush_timeout)
-        elif waiting:
-            self._flush()
+            return self._buffer.tell()
+
+    def write(self, string):
+        n = super().write(string)
+        if self.waiting() > MAX_WAITING:
+            self.pub_thread.schedule(self._flush)
+            self.pub_thread.catch_up(None)
+        return n
+
+    def flush(self):
+        if self.waiting() > 0:
+            self.pub_thread.schedule(self._flush)
+            in_time = self.pub_thread.catch_up(0 if self.gave_up else self.flush_timeout)
+            self.gave_up = self.gave_up or not in_time
 
     def _flush(self):
         with self._buffer_lock:  # what is neither in the buffer nor in the queue would be missed by flush()
@@ -141,6 +178,21 @@ def shorten(reply):
         reply["evalue"] = reply["evalue"][:MAX_ERROR]
         reply["traceback"] = [line[:MAX_ERROR] for line in reply["traceback"]]
     return reply
+
+
+class App(IPKernelApp):
+    def init_iopub(self, context):
+        """As ipykernel's own, but that the socket waits when its queue is full, where it would drop what comes then.
+
+        That may be the idle status, without which an execution lasts until its time limit.
+        """
+        socket = self.iopub_socket = context.socket(zmq.PUB)
+        socket.sndhwm = QUEUE
+        socket.setsockopt(zmq.XPUB_NODROP, 1)
+        self.iopub_port = self._bind_socket(socket, self.iopub_port)
+        self.iopub_thread = Publisher(socket, pipe=True)
+        self.iopub_thread.start()
+        self.iopub_socket = self.iopub_thread.background_socket
 
 
 class Kernel(IPythonKernel):

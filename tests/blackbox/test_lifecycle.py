@@ -439,6 +439,22 @@ def test_hang_up_interrupts_a_running_call(gateway, user):
     assert gateway.metrics()['tci_executions_total{outcome="cancelled"}'] == before + 1
 
 
+@pytest.mark.parametrize("code, times", [
+    ("print('x' * 100_000)", 200),
+    ("display(1)", 21_000),
+    ("os.write(1, b'x' * 65536)", 300),
+])
+def test_hang_up_ends_a_flood(gateway, user, code, times):
+    """However much over the limit was printed, the session is free at once, and has its variables."""
+    gateway.ok(user, "import os\nfrom IPython.display import display\nkept = 1")
+    mark = Mark(gateway, user)
+    flood = f"for i in range({times}): {code}\n{mark.code}\nwhile True: {code}"
+    hang_up(gateway, user, flood, mark.seen)
+    answer = gateway.ok(user, "kept")
+    assert answer["result_text"] == "1" and answer["restarted"] is False
+    assert answer["duration_ms"] < 1000 * harness.slack()
+
+
 def test_hang_up_by_reset(make_gateway, users):
     """A connection that is reset counts as one that is closed, and costs no CPU while the code runs on."""
     gateway = make_gateway(min_idle_workers=1, exec_timeout=60)

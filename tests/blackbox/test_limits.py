@@ -148,16 +148,18 @@ def test_very_many_small_messages(gateway, user):
 
 @pytest.mark.parametrize("code", [
     "while True: print('x' * 1000)",
+    "line = 'x' * 100_000\nwhile True: print(line)",
     "while True: print(1, flush=True)",
     "import os\nwhile True: os.write(1, b'x' * 65536)",
     "import os\nwhile True: os.write(2, b'x')",
     "from IPython.display import display\nwhile True: display('x' * 10000)",
+    "from IPython.display import display\nwhile True: display('x' * 1_000_000)",
+    "from IPython.display import display\nwhile True: display(1)",
     "import subprocess; subprocess.run(['yes'])",
     "import sys\nwhile True: sys.stderr.write('y' * 10_000_000)",
 ])
 def test_endless_output(gateway, users, code):
-    """504 at the limit, no growth of the gateway beyond what one answer may hold, others served meanwhile.  A kernel that
-    prints faster than it can send may run out of memory before."""
+    """504 at the limit, no growth of the gateway beyond what one answer may hold, others served meanwhile."""
     user, other = users(gateway), users(gateway)
     gateway.ok(user, "1")
     gateway.ok(other, "1")
@@ -170,7 +172,7 @@ def test_endless_output(gateway, users, code):
         slowest, answers = max(slowest, time.monotonic() - start), answers + 1
         peak = max(peak, harness.rss_kib(gateway.pid))
     end = flood.result()
-    assert end.status_code == 504 or "ran out of memory" in end.json()["detail"], end.text
+    assert end.status_code == 504, end.text
     print(f"gateway {before} -> {peak} KiB; slowest of {answers} calls of another user {slowest:.3f} s")
     assert peak - before < 96 * 1024 * harness.slack()
     assert gateway.text(user, "2") == "2"

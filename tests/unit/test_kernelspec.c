@@ -87,7 +87,7 @@ test_full(void **state)
         "\"--f={connection_file}\"], \"display_name\": \"Full\", \"language\": \"c\", "
         "\"interrupt_mode\": \"message\", \"env\": {\"A\": \"${B}\", \"PATH\": \"/p\"}, "
         "\"metadata\": {\"debugger\": true, \"tci\": {\"prepare\": [\"{resource_dir}/p\", "
-        "\"{skel_dir}\"], \"warmup\": [\"1\", \"\"]}}}";
+        "\"{skel_dir}\"], \"warmup\": [\"1\", \"\"], \"flow_control\": true}}}";
     struct kernelspec ks;
     struct err err = ERR_INIT;
     cleanup_free char *path = xasprintf("%s/full/p", top);
@@ -110,6 +110,7 @@ test_full(void **state)
     assert_string_equal(item(ks.prepare, 0), path);
     assert_string_equal(item(ks.prepare, 1), "{skel_dir}");
     assert_string_equal(item(ks.warmup, 1), "");
+    assert_true(ks.flow_control);
     kernelspec_clear(&ks);
     kernelspec_clear(&ks);
 }
@@ -130,6 +131,7 @@ test_least(void **state)
     assert_string_equal(variable(&ks, "LANG"), "C.UTF-8");
     assert_null(ks.prepare);
     assert_null(ks.warmup);
+    assert_false(ks.flow_control);
     kernelspec_clear(&ks);
 }
 
@@ -203,6 +205,8 @@ test_wrong_shapes(void **state)
         {"{\"metadata\": {\"tci\": {\"prepare\": \"x\"}}" REST, "metadata.tci.prepare: must be"},
         {"{\"metadata\": {\"tci\": {\"prepare\": []}}" REST, "metadata.tci.prepare: must be"},
         {"{\"metadata\": {\"tci\": {\"warmup\": [1]}}" REST, "metadata.tci.warmup: must be"},
+        {"{\"metadata\": {\"tci\": {\"flow_control\": 1}}" REST,
+         "metadata.tci.flow_control: must be"},
     };
 
     (void)state;

@@ -14,11 +14,11 @@ output_passes_up_to_the_limit(void **state)
 
     (void)state;
     limits_execute(&l, 100, 10, 0);
-    assert_int_equal(limits_output(&l, 60), LIMITS_PASS);
+    assert_int_equal(limits_output(&l, 60, 0), LIMITS_PASS);
     assert_int_equal(limits_room(&l), 40);
-    assert_int_equal(limits_output(&l, 40), LIMITS_PASS);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
-    assert_int_equal(limits_output(&l, 0), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 40, 0), LIMITS_PASS);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 0, 0), LIMITS_TAIL);
     assert_int_equal(limits_room(&l), 0);
 }
 
@@ -29,8 +29,8 @@ one_large_message_is_cut_and_all_behind_it(void **state)
 
     (void)state;
     limits_execute(&l, 100, 10, 0);
-    assert_int_equal(limits_output(&l, SIZE_MAX), LIMITS_TAIL);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, SIZE_MAX, 0), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_TAIL);
 }
 
 static void
@@ -40,9 +40,9 @@ unused_room_is_taken_once(void **state)
 
     (void)state;
     limits_execute(&l, 100, 10, 0);
-    assert_int_equal(limits_output(&l, 30), LIMITS_PASS);
+    assert_int_equal(limits_output(&l, 30, 0), LIMITS_PASS);
     assert_int_equal(limits_take_rest(&l), 0); /* still in use */
-    assert_int_equal(limits_output(&l, 71), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 71, 0), LIMITS_TAIL);
     assert_int_equal(limits_take_rest(&l), 70);
     assert_int_equal(limits_take_rest(&l), 0);
 }
@@ -54,10 +54,10 @@ messages_are_counted(void **state)
 
     (void)state;
     limits_execute(&l, UINT64_MAX, 2, 0);
-    assert_int_equal(limits_output(&l, 1), LIMITS_PASS);
-    assert_int_equal(limits_output(&l, 1), LIMITS_PASS);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_PASS);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_PASS);
     assert_int_equal(limits_room(&l), 0);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_TAIL);
 }
 
 static void
@@ -67,9 +67,9 @@ execute_starts_anew(void **state)
 
     (void)state;
     limits_execute(&l, 0, 0, 0);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_TAIL);
     limits_execute(&l, 10, 1, 0);
-    assert_int_equal(limits_output(&l, 1), LIMITS_PASS);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_PASS);
 }
 
 static unsigned
@@ -89,7 +89,7 @@ status_passes_when_output_does_not(void **state)
 
     (void)state;
     limits_execute(&l, 0, 0, 0);
-    assert_int_equal(limits_output(&l, 1), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_TAIL);
     assert_int_equal(limits_status(&l, 0), LIMITS_PASS);
 }
 
@@ -125,6 +125,60 @@ replies_are_bounded(void **state)
     assert_int_equal(n, LIMITS_ALLOWANCE);
 }
 
+/* How many pieces of that size are read in one second of time that passes only while reading pauses. */
+static unsigned
+read_in_a_second(struct limits *l, size_t size)
+{
+    int64_t now = 5000;
+    unsigned n = 0;
+
+    for (; now < 6000; n++) {
+        assert_int_equal(limits_output(l, size, now), LIMITS_TAIL);
+        now = l->resume_ms > now ? l->resume_ms : now;
+    }
+    return n;
+}
+
+static void
+output_over_the_limit_is_read_slowly(void **state)
+{
+    const size_t size = 1 << 20;
+    struct limits l;
+
+    (void)state;
+    limits_execute(&l, 0, 0, 0);
+    assert_in_range(read_in_a_second(&l, 1), LIMITS_OVER_PER_SECOND - LIMITS_OVER_BURST_MS,
+                    LIMITS_OVER_PER_SECOND + LIMITS_OVER_BURST_MS);
+    limits_execute(&l, 0, 0, 0);
+    assert_in_range(read_in_a_second(&l, size) * size, 1000 * (LIMITS_OVER_BYTES_PER_MS - 1024),
+                    1000 * LIMITS_OVER_BYTES_PER_MS + 2 * size);
+}
+
+static void
+nothing_pauses_within_the_limit(void **state)
+{
+    struct limits l;
+
+    (void)state;
+    limits_execute(&l, UINT64_MAX, UINT32_MAX, 0);
+    for (int i = 0; i < 100000; i++)
+        assert_int_equal(limits_output(&l, 1 << 20, 0), LIMITS_PASS);
+    assert_int_equal(l.resume_ms, 0);
+}
+
+static void
+the_next_execution_does_not_wait_for_the_last(void **state)
+{
+    struct limits l;
+
+    (void)state;
+    limits_execute(&l, 0, 0, 0);
+    assert_int_equal(limits_output(&l, 1 << 30, 0), LIMITS_TAIL);
+    assert_true(l.resume_ms > 1000);
+    limits_execute(&l, 0, 0, 0);
+    assert_int_equal(l.resume_ms, 0);
+}
+
 int
 main(void)
 {
@@ -137,6 +191,9 @@ main(void)
         cmocka_unit_test(status_passes_when_output_does_not),
         cmocka_unit_test(status_is_given_up_without_end),
         cmocka_unit_test(replies_are_bounded),
+        cmocka_unit_test(output_over_the_limit_is_read_slowly),
+        cmocka_unit_test(nothing_pauses_within_the_limit),
+        cmocka_unit_test(the_next_execution_does_not_wait_for_the_last),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

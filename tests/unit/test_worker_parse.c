@@ -136,6 +136,24 @@ launch_takes_a_good_config(void **state)
 }
 
 static void
+launch_takes_flow_control(void **state)
+{
+    static const char *const values[] = {"", ",\"flow_control\":false", ",\"flow_control\":true"};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct launch l;
+        char text[512];
+
+        snprintf(text, sizeof(text), "%s", CONFIG("[\"k\"]", "{}", "/", IDS, "s"));
+        snprintf(text + strlen(text) - 1, sizeof(text) - strlen(text), "%s}", values[i]);
+        assert_int_equal(parse_launch(text, &l), 0);
+        assert_int_equal(l.flow_control, i == 2);
+        launch_clear(&l);
+    }
+}
+
+static void
 launch_refuses_all_else(void **state)
 {
     static const char *const bad[] = {
@@ -330,6 +348,7 @@ main(void)
         cmocka_unit_test(boot_refuses_all_else),
         cmocka_unit_test(boot_refuses_what_does_not_fit),
         cmocka_unit_test(launch_takes_a_good_config),
+        cmocka_unit_test(launch_takes_flow_control),
         cmocka_unit_test(launch_refuses_all_else),
         cmocka_unit_test(launch_refuses_a_long_config),
         cmocka_unit_test(request_takes_each_verb),
