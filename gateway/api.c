@@ -462,6 +462,7 @@ submit(struct api *api, const struct caller *who, const struct body *body, struc
         .code = body->code,
         .code_len = body->code_len,
         .timeout_ms = body->timeout < 0.001 ? 1 : (unsigned)(body->timeout * 1000),
+        .limits = body->limits,
         .max_output = api->config->max_output_bytes,
         .network = body->network,
     };
@@ -500,10 +501,22 @@ block(struct call *call)
     call_free(call);
 }
 
+static struct body_limits
+body_limits(const struct api *api)
+{
+    struct body_limits limits = {api->config->max_code_bytes, api->config->exec_timeout, {0, 0}};
+
+    if (pool_limits_executions(api->pool)) {
+        limits.most.cpu = api->config->worker_cpu;
+        limits.most.memory_mb = api->config->worker_memory_mb;
+    }
+    return limits;
+}
+
 void
 api_execute(struct api *api, struct http_request *r, const struct caller *who)
 {
-    const struct body_limits limits = {api->config->max_code_bytes, api->config->exec_timeout};
+    const struct body_limits limits = body_limits(api);
     struct body body;
     struct err err = ERR_INIT;
     struct call *call;

@@ -6,15 +6,17 @@
 
 enum { MAX_MARKS = 1000 };
 
-enum field { USER_UUID, CODE, TIMEOUT, NETWORK, KEY, N_FIELDS };
+enum field { USER_UUID, CODE, TIMEOUT, CPU, MEMORY_MB, NETWORK, KEY, N_FIELDS };
 
 /* Which fields a body may have. */
 enum {
-    OF_EXECUTE = 1 << USER_UUID | 1 << CODE | 1 << TIMEOUT | 1 << NETWORK,
+    OF_EXECUTE =
+        1 << USER_UUID | 1 << CODE | 1 << TIMEOUT | 1 << CPU | 1 << MEMORY_MB | 1 << NETWORK,
     OF_RELEASE = 1 << USER_UUID | 1 << KEY,
 };
 
-static const char *const field_name[N_FIELDS] = {"user_uuid", "code", "timeout", "network", "key"};
+static const char *const field_name[N_FIELDS] = {"user_uuid", "code",    "timeout", "cpu",
+                                                 "memory_mb", "network", "key"};
 
 static const char user_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "abcdefghijklmnopqrstuvwxyz"
@@ -139,6 +141,42 @@ take_timeout(struct body *body, double max, struct err *err)
     return 0;
 }
 
+static const char cannot_limit[] =
+    "this server, which runs without root, cannot limit single executions";
+
+static int
+take_cpu(struct body *body, double max, struct err *err)
+{
+    const json_t *cpu = json_object_get(body->json, "cpu");
+
+    if (cpu == NULL || json_is_null(cpu))
+        return 0;
+    if (max <= 0)
+        return bad(err, CPU, cannot_limit);
+    body->limits.cpu = json_number_value(cpu); /* 0 of what is no number */
+    if (body->limits.cpu <= 0 || body->limits.cpu > max)
+        return err_field(err, ERR_BAD_REQUEST, "cpu",
+                         "cpu: must be a number of cores, more than 0 and at most %.10g", max);
+    return 0;
+}
+
+static int
+take_memory(struct body *body, unsigned max, struct err *err)
+{
+    const json_t *memory = json_object_get(body->json, "memory_mb");
+    json_int_t mb = json_integer_value(memory); /* 0 of what is no whole number */
+
+    if (memory == NULL || json_is_null(memory))
+        return 0;
+    if (max == 0)
+        return bad(err, MEMORY_MB, cannot_limit);
+    if (mb < 1 || mb > max)
+        return err_field(err, ERR_BAD_REQUEST, "memory_mb",
+                         "memory_mb: must be a whole number of MiB, 1 to %u", max);
+    body->limits.memory_mb = (unsigned)mb;
+    return 0;
+}
+
 static int
 take_network(struct body *body, struct err *err)
 {
@@ -178,7 +216,9 @@ body_parse_execute(const char *text, size_t len, const struct body_limits *limit
 {
     if (load(text, len, out, err) == 0 && check_fields(out, OF_EXECUTE, err) == 0 &&
         take_user(out, err) == 0 && take_code(out, limits->max_code, err) == 0 &&
-        take_timeout(out, limits->max_timeout, err) == 0 && take_network(out, err) == 0)
+        take_timeout(out, limits->max_timeout, err) == 0 &&
+        take_cpu(out, limits->most.cpu, err) == 0 &&
+        take_memory(out, limits->most.memory_mb, err) == 0 && take_network(out, err) == 0)
         return 0;
     body_clear(out);
     return -1;

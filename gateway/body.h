@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "allowance.h"
 #include "err.h"
 #include "mem.h"
 #include "netpolicy.h"
@@ -15,6 +16,8 @@
 struct body_limits {
     size_t max_code;    /* bytes of UTF-8 */
     double max_timeout; /* seconds */
+    struct allowance
+        most; /* that an execution can be limited to; none: it cannot be limited here */
 };
 
 /* A checked request; its strings belong to json. */
@@ -23,7 +26,8 @@ struct body {
     const char *user; /* 1-128 of A-Z a-z 0-9 . _ : @ - */
     const char *code; /* may contain NUL */
     size_t code_len;
-    double timeout; /* seconds; the limit if the body has none */
+    double timeout;          /* seconds; the limit if the body has none */
+    struct allowance limits; /* what the body says of them */
     enum network_mode network;
     const char *key; /* id of the API key whose session it is; NULL = the caller's own */
 };

@@ -16,7 +16,13 @@
 #include "log.h"
 #include "smallfile.h"
 
-enum { MAX_HIERARCHIES = 16 };
+enum {
+    MAX_HIERARCHIES = 16,
+    MIN_CPU_QUOTA_US = 1000, /* the kernel's */
+    STAT_SIZE = 8192,        /* more than memory.stat has */
+};
+
+#define MIB ((uint64_t)1 << 20)
 
 struct cgroup_host {
     char *root;
@@ -301,12 +307,22 @@ kill_each(const char *procs)
     return any;
 }
 
+/* errno is the failed call's. */
 static int
 write_text(const char *path, const char *text)
 {
-    cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ssize_t n = -1;
 
-    return fd >= 0 && write(fd, text, strlen(text)) > 0 ? 0 : -1;
+    if (fd < 0)
+        return -1;
+    do
+        n = write(fd, text, strlen(text));
+    while (n < 0 && errno == EINTR); /* a memory limit is not even looked at while a signal waits */
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return n > 0 ? 0 : -1;
 }
 
 /* Version 2 counts weights from 1 to 10000 where version 1 counts shares from 2 to 262144. */
@@ -336,6 +352,154 @@ cgroup_set_background(const struct cgroup_host *host, const char *id, bool backg
     else if (rc < 0)
         set_shares(host, dir, CGROUP_SHARES_LOW);
 }
+
+/* --- other limits --------------------------------------------------------------------------- */
+
+long
+cgroup_cpu_quota(double cores)
+{
+    double quota = cores * CGROUP_CPU_PERIOD_US;
+
+    return quota < MIN_CPU_QUOTA_US ? MIN_CPU_QUOTA_US : (long)quota;
+}
+
+static int
+no_groups(struct err *err)
+{
+    return err_set(err, ERR_SYSTEM, "There are no control groups");
+}
+
+static int
+write_limit(const char *dir, const char *file, const char *text, struct err *err)
+{
+    cleanup_free char *path = xasprintf("%s/%s", dir, file);
+
+    return write_text(path, text) == 0 ? 0 : err_sys(err, "write %s to %s", text, path);
+}
+
+int
+cgroup_limit_cpu(const struct cgroup_host *host, const char *id, double cores, struct err *err)
+{
+    if (host->n_hierarchies == 0)
+        return no_groups(err);
+    cleanup_free char *dir =
+        group_dir(host, host->v2 ? host->root : find_controller(host, "cpu"), id);
+    cleanup_free char *quota = xasprintf("%ld", cgroup_cpu_quota(cores));
+    cleanup_free char *both = xasprintf("%s %d", quota, CGROUP_CPU_PERIOD_US);
+
+    return host->v2 ? write_limit(dir, "cpu.max", both, err)
+                    : write_limit(dir, "cpu.cfs_quota_us", quota, err);
+}
+
+/* Version 2 limits swap by itself, and a container has none. */
+int
+cgroup_raise_memory(const struct cgroup_host *host, const char *id, unsigned mb, struct err *err)
+{
+    if (host->memory == NULL)
+        return no_groups(err);
+    cleanup_free char *dir = group_dir(host, host->memory, id);
+    cleanup_free char *bytes = xasprintf("%llu", (unsigned long long)(mb * MIB));
+
+    if (host->v2)
+        return write_limit(dir, "memory.max", bytes, err);
+    /* Memory and swap together may not be limited to less than memory. */
+    if (host->swap && write_limit(dir, "memory.memsw.limit_in_bytes", bytes, err) < 0)
+        return -1;
+    return write_limit(dir, "memory.limit_in_bytes", bytes, err);
+}
+
+int
+cgroup_lower_memory(const struct cgroup_host *host, const char *id, unsigned mb, struct err *err)
+{
+    if (host->memory == NULL)
+        return no_groups(err);
+    cleanup_free char *dir = group_dir(host, host->memory, id);
+    cleanup_free char *bytes = xasprintf("%llu", (unsigned long long)(mb * MIB));
+
+    if (host->v2)
+        return write_limit(dir, "memory.max", bytes, err);
+    if (write_limit(dir, "memory.limit_in_bytes", bytes, err) < 0)
+        return -1;
+    return host->swap ? write_limit(dir, "memory.memsw.limit_in_bytes", bytes, err) : 0;
+}
+
+/*
+ * Version 2 kills when memory.max is written and not enough can be freed; memory.high does not, and is written first.  $1 is
+ * the group's directory, $2 the limit in bytes.
+ */
+static const char lower_v1[] = "cd \"$1\" && printf %s \"$2\" >memory.limit_in_bytes &&"
+                               " { [ ! -e memory.memsw.limit_in_bytes ] ||"
+                               " printf %s \"$2\" >memory.memsw.limit_in_bytes; }";
+static const char lower_v2[] = "cd \"$1\" && printf %s \"$2\" >memory.high || exit 1\n"
+                               "read -r used <memory.current &&"
+                               " [ \"$used\" -le \"$2\" ] && printf %s \"$2\" >memory.max\n"
+                               "status=$?\n"
+                               "printf max >memory.high\n"
+                               "exit $status";
+
+/* A helper that outlived the gateway would lower what the next gateway has raised already. */
+void
+cgroup_lowering_init(struct cgroup_lowering *l, const struct cgroup_host *host, const char *id,
+                     unsigned mb)
+{
+    l->dir = group_dir(host, host->memory == NULL ? "" : host->memory, id);
+    snprintf(l->bytes, sizeof(l->bytes), "%llu", (unsigned long long)(mb * MIB));
+    const char *const argv[CGROUP_LOWERING_ARGS] = {
+        "setpriv", "--pdeathsig", "KILL",   "sh", "-c", host->v2 ? lower_v2 : lower_v1,
+        "sh",      l->dir,        l->bytes, NULL};
+    memcpy(l->argv, argv, sizeof(argv));
+}
+
+void
+cgroup_lowering_clear(struct cgroup_lowering *l)
+{
+    free(l->dir);
+    l->dir = NULL;
+}
+
+/* The number behind the name at the beginning of a line; not the first one. */
+static uint64_t
+stat_number(const char *text, const char *name)
+{
+    cleanup_free char *word = xasprintf("\n%s ", name);
+    const char *line = strstr(text, word);
+
+    return line == NULL ? 0 : strtoull(line + strlen(word), NULL, 10);
+}
+
+uint64_t
+cgroup_memory_used(const struct cgroup_host *host, const char *id)
+{
+    if (host->memory == NULL)
+        return 0;
+    cleanup_free char *dir = group_dir(host, host->memory, id);
+    cleanup_free char *path =
+        xasprintf("%s/%s", dir, host->v2 ? "memory.current" : "memory.usage_in_bytes");
+    char text[32];
+
+    smallfile_read(path, text, sizeof(text));
+    return strtoull(text, NULL, 10);
+}
+
+/* Files in a container's own file systems are memory, and count as anonymous. */
+struct cgroup_memory
+cgroup_memory(const struct cgroup_host *host, const char *id)
+{
+    struct cgroup_memory m = {.used = cgroup_memory_used(host, id)};
+    char text[STAT_SIZE];
+
+    if (host->memory == NULL)
+        return m;
+    cleanup_free char *dir = group_dir(host, host->memory, id);
+    cleanup_free char *path = xasprintf("%s/memory.stat", dir);
+    smallfile_read(path, text, sizeof(text));
+    m.cache = stat_number(text, "inactive_file") + stat_number(text, "active_file");
+    if (m.cache > m.used)
+        m.cache = m.used;
+    return m;
+}
+
+/* --- the end of a group --------------------------------------------------------------------- */
 
 /*
  * Version 1 does not kill what is frozen, and a removal that was cut off leaves it so.  Version 2 has a file that kills all

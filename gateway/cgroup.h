@@ -8,6 +8,7 @@
 #define GATEWAY_CGROUP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "err.h"
@@ -19,6 +20,14 @@ struct cgroup_host;
 enum {
     CGROUP_SHARES = 1024,    /* the usual */
     CGROUP_SHARES_LOW = 102, /* of what nobody waits for */
+};
+
+enum { CGROUP_CPU_PERIOD_US = 100000 };
+
+/* What a group uses, in bytes. */
+struct cgroup_memory {
+    uint64_t used;
+    uint64_t cache; /* of that: file cache, which the kernel frees when memory is short */
 };
 
 /*
@@ -52,6 +61,40 @@ bool cgroup_oom_killed(const struct cgroup_host *, const char *id);
  * error.
  */
 void cgroup_set_background(const struct cgroup_host *, const char *id, bool background);
+
+/* Processor time that so many cores come to, in microseconds of CGROUP_CPU_PERIOD_US; not below the kernel's minimum. */
+long cgroup_cpu_quota(double cores);
+
+/* Of a group that was made with such a limit. */
+int cgroup_limit_cpu(const struct cgroup_host *, const char *id, double cores,
+                     struct err *) must_check;
+
+/*
+ * Memory, and with it swap, of a group that was made with such limits.  Raising never waits.  Lowering to what is used or
+ * less waits until the kernel has freed file cache, or killed; cgroup_lowering is for that.
+ */
+int cgroup_raise_memory(const struct cgroup_host *, const char *id, unsigned mb,
+                        struct err *) must_check;
+int cgroup_lower_memory(const struct cgroup_host *, const char *id, unsigned mb,
+                        struct err *) must_check;
+
+enum { CGROUP_LOWERING_ARGS = 12 };
+
+/* cgroup_lower_memory as a command, which ends when the gateway does.  Its strings are static but for these two. */
+struct cgroup_lowering {
+    const char *argv[CGROUP_LOWERING_ARGS]; /* NULL-terminated */
+    char *dir;
+    char bytes[24];
+};
+void cgroup_lowering_init(struct cgroup_lowering *, const struct cgroup_host *, const char *id,
+                          unsigned mb);
+void cgroup_lowering_clear(struct cgroup_lowering *);
+
+/* Zeros where it cannot be read.  Reads two files, of which one takes the kernel some work. */
+struct cgroup_memory cgroup_memory(const struct cgroup_host *, const char *id);
+
+/* Only what is used: one small file. */
+uint64_t cgroup_memory_used(const struct cgroup_host *, const char *id);
 
 /* SIGKILL to all that is in the group.  True if there was something. */
 bool cgroup_kill(const struct cgroup_host *, const char *id);

@@ -45,6 +45,14 @@ write_config(const char *dir, const json_t *config, struct err *err)
     return 0;
 }
 
+json_t *
+ocibundle_config(const char *dir)
+{
+    cleanup_free char *path = xasprintf("%s/config.json", dir);
+
+    return json_load_file(path, 0, NULL);
+}
+
 /* What make_directory made.  Takes no descriptor: that there is none left may be why we are here. */
 static void
 unmake_directory(const char *dir)

@@ -27,6 +27,9 @@ struct ocibundle {
 /* Of a container that there may be already; makes nothing. */
 void ocibundle_init(struct ocibundle *, const char *dir);
 
+/* The config.json in that directory, or NULL. */
+json_t *ocibundle_config(const char *dir);
+
 /* Makes it all.  Fails, and touches nothing, when there is such a directory already: it is another container's. */
 int ocibundle_make(struct ocibundle *, const json_t *config, const struct container_spec *,
                    struct err *) must_check;

@@ -1,6 +1,7 @@
 /* ocispec.c - see ocispec.h. */
 #include "ocispec.h"
 
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -11,8 +12,6 @@
 #include "worker/protocol.h"
 
 enum {
-    CPU_PERIOD_US = 100000,
-    MIN_CPU_QUOTA_US = 1000, /* the kernel's */
     SANDBOX_ID = 1000,
     NOBODY_ID = 65534,
     TTY_GID = 5,
@@ -236,14 +235,6 @@ memory(const struct ocispec_host *host, const struct container_spec *spec)
 }
 
 static json_int_t
-cpu_quota(double cores)
-{
-    json_int_t quota = (json_int_t)(cores * CPU_PERIOD_US);
-
-    return quota < MIN_CPU_QUOTA_US ? MIN_CPU_QUOTA_US : quota;
-}
-
-static json_int_t
 pids_limit(const struct ocispec_host *host, const struct container_spec *spec)
 {
     json_int_t pids = spec->pids;
@@ -257,12 +248,29 @@ resources(const struct ocispec_host *host, const struct container_spec *spec)
 {
     if (host->rootless)
         return NULL;
-    return xnotnull(json_pack("{s:o,s:{s:I,s:i,s:i},s:{s:I},s:[{s:b,s:s}]}",                 /**/
-                              "memory", memory(host, spec),                                  /**/
-                              "cpu", "quota", cpu_quota(spec->cpu), "period", CPU_PERIOD_US, /**/
-                              "shares", CGROUP_SHARES_LOW,                                   /**/
-                              "pids", "limit", pids_limit(host, spec),                       /**/
+    return xnotnull(json_pack("{s:o,s:{s:I,s:i,s:i},s:{s:I},s:[{s:b,s:s}]}", /**/
+                              "memory", memory(host, spec),                  /**/
+                              "cpu", "quota", (json_int_t)cgroup_cpu_quota(spec->cpu), "period",
+                              CGROUP_CPU_PERIOD_US,                    /**/
+                              "shares", CGROUP_SHARES_LOW,             /**/
+                              "pids", "limit", pids_limit(host, spec), /**/
                               "devices", "allow", 0, "access", "rwm"));
+}
+
+/* Of something that a file says: anything may be missing. */
+struct allowance
+ocispec_allowance(const json_t *config)
+{
+    json_int_t quota = 0, period = 0, bytes = 0;
+    struct allowance own = {0, 0};
+
+    if (json_unpack((json_t *)config, "{s:{s:{s:{s:I,s:I},s:{s:I}}}}", "linux", "resources", "cpu",
+                    "quota", &quota, "period", &period, "memory", "limit", &bytes) == 0 &&
+        quota > 0 && period > 0 && bytes >= MIB && bytes / MIB <= UINT_MAX) {
+        own.cpu = (double)quota / (double)period;
+        own.memory_mb = (unsigned)(bytes / MIB);
+    }
+    return own;
 }
 
 /* --- all of it ------------------------------------------------------------------------------ */

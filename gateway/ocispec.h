@@ -8,6 +8,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "allowance.h"
+
 struct container_spec;
 
 enum {
@@ -49,5 +51,8 @@ struct ocispec_host {
 /* A new config.json for one container.  cgroup_path is NULL where there are no control groups. */
 json_t *ocispec_new(const struct ocispec_host *, const struct container_spec *,
                     const char *cgroup_path);
+
+/* What a config.json gives its container; zeros where it does not limit by control groups, or is not one. */
+struct allowance ocispec_allowance(const json_t *config);
 
 #endif

@@ -912,6 +912,12 @@ pool_submit(struct pool *pool, const struct caller *who, const char *user,
     return job;
 }
 
+bool
+pool_limits_executions(const struct pool *pool)
+{
+    return runtime_limits_executions(pool->env->runtime);
+}
+
 void
 pool_release(struct pool *pool, const struct caller *who, const char *user)
 {

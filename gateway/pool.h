@@ -53,6 +53,9 @@ struct job *pool_submit(struct pool *, const struct caller *, const char *user,
                         const struct job_spec *, job_done_fn *done, void *owner,
                         struct err *) must_check;
 
+/* Whether a job may have limits of its own (job_spec.limits) on this host. */
+bool pool_limits_executions(const struct pool *);
+
 /* Ends the user's session, answering what runs and waits in it, and forgets the user. */
 void pool_release(struct pool *, const struct caller *, const char *user);
 

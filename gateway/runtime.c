@@ -461,6 +461,27 @@ container_defer(struct container *c)
         c->runtime->driver->set_background(c->box, true);
 }
 
+int
+container_limit(struct container *c, const struct allowance *to, container_limited_fn *limited,
+                void *owner, struct err *err)
+{
+    if (c->phase != RUNNING || c->doomed)
+        return err_set(err, ERR_WORKER_DIED, "The worker died");
+    return c->runtime->driver->limit(c->box, to, limited, owner, err);
+}
+
+void
+container_unlimit(struct container *c)
+{
+    c->runtime->driver->unlimit(c->box);
+}
+
+unsigned
+container_memory_mb(const struct container *c, bool *lowered)
+{
+    return c->runtime->driver->memory_mb(c->box, lowered);
+}
+
 bool
 container_was_oom(const struct container *c)
 {
@@ -516,6 +537,12 @@ runtime_limits(const struct runtime *rt)
         json_object_set_new(object, limits[i].name, json_string(what));
     }
     return object;
+}
+
+bool
+runtime_limits_executions(const struct runtime *rt)
+{
+    return rt->rootless == NULL;
 }
 
 gid_t

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "allowance.h"
 #include "err.h"
 #include "mem.h"
 
@@ -90,6 +91,9 @@ gid_t runtime_link_gid(const struct runtime *);
  */
 json_t *runtime_limits(const struct runtime *);
 
+/* Whether container_limit can do anything here. */
+bool runtime_limits_executions(const struct runtime *);
+
 struct container *container_start(struct runtime *, const struct container_spec *,
                                   const struct container_ops *, void *owner,
                                   struct err *) must_check;
@@ -112,6 +116,27 @@ void container_prefer(struct container *);
 
 /* It is in the background again. */
 void container_defer(struct container *);
+
+/* err: as container_limit has it, or NULL: the limits hold. */
+typedef void container_limited_fn(void *owner, const struct err *err);
+
+/*
+ * Has a running container do with less than it was started with, until container_unlimit.  1: so it is.  0: limited will be
+ * called, once and within seconds, unless container_unlimit or the container's removal comes first: memory is being freed.
+ * -1, or limited with an error: nothing has changed.  ERR_CONFLICT with field memory_mb: it uses more memory than that (file
+ * cache that can be freed is not counted).  ERR_NO_WORKER: the limits cannot be changed, or not now.
+ */
+int container_limit(struct container *, const struct allowance *, container_limited_fn *limited,
+                    void *owner, struct err *) must_check;
+
+/*
+ * What it was started with is its own again.  Any number of times; also of an adopted one, where nobody knows what an earlier
+ * gateway did to it.
+ */
+void container_unlimit(struct container *);
+
+/* Its memory limit now, in MiB; 0 = not known.  *lowered: by container_limit. */
+unsigned container_memory_mb(const struct container *, bool *lowered);
 
 /* Whether the kernel has killed a process of it for memory since it started.  Reads one cgroup file. */
 bool container_was_oom(const struct container *);

@@ -10,6 +10,7 @@
 
 #include "err.h"
 
+struct allowance;
 struct container_spec;
 struct event_base;
 struct rootless;
@@ -27,6 +28,7 @@ struct runtime_host {
 /* Exactly once after a start or remove that returned 0, never before it has returned; err is NULL if it went well. */
 typedef void runtime_started_fn(void *owner, pid_t init, const struct err *err);
 typedef void runtime_removed_fn(void *owner, const struct err *err);
+typedef void runtime_limited_fn(void *owner, const struct err *err);
 
 struct runtime_driver {
     const char *name; /* value of the setting */
@@ -52,6 +54,13 @@ struct runtime_driver {
     bool (*was_oom)(const void *box);
     void (*set_background)(const void *box,
                            bool); /* cgroup_set_background; of a running container */
+
+    /* curb_set, curb_lift, curb_memory_mb; of a running container, where container limits can be changed at all */
+    int (*limit)(void *box, const struct allowance *, runtime_limited_fn *, void *owner,
+                 struct err *);
+    void (*unlimit)(void *box);
+    unsigned (*memory_mb)(const void *box, bool *lowered);
+
     /* To the log: what the worker wrote to its stderr, once it has ended. */
     void (*last_words)(const void *box, bool expected);
 

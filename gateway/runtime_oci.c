@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "cgroup.h"
+#include "curb.h"
 #include "log.h"
 #include "ocibundle.h"
 #include "ocispec.h"
@@ -50,6 +51,7 @@ struct box {
     struct oci *oci;
     char *id;
     struct ocibundle bundle;
+    struct curb *curb;
     struct child *child;
     bool failed;
     runtime_started_fn *started;
@@ -232,7 +234,7 @@ runtime_oci_remove(void *arg, runtime_removed_fn *removed, void *owner, struct e
 /* --- boxes ---------------------------------------------------------------------------------- */
 
 static struct box *
-box_new(struct oci *oci, const char *id)
+box_new(struct oci *oci, const char *id, const struct allowance *own)
 {
     struct box *box = xcalloc(1, sizeof(*box));
     cleanup_free char *dir = bundle_dir(oci, id);
@@ -240,6 +242,7 @@ box_new(struct oci *oci, const char *id)
     box->oci = oci;
     box->id = xstrdup(id);
     ocibundle_init(&box->bundle, dir);
+    box->curb = curb_new(oci->base, oci->cgroups, id, own);
     return box;
 }
 
@@ -251,14 +254,20 @@ runtime_oci_forget(void *arg)
     if (box->child != NULL)
         child_cancel(box->child);
     ocibundle_clear(&box->bundle);
+    curb_free(box->curb);
     free(box->id);
     free(box);
 }
 
+/* What the container was made with; settings may have changed since. */
 void *
 runtime_oci_adopt(void *arg, const char *id)
 {
-    return box_new(arg, id);
+    cleanup_free char *dir = bundle_dir(arg, id);
+    json_auto_t *config = ocibundle_config(dir);
+    const struct allowance own = ocispec_allowance(config);
+
+    return box_new(arg, id, &own);
 }
 
 static json_t *
@@ -289,7 +298,8 @@ runtime_oci_create(void *arg, const struct container_spec *spec, struct err *err
                 rootless_slots(oci->rootless));
         return NULL;
     }
-    struct box *box = box_new(oci, spec->id);
+    const struct allowance own = {spec->cpu, spec->memory_mb};
+    struct box *box = box_new(oci, spec->id, &own);
     json_auto_t *config = make_config(oci, spec);
 
     if (ocibundle_make(&box->bundle, config, spec, err) == 0)
@@ -312,6 +322,31 @@ runtime_oci_set_background(const void *arg, bool background)
     const struct box *box = arg;
 
     cgroup_set_background(box->oci->cgroups, box->id, background);
+}
+
+int
+runtime_oci_limit(void *arg, const struct allowance *to, runtime_limited_fn *limited, void *owner,
+                  struct err *err)
+{
+    struct box *box = arg;
+
+    return curb_set(box->curb, to, limited, owner, err);
+}
+
+void
+runtime_oci_unlimit(void *arg)
+{
+    struct box *box = arg;
+
+    curb_lift(box->curb);
+}
+
+unsigned
+runtime_oci_memory_mb(const void *arg, bool *lowered)
+{
+    const struct box *box = arg;
+
+    return curb_memory_mb(box->curb, lowered);
 }
 
 void

@@ -32,6 +32,10 @@ int runtime_oci_start(void *box, runtime_started_fn *, void *owner, struct err *
 int runtime_oci_remove(void *box, runtime_removed_fn *, void *owner, struct err *);
 bool runtime_oci_was_oom(const void *box);
 void runtime_oci_set_background(const void *box, bool background);
+int runtime_oci_limit(void *box, const struct allowance *, runtime_limited_fn *, void *owner,
+                      struct err *);
+void runtime_oci_unlimit(void *box);
+unsigned runtime_oci_memory_mb(const void *box, bool *lowered);
 void runtime_oci_last_words(const void *box, bool expected);
 char **runtime_oci_list(void *driver);
 int runtime_oci_purge(void *driver, const char *id, struct err *);
@@ -41,6 +45,8 @@ int runtime_oci_purge(void *driver, const char *id, struct err *);
     .close = runtime_oci_close, .create = runtime_oci_create, .adopt = runtime_oci_adopt,          \
     .forget = runtime_oci_forget, .start = runtime_oci_start, .remove = runtime_oci_remove,        \
     .was_oom = runtime_oci_was_oom, .set_background = runtime_oci_set_background,                  \
-    .last_words = runtime_oci_last_words, .list = runtime_oci_list, .purge = runtime_oci_purge
+    .limit = runtime_oci_limit, .unlimit = runtime_oci_unlimit,                                    \
+    .memory_mb = runtime_oci_memory_mb, .last_words = runtime_oci_last_words,                      \
+    .list = runtime_oci_list, .purge = runtime_oci_purge
 
 #endif

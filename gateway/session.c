@@ -3,6 +3,9 @@
  *
  * The head of the queue is the running job while BUSY.  A cancelled running job stays at the head without an
  * owner until its execution ends: the kernel is still busy with it.
+ *
+ * A job with limits of its own has the worker curbed before its execution begins, which may take a while (LIMITING), and freed
+ * of that when it is over, however it ended.
  */
 #include "session.h"
 
@@ -16,6 +19,9 @@
 #include "output.h"
 #include "worker.h"
 
+/* What the worker has of the running job's limits. */
+enum limiting { UNLIMITED, LIMITING, LIMITED };
+
 enum {
     NAG_MS = 300,
     LONG_MS = 250, /* from the beginning of an execution until its worker stands back for others */
@@ -24,6 +30,7 @@ enum {
 struct job {
     struct session *session;
     struct execution *execution;
+    struct allowance limits;
     double begun;      /* clock_now */
     job_done_fn *done; /* NULL: cancelled */
     void *owner;
@@ -33,7 +40,8 @@ struct job {
 struct session {
     struct event_base *base;
     enum session_state state;
-    struct worker *worker; /* NULL while WAITING */
+    enum limiting limiting; /* UNLIMITED but while BUSY */
+    struct worker *worker;  /* NULL while WAITING */
     struct job *jobs;
     unsigned n_jobs;
     unsigned long n_executions;
@@ -124,7 +132,9 @@ outcome_of(const struct err *why)
 {
     if (why->code == ERR_TIMEOUT)
         return METRIC_EXECUTIONS_TIMEOUT;
-    return why->code == ERR_NO_WORKER ? METRIC_EXECUTIONS_REJECTED : METRIC_EXECUTIONS_DIED;
+    if (why->code == ERR_NO_WORKER || why->code == ERR_CONFLICT)
+        return METRIC_EXECUTIONS_REJECTED;
+    return METRIC_EXECUTIONS_DIED;
 }
 
 static void
@@ -148,11 +158,20 @@ session_fail_queue(struct session *s, const struct err *why)
     }
 }
 
+static void
+unlimit(struct session *s)
+{
+    if (s->limiting != UNLIMITED)
+        worker_unlimit(s->worker);
+    s->limiting = UNLIMITED;
+}
+
 /* The running job ends here, whatever became of it. */
 static void
 stop_running(struct session *s)
 {
     event_del(s->nag);
+    unlimit(s);
     metrics_add(METRIC_OUTPUT_BYTES, output_bytes(execution_output(s->jobs->execution)));
     worker_forget(s->worker);
     s->state = SESSION_IDLE;
@@ -230,25 +249,80 @@ on_execution_done(void *owner, struct execution *x, enum execution_result how)
     run_next(s);
 }
 
+/* The worker cannot be used. */
 static void
-run_next(struct session *s)
+give_up(struct session *s, const struct err *why)
+{
+    unlimit(s);
+    s->state = SESSION_IDLE;
+    fail(s->jobs, why);
+    s->spent(s->owner);
+}
+
+static void
+begin(struct session *s)
 {
     struct job *job = s->jobs;
     struct err err = ERR_INIT;
 
-    if (job == NULL || s->state != SESSION_IDLE)
-        return;
     job->begun = clock_now();
+    s->state = SESSION_BUSY;
+    if (worker_execute(s->worker, job->execution, &err) == 0)
+        clock_arm(s->late, LONG_MS);
+    else
+        give_up(s, &err);
+}
+
+/* The head of the queue does not run, and the session goes on in a turn of its own. */
+static void
+pass_over(struct session *s, const struct err *why)
+{
+    unlimit(s);
+    s->state = SESSION_IDLE;
+    fail(s->jobs, why);
+    event_active(s->kick, 0, 0);
+}
+
+static void
+on_limited(void *owner, const struct err *err)
+{
+    struct session *s = owner;
+
+    s->limiting = err == NULL ? LIMITED : UNLIMITED;
+    if (err != NULL || s->jobs->done == NULL)
+        pass_over(s, err);
+    else
+        begin(s);
+}
+
+static void
+limit(struct session *s)
+{
+    struct err err = ERR_INIT;
+    int rc = worker_limit(s->worker, &s->jobs->limits, on_limited, s, &err);
+
+    s->state = SESSION_BUSY;
+    s->limiting = rc < 0 ? UNLIMITED : rc > 0 ? LIMITED : LIMITING;
+    if (rc > 0)
+        begin(s);
+    else if (rc < 0 && err.code == ERR_WORKER_DIED)
+        give_up(s, &err);
+    else if (rc < 0)
+        pass_over(s, &err);
+}
+
+static void
+run_next(struct session *s)
+{
+    if (s->jobs == NULL || s->state != SESSION_IDLE)
+        return;
     if (s->deferred)
         worker_prefer(s->worker);
     s->deferred = false;
-    if (worker_execute(s->worker, job->execution, &err) == 0) {
-        s->state = SESSION_BUSY;
-        clock_arm(s->late, LONG_MS);
-        return;
-    }
-    fail(job, &err);
-    s->spent(s->owner);
+    if (allowance_is_none(&s->jobs->limits))
+        begin(s);
+    else
+        limit(s);
 }
 
 struct job *
@@ -264,6 +338,7 @@ session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done
 
     job->session = s;
     job->execution = execution_new(&execution, on_execution_done, job);
+    job->limits = spec->limits;
     job->done = done;
     job->owner = owner;
     DL_APPEND(s->jobs, job);
@@ -280,7 +355,8 @@ job_cancel(struct job *job)
     metrics_add(METRIC_EXECUTIONS_CANCELLED, 1);
     if (s->state == SESSION_BUSY && job == s->jobs) {
         job->done = NULL;
-        nag(s);
+        if (s->limiting != LIMITING)
+            nag(s);
     } else {
         job_free(job);
     }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "allowance.h"
 #include "err.h"
 #include "mem.h"
 #include "netpolicy.h"
@@ -29,13 +30,17 @@ struct job_spec {
     const char *code; /* UTF-8, may contain NUL; copied */
     size_t code_len;
     unsigned timeout_ms;       /* of running time */
+    struct allowance limits;   /* less than the worker has, while this code runs */
     size_t max_output;         /* bytes */
     enum network_mode network; /* for the pool: what the session is to have */
 };
 
 /* Borrowed for the call. */
 struct job_result {
-    /* NULL: it ran to its end; else ERR_TIMEOUT, ERR_WORKER_DIED or ERR_NO_WORKER */
+    /*
+     * NULL: it ran to its end; else ERR_TIMEOUT, ERR_WORKER_DIED, ERR_NO_WORKER, or ERR_CONFLICT: the session uses more memory
+     * than the job's limit, and lives on
+     */
     const struct err *err;
     json_t *output;      /* of output_take; NULL with an error */
     int execution_count; /* the kernel's In[] number; -1 = not told */

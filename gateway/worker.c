@@ -371,7 +371,9 @@ become_ready(struct worker *w)
 
     event_del(w->timer);
     set_phase(w, READY);
-    if (!w->adopted)
+    if (w->adopted)
+        container_unlimit(w->container); /* what it ran may have had limits of its own */
+    else
         metrics_observe(METRIC_WORKER_START_SECONDS, seconds);
     log_debug("worker %s: ready after %.0f ms", w->who.id, seconds * 1000);
     w->ops->on_ready(w->owner);
@@ -438,6 +440,17 @@ was_oom_killed(const struct worker *w, int signal)
     return signal == SIGKILL && (w->exit.oom || container_was_oom(w->container));
 }
 
+static void
+explain_oom(const struct worker *w, struct err *why)
+{
+    bool lowered;
+    unsigned mb = container_memory_mb(w->container, &lowered);
+
+    err_set(why, ERR_WORKER_DIED, "The worker ran out of memory (limit: %u MB%s)",
+            mb != 0 ? mb : w->env->config->worker_memory_mb,
+            lowered ? ", the memory_mb of this execution" : "");
+}
+
 /* What the worker said about the kernel's end, as a sentence.  Foreign bytes: anything may be missing. */
 static void
 explain_kernel_end(const struct worker *w, const json_t *end, struct err *why)
@@ -448,8 +461,7 @@ explain_kernel_end(const struct worker *w, const json_t *end, struct err *why)
     int n = (int)json_integer_value(sig);
 
     if (json_is_integer(sig) && was_oom_killed(w, n))
-        err_set(why, ERR_WORKER_DIED, "The worker ran out of memory (limit: %u MB)",
-                w->env->config->worker_memory_mb);
+        explain_oom(w, why);
     else if (json_is_integer(sig) && n > 0 && n < NSIG)
         err_set(why, ERR_WORKER_DIED, "The worker was killed by signal %d (%s)", n, strsignal(n));
     else if (json_is_integer(status))
@@ -466,8 +478,7 @@ static void
 explain_container_end(const struct worker *w, struct err *why)
 {
     if (w->exit.oom)
-        err_set(why, ERR_WORKER_DIED, "The worker ran out of memory (limit: %u MB)",
-                w->env->config->worker_memory_mb);
+        explain_oom(w, why);
     else if (w->exit.known && w->exit.signal)
         err_set(why, ERR_WORKER_DIED, "The worker's container was killed by signal %d (%s)",
                 w->exit.signal, strsignal(w->exit.signal));
@@ -592,6 +603,21 @@ worker_execute(struct worker *w, struct execution *x, struct err *err)
     if (w->phase != READY)
         return err_set(err, ERR_WORKER_DIED, "The worker died");
     return kernel_execute(w->kernel, x, err);
+}
+
+int
+worker_limit(struct worker *w, const struct allowance *to, worker_limited_fn *limited, void *owner,
+             struct err *err)
+{
+    if (w->phase != READY)
+        return err_set(err, ERR_WORKER_DIED, "The worker died");
+    return container_limit(w->container, to, limited, owner, err);
+}
+
+void
+worker_unlimit(struct worker *w)
+{
+    container_unlimit(w->container);
 }
 
 /* What the worker does not get now will not be missed: what follows it will not get either. */

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "allowance.h"
 #include "err.h"
 #include "mem.h"
 
@@ -94,6 +95,19 @@ bool worker_is_adopted(const struct worker *);
  */
 int worker_execute(struct worker *, struct execution *, struct err *) must_check;
 void worker_forget(struct worker *);
+
+/* err: as worker_limit has it, or NULL: the limits hold. */
+typedef void worker_limited_fn(void *owner, const struct err *err);
+
+/*
+ * What the READY worker runs next gets less than the worker has, until worker_unlimit: container_limit.  ERR_WORKER_DIED when
+ * it cannot be reached.
+ */
+int worker_limit(struct worker *, const struct allowance *, worker_limited_fn *limited, void *owner,
+                 struct err *) must_check;
+
+/* Its own limits hold again; limited will not be called any more. */
+void worker_unlimit(struct worker *);
 
 /* KeyboardInterrupt in what runs.  Best effort: code may ignore it. */
 void worker_interrupt(struct worker *);

@@ -152,6 +152,54 @@ for _ in range(40):
 while True: pass""", timeout=4)
 
 
+@attack("limits", "uses more of the processor than its execution was given, by processes beside it", runsc=True)
+def test_processor_of_one_execution(arena):
+    container = arena.gateway.container_of(arena.user)
+    time_before, periods_before = container.cpu_seconds(), container.cpu_periods()
+    answer = arena.gateway.execute(arena.user, """
+import os, time
+children = []
+for _ in range(6):
+    children.append(os.fork())
+    if children[-1] == 0:
+        os.setsid()
+        while True: pass
+time.sleep(3)
+for child in children: os.kill(child, 9); os.waitpid(child, 0)""", cpu=0.2, timeout=15)
+    assert answer.status_code == 200, answer.text
+    periods = container.cpu_periods() - periods_before
+    assert periods > 5 and (container.cpu_seconds() - time_before) / (periods * 0.1) < 0.26
+
+
+@attack("limits", "uses more memory than its execution was given, by processes or files", runsc=True)
+def test_memory_of_one_execution(arena):
+    for code in ("""
+import mmap, os, time
+r, w = os.pipe()
+for _ in range(8):
+    if os.fork() == 0:
+        m = mmap.mmap(-1, 24 << 20)
+        m[::4096] = b'x' * (len(m) // 4096)
+        os.write(w, b'x'); time.sleep(1000)
+os.close(w)
+n = 0
+while n < 8 and os.read(r, 1): n += 1
+print(n)""", """
+n = 0
+try:
+    for top in ('/workspace', '/tmp', '/dev/shm', '/home/sandbox'):
+        try:
+            with open(top + '/fill', 'wb', buffering=0) as f:
+                while n < 192: f.write(b'x' * (1 << 20)); n += 1
+        except OSError: pass
+finally: print(n // 24)"""):
+        arena.gateway.ok(arena.user, "1")
+        answer = arena.gateway.execute(arena.user, code, memory_mb=180, timeout=15)  # gVisor takes 70 itself
+        assert answer.status_code in (200, 503, 504), answer.text
+        assert answer.status_code != 200 or int(answer.json()["result_text"]) < 8
+        arena.gateway.release(arena.user)
+
+
 @needs_crun
 @attack("seccomp", "has the host hold gigabytes for it in the queues of netlink and UDP sockets, in no cgroup")
 def test_memory_in_sockets_without_an_account(arena):

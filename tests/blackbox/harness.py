@@ -202,6 +202,34 @@ class Container:
             found |= {int(pid) for pid in read_text(os.path.join(path, "cgroup.procs"), "").split()}
         return {pid for pid in found if process_exists(pid)}
 
+    def group_file(self, *names):
+        """The first line of a file of its control groups, which has one of these names."""
+        for path in self.cgroups:
+            for name in names:
+                text = read_text(os.path.join(path, name), "")
+                if text:
+                    return text.splitlines()[0]
+        raise AssertionError(f"none of {names} in {self.cgroups}")
+
+    def memory_limit(self):
+        """MiB."""
+        return int(self.group_file("memory.limit_in_bytes", "memory.max")) / 2**20
+
+    def memory_used(self):
+        """MiB."""
+        return int(self.group_file("memory.usage_in_bytes", "memory.current")) / 2**20
+
+    def cores(self):
+        """The limit of its processor time."""
+        return int(self.group_file("cpu.cfs_quota_us", "cpu.max").split()[0]) / 1e5
+
+    def cpu_periods(self):
+        """How many periods of the processor limit, of 100 ms, it has been running in."""
+        for path in self.cgroups:
+            for line in read_text(os.path.join(path, "cpu.stat"), "").splitlines():
+                if line.startswith("nr_periods "):
+                    return int(line.split()[1])
+        raise AssertionError(f"no periods in {self.cgroups}")
 
     def cpu_seconds(self):
         """The processor time of all its processes, and of what makes them."""
@@ -614,16 +642,16 @@ class Gateway:
         """Runs code that prints one JSON document at the end, and returns it."""
         return json.loads(self.text(user, code, timeout).strip().splitlines()[-1])
 
-    def spawn(self, user, code, timeout=None):
+    def spawn(self, user, code, timeout=None, **more):
         """execute in a thread: a future of the response."""
-        return self._threads.submit(self.execute, user, code, timeout)
+        return self._threads.submit(self.execute, user, code, timeout, **more)
 
     def release(self, user):
         return self.client.post("/release", json={"user_uuid": user})
 
-    def hold(self, user):
+    def hold(self, user, **more):
         """Keeps the user's session busy until free() is called on what is returned."""
-        return Hold(self, user)
+        return Hold(self, user, **more)
 
     # --- from outside
 
@@ -776,7 +804,7 @@ class Gateway:
 class Hold:
     """Code that runs in a user's session until it is told to end from outside the container."""
 
-    def __init__(self, gateway, user):
+    def __init__(self, gateway, user, **more):
         self.path = "/workspace/hold-" + uuid.uuid4().hex
         gateway.ok(user, f"open({self.path!r}, 'w').close()")
         self.container = gateway.container_with(self.path)
@@ -784,7 +812,7 @@ class Hold:
 import os as _os, time as _time
 while _os.stat({self.path!r}).st_size == 0:
     _time.sleep(0.01)
-print('held')""")
+print('held')""", **more)
         eventually(lambda: gateway.session(user)["state"] == "busy", 60, "the session is busy")
 
     def free(self):

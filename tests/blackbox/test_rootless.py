@@ -287,3 +287,13 @@ def test_runsc_takes_root(make_gateway, account):
     gateway = make_gateway(start=False, account=account, runtime="runsc")
     assert "needs root" in start_fails(gateway)
     gateway.destroy()
+
+
+@pytest.mark.parametrize("field, value", [("cpu", 0.5), ("memory_mb", 100), ("cpu", "x")])
+def test_an_execution_cannot_be_limited(gateway, users, field, value):
+    """Rather than to run without the limit that was asked for, it is refused."""
+    user = users(gateway)
+    answer = gateway.execute(user, "1", **{field: value})
+    assert answer.status_code == 400 and answer.json()["field"] == field
+    assert "without root" in answer.json()["detail"]
+    assert gateway.execute(user, "1", **{field: None}).status_code == 200

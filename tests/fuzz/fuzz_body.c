@@ -7,7 +7,8 @@
 #include "gateway/body.h"
 #include "gateway/utf8.h"
 
-static const struct body_limits limits = {.max_code = 1000, .max_timeout = 30};
+static const struct body_limits limits = {
+    .max_code = 1000, .max_timeout = 30, .most = {.cpu = 2, .memory_mb = 1024}};
 
 static void
 check_user(const char *user)
@@ -42,6 +43,8 @@ parse_execute(const char *text, size_t len)
         must(body.code_len <= limits.max_code && body.code[body.code_len] == '\0');
         must(utf8_valid_prefix(body.code, body.code_len) == body.code_len);
         must(body.timeout > 0 && body.timeout <= limits.max_timeout);
+        must(body.limits.cpu >= 0 && body.limits.cpu <= limits.most.cpu);
+        must(body.limits.memory_mb <= limits.most.memory_mb);
     }
     body_clear(&body);
     body_clear(&body);

@@ -142,6 +142,29 @@ container_defer(struct container *container)
     must(container && world.ops);
 }
 
+int
+container_limit(struct container *container, const struct allowance *to,
+                container_limited_fn *limited, void *owner, struct err *err)
+{
+    (void)to, (void)limited, (void)owner, (void)err;
+    must(container && world.ops);
+    return 1;
+}
+
+void
+container_unlimit(struct container *container)
+{
+    must(container && world.ops);
+}
+
+unsigned
+container_memory_mb(const struct container *container, bool *lowered)
+{
+    must(container && world.ops);
+    *lowered = true;
+    return 64;
+}
+
 bool
 container_was_oom(const struct container *container)
 {

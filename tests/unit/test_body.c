@@ -9,7 +9,8 @@
 
 #include "gateway/body.h"
 
-static const struct body_limits limits = {.max_code = 10, .max_timeout = 30};
+static const struct body_limits limits = {
+    .max_code = 10, .max_timeout = 30, .most = {.cpu = 2, .memory_mb = 1024}};
 
 static void
 check_refused(const char *text, size_t len, enum err_code code, const char *field)
@@ -117,6 +118,78 @@ takes_the_limit_without_timeout(void **state)
 }
 
 static void
+check_limits(const char *fields, double cpu, unsigned memory_mb)
+{
+    struct body body;
+    struct err err = ERR_INIT;
+    char text[100];
+
+    snprintf(text, sizeof(text), "{\"user_uuid\":\"a\",\"code\":\"\"%s}", fields);
+    assert_int_equal(body_parse_execute(text, strlen(text), &limits, &body, &err), 0);
+    assert_true(body.limits.cpu == cpu);
+    assert_int_equal(body.limits.memory_mb, memory_mb);
+    body_clear(&body);
+}
+
+static void
+takes_limits(void **state)
+{
+    (void)state;
+    check_limits("", 0, 0);
+    check_limits(",\"cpu\":null,\"memory_mb\":null", 0, 0);
+    check_limits(",\"cpu\":0.5", 0.5, 0);
+    check_limits(",\"cpu\":2,\"memory_mb\":1024", 2, 1024);
+    check_limits(",\"cpu\":1e-9,\"memory_mb\":1", 1e-9, 1);
+}
+
+/* Range and type are one sentence, which says what is allowed. */
+static void
+refuses_limits(void **state)
+{
+    static const char *const cpu[] = {"0", "-1", "2.1", "1e9", "true", "\"1\"", "[]", "{}", "-0.0"};
+    static const char *const memory[] = {"0",   "-1",     "1025", "1.5", "64.0",
+                                         "1e2", "\"64\"", "true", "[]",  "9223372036854775807"};
+    struct body body;
+    struct err err = ERR_INIT;
+    char text[100];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cpu) / sizeof(cpu[0]); i++) {
+        snprintf(text, sizeof(text), "{\"user_uuid\":\"a\",\"code\":\"\",\"cpu\":%s}", cpu[i]);
+        check_refused(text, strlen(text), ERR_BAD_REQUEST, "cpu");
+    }
+    for (size_t i = 0; i < sizeof(memory) / sizeof(memory[0]); i++) {
+        snprintf(text, sizeof(text), "{\"user_uuid\":\"a\",\"code\":\"\",\"memory_mb\":%s}",
+                 memory[i]);
+        check_refused(text, strlen(text), ERR_BAD_REQUEST, "memory_mb");
+    }
+    assert_int_equal(body_parse_execute(text, strlen(text), &limits, &body, &err), -1);
+    assert_string_equal(err.msg, "memory_mb: must be a whole number of MiB, 1 to 1024");
+}
+
+static void
+refuses_limits_where_there_are_none(void **state)
+{
+    static const struct body_limits none = {.max_code = 10, .max_timeout = 30};
+    static const char *const fields[] = {"cpu", "memory_mb"};
+    struct body body;
+    struct err err = ERR_INIT;
+    char text[100];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(text, sizeof(text), "{\"user_uuid\":\"a\",\"code\":\"\",\"%s\":1}", fields[i]);
+        assert_int_equal(body_parse_execute(text, strlen(text), &none, &body, &err), -1);
+        assert_int_equal(err.code, ERR_BAD_REQUEST);
+        assert_string_equal(err.field, fields[i]);
+        assert_non_null(strstr(err.msg, "without root"));
+        snprintf(text, sizeof(text), "{\"user_uuid\":\"a\",\"code\":\"\",\"%s\":null}", fields[i]);
+        assert_int_equal(body_parse_execute(text, strlen(text), &none, &body, &err), 0);
+        body_clear(&body);
+    }
+}
+
+static void
 takes_a_network(void **state)
 {
     static const struct {
@@ -196,6 +269,9 @@ main(void)
         cmocka_unit_test(refuses_a_long_user),
         cmocka_unit_test(takes_all_fields),
         cmocka_unit_test(takes_the_limit_without_timeout),
+        cmocka_unit_test(takes_limits),
+        cmocka_unit_test(refuses_limits),
+        cmocka_unit_test(refuses_limits_where_there_are_none),
         cmocka_unit_test(takes_a_network),
         cmocka_unit_test(release_takes_a_user_only),
         cmocka_unit_test(release_takes_a_key),

@@ -216,6 +216,29 @@ test_smallest_limits(void **state)
     assert_true(has_option(config, "/dev/shm", "size=1m"));
 }
 
+/* What a gateway reads of a container that an earlier one made. */
+static void
+test_allowance(void **state)
+{
+    struct container_spec spec = make_spec();
+    json_auto_t *half =
+        json_loads("{\"linux\":{\"resources\":{\"memory\":{\"limit\":1048576}}}}", 0, NULL);
+    json_auto_t *array = json_array();
+
+    (void)state;
+    spec.cpu = 0.25;
+    spec.memory_mb = 100;
+    json_auto_t *config = make(&spec, true);
+    assert_true(ocispec_allowance(config).cpu == 0.25);
+    assert_int_equal(ocispec_allowance(config).memory_mb, 100);
+    assert_non_null(half);
+    assert_true(allowance_is_none(&(struct allowance){0, 0}));
+    const struct allowance none[] = {ocispec_allowance(half), ocispec_allowance(array),
+                                     ocispec_allowance(NULL)};
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+        assert_true(allowance_is_none(&none[i]));
+}
+
 static void
 test_mounts(void **state)
 {
@@ -447,6 +470,7 @@ main(void)
         cmocka_unit_test(test_last_slot_fits),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_smallest_limits),
+        cmocka_unit_test(test_allowance),
         cmocka_unit_test(test_mounts),
         cmocka_unit_test(test_own_kernel_limits),
         cmocka_unit_test(test_own_kernel_mounts),

@@ -1,0 +1,19 @@
+/* allowance.h - what a container may use of the host, or one execution in it. */
+#ifndef GATEWAY_ALLOWANCE_H
+#define GATEWAY_ALLOWANCE_H
+
+#include <stdbool.h>
+
+/* 0: nothing is said of it. */
+struct allowance {
+    double cpu;         /* cores */
+    unsigned memory_mb; /* MiB, files in memory included */
+};
+
+static inline bool
+allowance_is_none(const struct allowance *a)
+{
+    return a->cpu <= 0 && a->memory_mb == 0;
+}
+
+#endif
