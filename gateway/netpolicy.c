@@ -246,11 +246,17 @@ netpolicy_refuse_host(const struct netpolicy *p, const struct nethost *host, uin
     return known ? "the port is not on the list" : "the host is not on the list";
 }
 
-const char *
-netpolicy_refuse_address(const struct netpolicy *p, const struct netaddr *address)
+bool
+netpolicy_permits(const struct netpolicy *p, const struct netaddr *address)
 {
     for (size_t i = 0; i < p->n_permit; i++)
         if (netrange_has(&p->permit[i], address))
-            return NULL;
-    return netaddr_forbidden(address);
+            return true;
+    return false;
+}
+
+const char *
+netpolicy_refuse_address(const struct netpolicy *p, const struct netaddr *address)
+{
+    return netpolicy_permits(p, address) ? NULL : netaddr_forbidden(address);
 }

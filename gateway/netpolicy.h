@@ -51,6 +51,9 @@ void netpolicy_free(struct netpolicy *); /* accepts NULL */
 /* Why not, as a static sentence; NULL: it is on the list.  Says nothing of addresses. */
 const char *netpolicy_refuse_host(const struct netpolicy *, const struct nethost *, uint16_t port);
 
+/* Whether the operator said that it may be connected to, public or not. */
+bool netpolicy_permits(const struct netpolicy *, const struct netaddr *);
+
 /* Why not, as "a private address"; NULL: public, or permitted. */
 const char *netpolicy_refuse_address(const struct netpolicy *, const struct netaddr *);
 

@@ -36,17 +36,6 @@ static const char *const own_kernel_capability = "CAP_SYS_ADMIN";
 
 static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
 
-static const struct {
-    const char *type;
-    unsigned limit;
-} rlimits[] = {
-    {"RLIMIT_CORE", 0},
-    {"RLIMIT_MEMLOCK", 64 << 10},
-    {"RLIMIT_MSGQUEUE", 64 << 10},
-    {"RLIMIT_NOFILE", MAX_OPEN_FILES},
-    {"RLIMIT_SIGPENDING", 1024},
-};
-
 /*
  * What /proc tells of the host or lets one do to it, where the file's mode does not already keep all but the host's root
  * out (kpage*, slabinfo, vmallocinfo).
@@ -96,14 +85,17 @@ add_resource_limit(json_t *list, const char *type, json_int_t limit)
 
 /*
  * RLIMIT_DATA counts private memory that can be written, used or not, and not what is only reserved, as RLIMIT_AS does.
+ *
+ * Locked memory, message queues and pending signals the worker limits (worker/spawn.c): what is set here, before there is
+ * a user namespace, Linux takes for the limit of all namespaces of its owner together.
  */
 static json_t *
 resource_limits(const struct ocispec_host *host, const struct container_spec *spec)
 {
     json_t *list = xnotnull(json_array());
 
-    for (size_t i = 0; i < N_ELEMENTS(rlimits); i++)
-        add_resource_limit(list, rlimits[i].type, rlimits[i].limit);
+    add_resource_limit(list, "RLIMIT_CORE", host->core_limit);
+    add_resource_limit(list, "RLIMIT_NOFILE", MAX_OPEN_FILES);
     if (host->rootless)
         add_resource_limit(list, "RLIMIT_DATA", (json_int_t)spec->memory_mb * MIB);
     return list;

@@ -36,6 +36,11 @@ struct ocispec_host {
     bool limits_swap;        /* cgroup_limits_swap() */
     bool limits_tcp;         /* cgroup_limits_tcp() */
     /*
+     * Bytes of a core file: 1, or 0 where it may not be set.  Of one byte there is no file, as of none; but Linux takes it as
+     * the sign that nothing is to be done about a crash at all, also if the host's core_pattern is a pipe to a program.
+     */
+    unsigned core_limit;
+    /*
      * The container's processes run under a kernel of their own, a program on this host (gVisor).  The limits are then
      * that program's: memory and processor time include its own, but its processes are not the container's, and
      * container_spec's pids is left to the worker (TCI_ENV_PIDS).

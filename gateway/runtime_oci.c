@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -270,6 +271,18 @@ runtime_oci_adopt(void *arg, const char *id)
     return box_new(arg, id, &own);
 }
 
+static unsigned
+core_limit(void)
+{
+    const struct rlimit one = {0, 1};
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0 &&
+        setrlimit(RLIMIT_CORE, &one) < 0)
+        return 0;
+    return 1;
+}
+
 static json_t *
 make_config(const struct oci *oci, const struct container_spec *spec)
 {
@@ -281,6 +294,7 @@ make_config(const struct oci *oci, const struct container_spec *spec)
         .seccomp = oci->seccomp,
         .limits_swap = cgroup_limits_swap(oci->cgroups),
         .limits_tcp = cgroup_limits_tcp(oci->cgroups),
+        .core_limit = core_limit(),
         .own_kernel = oci->own_kernel,
         .rootless = oci->rootless != NULL,
     };

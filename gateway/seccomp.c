@@ -5,6 +5,9 @@
  *   conditions   made with some arguments only
  *   requests     the ioctl requests that terminals, pipes, files and sockets need
  *
+ * What would have the host write to its disks is answered as done, which it is: all that a sandbox can write to is memory.
+ * So is a change of the size of core files, of which there are none (ocispec.c says what that limit is for).
+ *
  * Everything else is answered ENOSYS, which says "this kernel has no such call": programs then take the older way that
  * the table knows.  So clone3, whose flags are in memory where a filter cannot see them, becomes clone, and io_uring_*
  * becomes threads or epoll.  EPERM is for calls that have no other way and whose refusal should look like one.
@@ -24,20 +27,23 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdint.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "mem.h"
 
-enum answer { ALLOW, REFUSE };
+enum answer { ALLOW, REFUSE, PRETEND, N_ANSWERS };
 
 struct call {
     const char *name;
     enum answer answer;
 };
 
-/* A call allowed where all of its conditions hold; rows of the same call are alternatives. */
+/* What a call is answered where all of its conditions hold; rows of the same call are alternatives. */
 struct condition {
     const char *name;
+    enum answer answer;
     struct {
         unsigned index; /* of the argument */
         uint64_t mask;  /* 0 ends the list */
@@ -47,7 +53,8 @@ struct condition {
 
 #define LOW                                                                                        \
     UINT32_MAX /* the kernel reads an int: whatever else is in the register does not count */
-#define SOCKET_TYPE 0xf /* without SOCK_NONBLOCK and SOCK_CLOEXEC */
+#define ADDRESS INT64_MAX /* all bits that an address of a program can have */
+#define SOCKET_TYPE 0xf   /* without SOCK_NONBLOCK and SOCK_CLOEXEC */
 #define ANY_NAMESPACE                                                                              \
     (CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER |  \
      CLONE_NEWUTS)
@@ -112,7 +119,7 @@ static const struct call calls[] = {
     {"fchown", ALLOW},
     {"fchownat", ALLOW},
     {"fcntl", ALLOW},
-    {"fdatasync", ALLOW},
+    {"fdatasync", PRETEND}, /* of a file of /usr as well, each time a flush of its disk */
     {"fgetxattr", ALLOW},
     {"finit_module", REFUSE}, /* kernel modules */
     {"flistxattr", ALLOW},
@@ -126,7 +133,7 @@ static const struct call calls[] = {
     {"fspick", REFUSE},  /* mounting */
     {"fstat", ALLOW},
     {"fstatfs", ALLOW},
-    {"fsync", ALLOW},
+    {"fsync", PRETEND},
     {"ftruncate", ALLOW},
     {"futex", ALLOW},
     {"futex_requeue", ALLOW},
@@ -219,7 +226,6 @@ static const struct call calls[] = {
     {"msgget", ALLOW},
     {"msgrcv", ALLOW},
     {"msgsnd", ALLOW},
-    {"msync", ALLOW},
     {"munlock", ALLOW},
     {"munlockall", ALLOW},
     {"munmap", ALLOW},
@@ -248,7 +254,6 @@ static const struct call calls[] = {
     {"pread64", ALLOW},
     {"preadv", ALLOW},
     {"preadv2", ALLOW},
-    {"prlimit64", ALLOW},
     {"process_madvise", REFUSE},   /* memory of others */
     {"process_mrelease", REFUSE},  /* memory of others */
     {"process_vm_readv", REFUSE},  /* memory of others */
@@ -325,7 +330,6 @@ static const struct call calls[] = {
     {"setresgid", ALLOW}, /* the worker, before it starts the kernel */
     {"setresuid", ALLOW}, /* the worker, before it starts the kernel */
     {"setreuid", ALLOW},
-    {"setrlimit", ALLOW},
     {"setsid", ALLOW},
     {"setsockopt", ALLOW},
     {"settimeofday", REFUSE}, /* the clock is the host's */
@@ -347,9 +351,9 @@ static const struct call calls[] = {
     {"swapon", REFUSE},
     {"symlink", ALLOW},
     {"symlinkat", ALLOW},
-    {"sync", ALLOW},
-    {"sync_file_range", ALLOW},
-    {"syncfs", ALLOW},
+    {"sync", PRETEND}, /* all disks of the host */
+    {"sync_file_range", PRETEND},
+    {"syncfs", PRETEND},
     {"sysinfo", ALLOW},
     {"syslog", REFUSE}, /* the kernel's log */
     {"tee", ALLOW},
@@ -388,16 +392,30 @@ static const struct call calls[] = {
 
 /* Sorted by name. */
 static const struct condition conditions[] = {
-    {"clone", {{0, ANY_NAMESPACE, 0}}}, /* threads and processes, but no namespaces */
-    {"personality", {{0, LOW, 0}}},     /* the one that every program has */
-    {"personality", {{0, LOW, LOW}}},   /* only asks */
+    {"clone", ALLOW, {{0, ANY_NAMESPACE, 0}}}, /* threads and processes, but no namespaces */
+    {"msync", ALLOW, {{2, MS_SYNC, 0}}},
+    {"msync", PRETEND, {{2, MS_SYNC, MS_SYNC}}}, /* as fsync */
+    {"personality", ALLOW, {{0, LOW, 0}}},       /* the one that every program has */
+    {"personality", ALLOW, {{0, LOW, LOW}}},     /* only asks */
+    /* All resources but RLIMIT_CORE, whose number is four, by the bits in which they differ from it. */
+    {"prlimit64", ALLOW, {{1, 1, 1}}},
+    {"prlimit64", ALLOW, {{1, 2, 2}}},
+    {"prlimit64", ALLOW, {{1, 4, 0}}},
+    {"prlimit64", ALLOW, {{1, 8, 8}}},
+    {"prlimit64", ALLOW, {{1, LOW, RLIMIT_CORE}, {2, ADDRESS, 0}}},   /* only asks */
+    {"prlimit64", PRETEND, {{1, LOW, RLIMIT_CORE}, {3, ADDRESS, 0}}}, /* only sets */
+    {"setrlimit", ALLOW, {{0, 1, 1}}},
+    {"setrlimit", ALLOW, {{0, 2, 2}}},
+    {"setrlimit", ALLOW, {{0, 4, 0}}},
+    {"setrlimit", ALLOW, {{0, 8, 8}}},
+    {"setrlimit", PRETEND, {{0, LOW, RLIMIT_CORE}}},
     /* TCP, which leads nowhere but to the container itself; no protocol that would have the host load a module. */
-    {"socket", {{0, LOW, AF_INET}, {1, SOCKET_TYPE, SOCK_STREAM}, {2, LOW, 0}}},
-    {"socket", {{0, LOW, AF_INET}, {1, SOCKET_TYPE, SOCK_STREAM}, {2, LOW, IPPROTO_TCP}}},
-    {"socket", {{0, LOW, AF_INET6}, {1, SOCKET_TYPE, SOCK_STREAM}, {2, LOW, 0}}},
-    {"socket", {{0, LOW, AF_INET6}, {1, SOCKET_TYPE, SOCK_STREAM}, {2, LOW, IPPROTO_TCP}}},
-    {"socket", {{0, LOW, AF_UNIX}}},
-    {"socketpair", {{0, LOW, AF_UNIX}}},
+    {"socket", ALLOW, {{0, LOW, AF_INET}, {1, SOCKET_TYPE, SOCK_STREAM}, {2, LOW, 0}}},
+    {"socket", ALLOW, {{0, LOW, AF_INET}, {1, SOCKET_TYPE, SOCK_STREAM}, {2, LOW, IPPROTO_TCP}}},
+    {"socket", ALLOW, {{0, LOW, AF_INET6}, {1, SOCKET_TYPE, SOCK_STREAM}, {2, LOW, 0}}},
+    {"socket", ALLOW, {{0, LOW, AF_INET6}, {1, SOCKET_TYPE, SOCK_STREAM}, {2, LOW, IPPROTO_TCP}}},
+    {"socket", ALLOW, {{0, LOW, AF_UNIX}}},
+    {"socketpair", ALLOW, {{0, LOW, AF_UNIX}}},
 };
 
 /* Sorted by name.  Not here: TIOCSTI and TIOCLINUX, which type into a terminal. */
@@ -434,14 +452,26 @@ argument(unsigned index, uint64_t mask, uint64_t value)
 }
 
 static json_t *
+rule(json_t *names, enum answer answer)
+{
+    static const int error[N_ANSWERS] = {[REFUSE] = EPERM, [PRETEND] = 0};
+
+    if (answer == ALLOW)
+        return xnotnull(json_pack("{s:o,s:s}", "names", names, "action", "SCMP_ACT_ALLOW"));
+    return xnotnull(json_pack("{s:o,s:s,s:i}", "names", names, "action", "SCMP_ACT_ERRNO",
+                              "errnoRet", error[answer]));
+}
+
+static json_t *
 conditional_rule(const struct condition *c)
 {
+    json_t *r = rule(xnotnull(json_pack("[s]", c->name)), c->answer);
     json_t *args = xnotnull(json_array());
 
     for (size_t i = 0; i < N_ELEMENTS(c->args) && c->args[i].mask != 0; i++)
         json_array_append_new(args, argument(c->args[i].index, c->args[i].mask, c->args[i].value));
-    return xnotnull(
-        json_pack("{s:[s],s:s,s:o}", "names", c->name, "action", "SCMP_ACT_ALLOW", "args", args));
+    json_object_set_new(r, "args", args);
+    return r;
 }
 
 static json_t *
@@ -465,10 +495,8 @@ rules(void)
 {
     json_t *list = xnotnull(json_array());
 
-    json_array_append_new(
-        list, xnotnull(json_pack("{s:o,s:s}", "names", names(ALLOW), "action", "SCMP_ACT_ALLOW")));
-    json_array_append_new(list, xnotnull(json_pack("{s:o,s:s,s:i}", "names", names(REFUSE),
-                                                   "action", "SCMP_ACT_ERRNO", "errnoRet", EPERM)));
+    for (enum answer a = 0; a < N_ANSWERS; a++)
+        json_array_append_new(list, rule(names(a), a));
     for (size_t i = 0; i < N_ELEMENTS(conditions); i++)
         json_array_append_new(list, conditional_rule(&conditions[i]));
     for (size_t i = 0; i < N_ELEMENTS(requests); i++)

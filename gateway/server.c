@@ -388,14 +388,27 @@ prepare(struct server *s)
 /* --- up and down -------------------------------------------------------------------------- */
 
 static void
-raise_descriptor_limit(void)
+raise_to_hard_limit(int resource)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    if (getrlimit(resource, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+        setrlimit(resource, &limit);
     }
+}
+
+/* The second are those that hold, as they are here, for all containers together; the worker sets what each may have. */
+static void
+raise_limits(void)
+{
+    static const struct rlimit infinite = {RLIM_INFINITY, RLIM_INFINITY};
+    static const int shared[] = {RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_SIGPENDING};
+
+    raise_to_hard_limit(RLIMIT_NOFILE);
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
+        if (setrlimit(shared[i], &infinite) < 0)
+            raise_to_hard_limit(shared[i]);
 }
 
 /*
@@ -549,7 +562,7 @@ open_front(struct server *s, struct err *err)
 static int
 server_open(struct server *s, struct err *err)
 {
-    raise_descriptor_limit();
+    raise_limits();
     ask_for_priority();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */

@@ -21,6 +21,9 @@
 #include "say.h"
 #include "tunnel.h"
 
+/* Of each tunnel two: where there were fewer, names of silent servers would keep others waiting. */
+#define MAX_QUESTIONS "4096"
+
 enum {
     MAX_TUNNELS = 2048,
     DESCRIPTORS = 2 * MAX_TUNNELS + 64,
@@ -146,7 +149,7 @@ open_resolver(struct event_base *base, const char *resolver)
                                              {"attempts:", "2"},
                                              {"max-timeouts:", "255"},
                                              {"initial-probe-timeout:", "1"},
-                                             {"max-inflight:", "512"}};
+                                             {"max-inflight:", MAX_QUESTIONS}};
     struct evdns_base *dns = evdns_base_new(base, 0);
     int rc;
 

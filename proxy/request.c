@@ -234,7 +234,7 @@ take_header(struct text name, struct text value, struct headers *h, struct reque
             struct refusal *refusal)
 {
     if (is(name, "transfer-encoding"))
-        return refuse(refusal, 411, "a body must have a Content-Length");
+        return refuse(refusal, 411, "a body must have a Content-Length, and no Transfer-Encoding");
     if (is(name, "host") && h->has_host)
         return refuse(refusal, BAD, "there are two Host headers");
     if (is(name, "content-length") && (h->has_length || parse_number(value, 18, &r->body) < 0))

@@ -18,19 +18,22 @@
 #include <event2/event.h>
 
 #include "gateway/clock.h"
+#include "ownaddr.h"
 #include "request.h"
 #include "resolve.h"
 #include "say.h"
 
 enum {
-    READ_LIMIT_MS = 10000,    /* for the request's head to come */
-    RESOLVE_LIMIT_MS = 10000, /* for the addresses of its host */
-    CONNECT_LIMIT_MS = 10000, /* for each of them to be connected to ... */
-    CONNECT_TOTAL_MS = 30000, /* ... and for all */
-    IDLE_LIMIT_MS = 120000,   /* without a byte in either direction */
-    REFUSE_LIMIT_MS = 5000,   /* for the answer to be taken */
-    BACKLOG = 64 << 10,       /* bytes that wait for one side */
-    SESSION_MAX = 32,         /* characters of a session's id */
+    READ_LIMIT_MS = 10000,      /* for the request's head to come */
+    RESOLVE_LIMIT_MS = 10000,   /* for the addresses of its host */
+    CONNECT_LIMIT_MS = 10000,   /* for each of them to be connected to ... */
+    CONNECT_TOTAL_MS = 30000,   /* ... and for all */
+    IDLE_LIMIT_MS = 120000,     /* without a byte in either direction */
+    REFUSE_LIMIT_MS = 5000,     /* for the answer to be taken */
+    BACKLOG = 64 << 10,         /* bytes that wait for one side */
+    SEND_BUFFER = 128 << 10,    /* bytes that the system keeps for the host ... */
+    RECEIVE_BUFFER = 256 << 10, /* ... and from it; it doubles both */
+    SESSION_MAX = 32,           /* characters of a session's id */
 };
 
 enum state { READING, RESOLVING, CONNECTING, RELAYING, REFUSING };
@@ -294,17 +297,27 @@ on_connected(evutil_socket_t fd, short what, void *arg)
     start_relaying(t, fd);
 }
 
+/* Of its own accord the system would keep megabytes for each connection, and who stops reading would have them kept. */
+static void
+prepare_socket(int fd)
+{
+    const int yes = 1, send = SEND_BUFFER, receive = RECEIVE_BUFFER;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof(send));
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive));
+}
+
 static int
 begin_connecting(struct tunnel *t, const struct netaddr *address)
 {
-    const int yes = 1;
     struct sockaddr_storage to;
     const socklen_t size = netaddr_sockaddr(address, t->request->port, &to);
     const int fd = socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    prepare_socket(fd);
     if (connect(fd, (const struct sockaddr *)&to, size) < 0 && errno != EINPROGRESS) {
         close(fd);
         return -1;
@@ -331,13 +344,23 @@ connect_next(struct tunnel *t)
     refuse(t, 502, current_address(t, address), "the host cannot be reached");
 }
 
+static const char *
+refuse_address(const struct netpolicy *policy, const struct netaddr *address)
+{
+    const char *kind = netpolicy_refuse_address(policy, address);
+
+    if (kind || netpolicy_permits(policy, address))
+        return kind;
+    return ownaddr_is(address) ? "an address of this machine" : NULL;
+}
+
 static void
 check_addresses(struct tunnel *t)
 {
     char address[NETADDR_TEXT], why[NETADDR_TEXT + 100];
 
     for (size_t i = 0; i < t->n_addresses; i++) {
-        const char *kind = netpolicy_refuse_address(t->env->policy, &t->addresses[i]);
+        const char *kind = refuse_address(t->env->policy, &t->addresses[i]);
 
         if (kind == NULL)
             continue;

@@ -34,13 +34,13 @@ take_signals(void)
     return fd;
 }
 
-/* No core file: the routing id would be in it. */
+/* No core file, and no program of the host that would be given it (spawn.c): the routing id would be in it. */
 static void
 forbid_core(void)
 {
-    const struct rlimit none = {0, 0};
+    const struct rlimit one = {1, 1}, none = {0, 0};
 
-    if (setrlimit(RLIMIT_CORE, &none) < 0)
+    if (setrlimit(RLIMIT_CORE, &one) < 0 && setrlimit(RLIMIT_CORE, &none) < 0)
         die(TCI_EXIT_SYSTEM, "cannot forbid core files: %s", strerror(errno));
 }
 

@@ -38,6 +38,20 @@ struct failure {
     char step[60];
 };
 
+/*
+ * Not part of the container's config.json, or not alone: see gateway/ocispec.c.  Of a core file of one byte there is nothing,
+ * and no program of the host is run for it.
+ */
+static const struct {
+    int resource;
+    rlim_t most; /* bytes, signals */
+} limits[] = {
+    {RLIMIT_CORE, 1},
+    {RLIMIT_MEMLOCK, 64 << 10},
+    {RLIMIT_MSGQUEUE, 64 << 10},
+    {RLIMIT_SIGPENDING, 1024},
+};
+
 /* Descriptors of one start. */
 struct plumbing {
     int null;
@@ -111,11 +125,26 @@ become_user(const struct launch *l)
     return NULL;
 }
 
+static int
+limit_resources(void)
+{
+    struct rlimit limit;
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        if (getrlimit(limits[i].resource, &limit) < 0)
+            return -1;
+        if (limit.rlim_max > limits[i].most)
+            limit.rlim_max = limits[i].most;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(limits[i].resource, &limit) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static const char *
 detach(const struct plumbing *p)
 {
-    const struct rlimit no_core = {0, 0};
-
     if (default_signals() < 0)
         return "sigprocmask";
     if (setsid() < 0)
@@ -123,7 +152,7 @@ detach(const struct plumbing *p)
     if (dup2(p->null, STDIN_FILENO) < 0 || dup2(p->out[1], STDOUT_FILENO) < 0 ||
         dup2(p->err[1], STDERR_FILENO) < 0)
         return "dup2";
-    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+    if (limit_resources() < 0)
         return "setrlimit";
     if (prefer_for_oom() < 0)
         return "oom_score_adj";

@@ -20,7 +20,7 @@ import harness
 from harness import eventually
 
 # In the order of SECURITY.md, which says what each is; every attack names the one that stops it first.
-LAYERS = ("namespaces", "root file system", "privileges", "seccomp", "network", "limits", "supervision", "link",
+LAYERS = ("namespaces", "root file system", "privileges", "seccomp", "network", "proxy", "limits", "supervision", "link",
           "messages", "output", "http")
 
 RSS_GROWTH_KIB = 64 << 10  # of the gateway, over the whole suite as well: an answer, a body and some heap
@@ -80,13 +80,15 @@ def report():
 class Stage:
     """The gateway of the suite and the bystander's session on it."""
 
-    def __init__(self):
-        self.gateway = harness.Gateway(min_idle_workers=2, max_total_workers=8, exec_timeout=20, worker_memory_mb=256,
-                                       worker_disk_mb=64, worker_pids=64, max_output_bytes=2**20, runtime=runtime())
+    def __init__(self, **settings):
+        usual = {"min_idle_workers": 2, "max_total_workers": 8, "exec_timeout": 20, "worker_memory_mb": 256, "worker_disk_mb": 64,
+                 "worker_pids": 64, "max_output_bytes": 2**20, "runtime": runtime()}
+        self.gateway = harness.Gateway(**{**usual, **settings})
         self.bystander = "bystander"
         self.kept = secrets.token_hex(16)
         try:
             self.gateway.start()
+            self.begin(self.bystander)
             self.gateway.ok(self.bystander, f"kept = {self.kept!r}")
             self.gateway.ok("warm", "print('x' * 1_000_000)")  # the heap grows to what an answer takes
             self.gateway.release("warm")
@@ -95,6 +97,9 @@ class Stage:
             raise
         self.rss = harness.rss_kib(self.gateway.pid)
         self.inits = {}
+
+    def begin(self, user):
+        """The first that is asked for a user; here nothing."""
 
     def finish(self):
         self.gateway.finish()

@@ -21,7 +21,7 @@ attempt('nnp off', lambda: call('prctl', 38, 0, 0, 0, 0))
 attempt('nice', lambda: call('setpriority', 0, 0, -10))
 attempt('realtime', os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(1))
 import resource
-for name in ('NOFILE', 'NPROC', 'MEMLOCK', 'MSGQUEUE', 'SIGPENDING', 'CORE', 'RTPRIO', 'NICE'):
+for name in ('NOFILE', 'NPROC', 'MEMLOCK', 'MSGQUEUE', 'SIGPENDING', 'RTPRIO', 'NICE'):
     what = getattr(resource, 'RLIMIT_' + name)
     soft, hard = resource.getrlimit(what)
     if hard != resource.RLIM_INFINITY: attempt(name, resource.setrlimit, what, (hard + 1, hard + 1))
@@ -195,20 +195,31 @@ attempt('bluetooth', socket.socket, 31, socket.SOCK_RAW, 1)
 
 @attack("limits", "leaves a core file, or has the host's core handler run on it")
 def test_core_dumps(arena):
+    """The handler, which a host may have (core_pattern), is not run as long as the limit is one byte, no more and no less."""
     answer = arena.gateway.value(arena.user, """
 import ctypes, json, os, resource, signal, subprocess, sys
 os.makedirs('/workspace/core', exist_ok=True)
-raised = []
-for limit in ((1, 1), (1 << 30, 1 << 30), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)):
-    try: resource.setrlimit(resource.RLIMIT_CORE, limit); raised.append(limit)
-    except (OSError, ValueError): pass
+c, page = ctypes.CDLL(None), ctypes.create_string_buffer(16)
+setrlimit, prlimit = (160, 302) if os.uname().machine == 'x86_64' else (164, 261)
+for limit in ((0, 0), (0, 1), (4096, 4096), (1 << 30, 1 << 30), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)):
+    for change in (lambda: resource.setrlimit(resource.RLIMIT_CORE, limit), lambda: resource.prlimit(0, resource.RLIMIT_CORE, limit),
+                   lambda: resource.prlimit(os.getpid(), resource.RLIMIT_CORE, limit)):
+        try: change()
+        except (OSError, ValueError): pass
+    new = (ctypes.c_uint64 * 2)(*(n & 0xffffffffffffffff for n in limit))
+    for number in (4, 4 | 1 << 32, 4 | 1 << 63):
+        c.syscall(ctypes.c_long(setrlimit), ctypes.c_long(number), new)
+        for old in (None, page): c.syscall(ctypes.c_long(prlimit), ctypes.c_long(0), ctypes.c_long(number), new, old)
+        subprocess.run(['bash', '-c', 'ulimit -c 0; ulimit -c unlimited'], capture_output=True)
+limits = [resource.getrlimit(resource.RLIMIT_CORE), json.loads(subprocess.run([sys.executable, '-S', '-c',
+          'import resource; print(list(resource.getrlimit(resource.RLIMIT_CORE)))'], capture_output=True, text=True).stdout)]
 codes = []
 for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGQUIT, signal.SIGBUS, signal.SIGSYS):
     codes.append(subprocess.run([sys.executable, '-S', '-c', f'import os; os.kill(os.getpid(), {int(number)})'], cwd='/workspace/core').returncode)
 files = [os.path.join(d, f) for top in ('/workspace', '/tmp', '/home/sandbox') for d, _, fs in os.walk(top) for f in fs if f.startswith('core')]
-print(json.dumps([raised, codes, files]))""")
-    raised, codes, files = answer
-    assert raised == [] and files == []
+print(json.dumps([limits, codes, files]))""")
+    limits, codes, files = answer
+    assert limits == [[1, 1], [1, 1]] and files == []
     assert all(code < 0 for code in codes)  # they did crash
 
 

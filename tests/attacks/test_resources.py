@@ -3,6 +3,7 @@ import ctypes
 import errno
 import json
 import os
+import tempfile
 
 import harness
 from arena import attack, needs_crun, needs_x86_64, runtime
@@ -323,7 +324,8 @@ try:
     while len(held) < 5000: held.append(pty.openpty())
 except OSError: pass
 c = ctypes.CDLL(None)
-for n in range(1000): c.mq_open(b'/q%d' % n, os.O_CREAT | os.O_RDWR, 0o600, None)
+small = (ctypes.c_long * 8)(0, 4, 256)
+for n in range(1000): c.mq_open(b'/q%d' % n, os.O_CREAT | os.O_RDWR, 0o600, small)
 r, w = os.pipe()
 if os.fork() == 0:  # one thread, which blocks the signal that it queues
     signal.pthread_sigmask(signal.SIG_BLOCK, [40])
@@ -331,11 +333,63 @@ if os.fork() == 0:  # one thread, which blocks the signal that it queues
     os.write(w, b'x')
     signal.pause()
 os.read(r, 1)
-for n in range(500): c.semget(0, 250, 0o1600); c.msgget(0, 0o1600)""", timeout=20)
+for n in range(500): c.semget(0, 250, 0o1600); c.msgget(0, 0o1600)
+for n in range(100): c.shmctl(c.shmget(0, 4096, 0o1600), 11, None)  # SHM_LOCK""", timeout=20)
     won = arena.tries("""
 attempt('pty', os.openpty)
-attempt('mq', lambda: call('mq_open', b'/q', os.O_CREAT | os.O_RDWR, 0o600, None))
+small = (ctypes.c_long * 8)(0, 4, 256)
+attempt('mq', lambda: call('mq_open', b'/q', os.O_CREAT | os.O_RDWR, 0o600, small))
 attempt('sem', lambda: call('semget', 0, 1, 0o1600))
-attempt('sigqueue', lambda: call('sigqueue', os.getpid(), int(signal.SIGURG), None))
+signal.signal(41, lambda *_: None)  # a real-time signal, which is queued or refused
+attempt('sigqueue', lambda: call('sigqueue', os.getpid(), 41, None))
+attempt('lock', lambda: call('shmctl', call('shmget', 0, 4096, 0o1600), 11, None))
 """, user=other)
-    assert {name for name, _ in won} >= {"pty", "sem", "sigqueue"}  # the other session has its own
+    assert {name for name, _ in won} >= {"pty", "mq", "sem", "sigqueue", "lock"}  # the other session has its own
+
+
+def dirty():
+    """KiB that wait to be written to the host's disks."""
+    lines = dict(line.split(":") for line in harness.read_text("/proc/meminfo").splitlines())
+    return sum(int(lines[name].split()[0]) for name in ("Dirty", "Writeback"))
+
+
+def written_by(deed):
+    """KiB, of 32 MiB that wait to be written, that a deed has the host write; None where they do not wait: on a tmpfs."""
+    with tempfile.NamedTemporaryFile(dir="/var/tmp") as f:
+        os.sync()
+        before = dirty()
+        f.write(os.urandom(32 << 20))
+        f.flush()
+        waiting = dirty()
+        deed()
+        return waiting - dirty() if waiting - before > 24 * MIB else None
+
+
+@needs_crun
+@attack("seccomp", "has the host write its disks again and again, by sync and its like, so that all others wait for them")
+def test_syncing_the_hosts_disks(arena):
+    """Of a descriptor that is not open Linux would say so, if it were asked."""
+    won = arena.tries("""
+import mmap
+class Pretended(Exception): pass
+def heard(f, *args):
+    try: f(*args)
+    except OSError as e: return e.errno
+    raise Pretended
+other = os.uname().machine != 'x86_64'
+for name, number in {'fsync': 82 if other else 74, 'fdatasync': 83 if other else 75, 'syncfs': 267 if other else 306}.items():
+    attempt(name, heard, call, number, 4000); attempt(name, heard, call, number, 4000 | 1 << 32)
+attempt('sync_file_range', heard, call, 84 if other else 277, 4000, 0, 0, 7)
+hole = mmap.mmap(-1, 1 << 20)
+address = ctypes.addressof(ctypes.c_char.from_buffer(hole))
+call('munmap', address, 1 << 20)
+for flags in (4, 6, 4 | 1 << 32): attempt('msync', heard, call, 227 if other else 26, address, 4096, flags)
+""")
+    assert won == []
+    code = """
+import os
+for _ in range(20): os.sync(); os.fsync(os.open('/usr', os.O_RDONLY)); __import__('ctypes').CDLL(None).syncfs(os.open('/usr/bin/env', os.O_RDONLY))"""
+    written = [written_by(lambda: arena.gateway.ok(arena.user, code)) for _ in range(3)]  # somebody else may sync meanwhile
+    print(f"{written} KiB were written; by the host itself {written_by(os.sync)}")
+    if None not in written:
+        assert min(written) < 8 * MIB and (written_by(os.sync) or 0) > 16 * MIB

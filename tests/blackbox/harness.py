@@ -118,6 +118,14 @@ def rss_kib(pid):
     return int(status_field(pid, "VmRSS").split()[0])
 
 
+def descriptors_of(pid):
+    """How many it has; 0 when it has just ended."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
+
+
 def children_of(pid):
     found = []
     for entry in glob.glob("/proc/[0-9]*/stat"):

@@ -1,11 +1,11 @@
-"""nethost.py - the hosts of test_network.py: a DNS server and web servers in a network namespace of their own.
+"""nethost.py - the hosts of nets.py: a DNS server and web servers in a network namespace of their own.
 
     ip netns exec NAME python3 nethost.py DIRECTORY
 
 names.json in the directory says what a name's addresses are: {"name": ["192.0.2.1", ...]}; a list of lists is one answer
 after the other, the last one for ever; null: no answer at all.  Each question is a line of `questions`, "A name", each
-request that a web server got a line of JSON in `requests`.  HTTP is on 80 and 8080, HTTPS on 443 with cert.pem and key.pem.
-Writes the file `ready`.
+request that a web server got a line of JSON in `requests`.  HTTP is on 80 and 8080, HTTPS on 443 with cert.pem and key.pem;
+on 8081 some megabytes of a connection are read, and then nothing more.  Writes the file `ready`.
 """
 import http.server
 import ipaddress
@@ -17,11 +17,14 @@ import struct
 import sys
 import threading
 import time
+import urllib.parse
 
 DIRECTORY = sys.argv[1]
 TYPES = {1: "A", 28: "AAAA"}
+EAGER_BYTES = 4 << 20
 lock = threading.Lock()
 asked = {}
+held = []
 
 
 def note(name, line):
@@ -78,8 +81,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         note("requests", json.dumps({"line": self.requestline, "headers": self.headers.items(), "body": body.decode(),
                                      "port": self.server.server_port}))
+        url = urllib.parse.urlsplit(self.path)
+        time.sleep(int(urllib.parse.parse_qs(url.query).get("ms", ["0"])[0]) / 1000)
         if self.path.startswith("/big/"):
             self.send_bytes(int(self.path.split("/")[2]))
+        elif self.path.startswith("/to/"):
+            self.redirect(urllib.parse.unquote(self.path[4:]))
         elif self.path.startswith("/slow/"):
             self.drip(int(self.path.split("/")[2]))
         else:
@@ -95,6 +102,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def reply(self, body):
         self.head(len(body))
         self.wfile.write(body)
+
+    def redirect(self, url):
+        self.send_response(302)
+        self.send_header("Location", url)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def send_bytes(self, size):
         self.head(size)
@@ -126,6 +139,21 @@ def serve_web(port, tls=None):
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
+def take_some(connection):
+    """As long as it is quick the system makes buffers larger on both sides; then they fill up."""
+    for _ in range(EAGER_BYTES // 65536):
+        if not connection.recv(65536, socket.MSG_WAITALL):
+            connection.close()
+            return
+    held.append(connection)
+
+
+def serve_sink(port):
+    listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
+    while True:
+        threading.Thread(target=take_some, args=(listener.accept()[0],), daemon=True).start()
+
+
 def main():
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(os.path.join(DIRECTORY, "cert.pem"), os.path.join(DIRECTORY, "key.pem"))
@@ -133,6 +161,7 @@ def main():
     serve_web(8080)
     serve_web(443, tls)
     threading.Thread(target=serve_names, daemon=True).start()
+    threading.Thread(target=serve_sink, args=(8081,), daemon=True).start()
     note("ready", "yes")
     threading.Event().wait()
 

@@ -8,13 +8,12 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 
-from harness import eventually, process_exists, read_text, run_gateway, sanitized, slack, status_field
+from harness import eventually, process_exists, run_gateway, sanitized, slack, status_field
+from nets import Net, proxy_pid
 
 PROXY_USER = 0x40000000 - 2
 
@@ -39,69 +38,6 @@ def dial(data, end=False):
             got += block
         return got.decode("latin-1")
 '''
-
-
-class Net:
-    """A namespace with nethost.py in it."""
-
-    def __init__(self, directory):
-        n = os.getpid()
-        self.namespace, self.interface = f"tci-bb-{n}", f"tcibb{n % 10**7}"
-        self.directory = str(directory)
-        self.here, self.there = f"198.18.{n % 250}.1", f"198.18.{n % 250}.2"
-        self.there6 = f"fd7c:{n % 65536:x}::2"
-        self.process = None
-
-    def ip(self, *args):
-        subprocess.run(["ip", *args], check=True, capture_output=True, text=True)
-
-    def inside(self, *args):
-        self.ip("-n", self.namespace, *args)
-
-    def start(self):
-        self.names({})
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=one.test",
-                        "-keyout", f"{self.directory}/key.pem", "-out", f"{self.directory}/cert.pem"],
-                       check=True, capture_output=True)
-        self.ip("netns", "add", self.namespace)
-        self.ip("link", "add", self.interface, "type", "veth", "peer", "name", "eth0", "netns", self.namespace)
-        self.ip("addr", "add", f"{self.here}/24", "dev", self.interface)
-        self.ip("addr", "add", self.there6[:-1] + "1/64", "dev", self.interface, "nodad")
-        self.ip("link", "set", self.interface, "up")
-        self.inside("link", "set", "lo", "up")
-        self.inside("addr", "add", f"{self.there}/24", "dev", "eth0")
-        self.inside("addr", "add", f"{self.there6}/64", "dev", "eth0", "nodad")
-        self.inside("link", "set", "eth0", "up")
-        helper = os.path.join(os.path.dirname(__file__), "nethost.py")
-        with open(f"{self.directory}/stderr", "w") as log:
-            self.process = subprocess.Popen(["ip", "netns", "exec", self.namespace, sys.executable, helper, self.directory],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        eventually(lambda: os.path.exists(f"{self.directory}/ready"), 30, "the test's hosts are there")
-
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-        subprocess.run(["ip", "link", "del", self.interface], check=False, capture_output=True)
-        subprocess.run(["ip", "netns", "del", self.namespace], check=False, capture_output=True)
-
-    def names(self, names):
-        with open(f"{self.directory}/names.new", "w") as f:
-            json.dump(names, f)
-        os.rename(f"{self.directory}/names.new", f"{self.directory}/names.json")
-
-    def questions(self, name):
-        """Kinds of the questions for that name."""
-        return [line.split()[0] for line in read_text(f"{self.directory}/questions", "").splitlines()
-                if line.split()[1] == name]
-
-    def requests(self, mark):
-        """Those with the mark in their first line."""
-        return [r for r in map(json.loads, read_text(f"{self.directory}/requests", "").splitlines()) if mark in r["line"]]
-
-    def settings(self, allow):
-        return {"network": "allowlist", "network_allow": allow, "network_resolver": f"{self.there}:53",
-                "network_permit": f"{self.there}/32, {self.there6}/128"}
 
 
 @pytest.fixture(scope="module")
@@ -154,13 +90,6 @@ def fetch(gateway, user, url, **more):
 
 def dial(gateway, user, data, end=False):
     return gateway.value(user, f"print(json.dumps(dial({data!r}, {end!r})))")
-
-
-def proxy_pid(gateway):
-    found = [int(line.split()[0]) for line in subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout.splitlines()
-        if line.split()[1] == str(gateway.pid) and line.split()[2] == "tci-proxy"]
-    return found[0] if found else None
 
 
 def refused(gateway, user, url, why):

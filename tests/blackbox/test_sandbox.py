@@ -615,7 +615,29 @@ def test_no_descriptor_is_inherited(gateway, user):
 
 
 def test_core_dumps_are_off(gateway, user):
-    assert attempt(gateway, user, "import resource\nresult = resource.getrlimit(resource.RLIMIT_CORE)[0]") == 0
+    """One byte is no file, and to Linux the sign not to run a program for it either."""
+    assert attempt(gateway, user, "import resource\nresult = resource.getrlimit(resource.RLIMIT_CORE)") == [1, 1]
+
+
+def test_what_programs_do_for_their_data(gateway, user):
+    """What would be disk work on a host, and limits that programs set for themselves: none of it fails."""
+    assert attempt(gateway, user, """
+import mmap, resource, sqlite3, subprocess
+with open('/workspace/f', 'wb') as f:
+    f.write(b'x' * 4096); f.flush(); os.fsync(f.fileno()); os.fdatasync(f.fileno())
+with open('/workspace/f', 'r+b') as f, mmap.mmap(f.fileno(), 0) as m:
+    m[0] = 121; m.flush()
+os.sync()
+db = sqlite3.connect('/workspace/db')
+db.execute('PRAGMA synchronous = FULL'); db.execute('CREATE TABLE t(x)'); db.execute('INSERT INTO t VALUES (7)'); db.commit(); db.close()
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+resource.prlimit(0, resource.RLIMIT_CPU, (999, 9999))
+shell = subprocess.run(['bash', '-ec', 'ulimit -c 0; ulimit -n 256; ulimit -n; sync; dd if=/dev/zero of=/workspace/g bs=1k count=4 conv=fsync status=none'], capture_output=True, text=True)
+result = [open('/workspace/f', 'rb').read(2).decode(), sqlite3.connect('/workspace/db').execute('SELECT x FROM t').fetchone()[0],
+          resource.getrlimit(resource.RLIMIT_NOFILE)[0] == soft - 1, resource.getrlimit(resource.RLIMIT_CPU), shell.stdout + shell.stderr, shell.returncode]
+""") == ["yx", 7, True, [999, 9999], "256\n", 0]
 
 
 def test_the_clock_and_the_kernel_cannot_be_changed(gateway, user):

@@ -5,6 +5,9 @@ the environment is gone (the next answer must then say `restarted`).  After a co
 says nothing of the environment, the last request may or may not have run: the user looks at the state, which must be the
 one before it or the one after it.  Everything else is a wrong answer.
 
+Some users have their sums done by a host in a network, through the proxy.  What fails there is told to their code, which then
+leaves the state as it is and says so.
+
 `me`, which every answer shows, is different for each session of each user, so somebody else's state is seen, and one's
 own of an earlier session, too.
 """
@@ -79,7 +82,32 @@ class File:
         return f"{state}\n"
 
 
-SCENARIOS = [Number(), List(), Array(), File()]
+class Web:
+    """The host repeats the number that it is asked for, and takes its time."""
+
+    network = "allowlist"
+    setup = """
+import http.client, json, urllib.request
+def ask(n):
+    global x
+    try:
+        with urllib.request.urlopen(f'http://one.test/{{n}}?ms=300', timeout=20) as answer:
+            x = int(json.load(answer)['path'][1:].partition('?')[0])
+    except (OSError, http.client.HTTPException) as e:
+        print('without the network:', type(e).__name__, e)
+x = {0}"""
+    look = "x"
+
+    def first(self, dice):
+        return dice.randint(2, 999)
+
+    def next(self, dice, x):
+        k = dice.randint(2, 999)
+        return f"ask(x + {k})", x + k
+
+
+SCENARIOS = [Number(), List(), Array(), File(), Web()]
+OFFLINE = re.compile(r"without the network: (.*)\n")
 
 
 class Verdict:
@@ -206,6 +234,11 @@ class User(threading.Thread):
         return False
 
     def on_answer(self, code, states, answer, sent):
+        offline = OFFLINE.match(answer["result_text"])
+        if offline and self.possible is not None:
+            self.verdict.error(self.name, "egress", offline[1])
+            answer = {**answer, "result_text": answer["result_text"][offline.end():]}
+            states = self.possible
         goes_on = True
         if answer["restarted"]:
             goes_on = self.on_restarted(code, answer)
@@ -220,8 +253,8 @@ class User(threading.Thread):
             self.start_anew("unknown")
             return
         self.possible = texts[answer["result_text"]]
-        self.right_since = sent
-        self.verdict.count("right answers")
+        self.right_since = self.right_since if offline else sent
+        self.verdict.count("right answers without the network" if offline else "right answers")
 
     def on_error(self, status, answer, states):
         detail = answer.get("detail", "")
@@ -245,7 +278,8 @@ class User(threading.Thread):
         sent = time.monotonic()
         self.verdict.count("requests")
         limit = {"timeout": self.limit} if self.limit else {}
-        result = self.call("/execute", {"user_uuid": self.name, "code": code, **limit})
+        network = {"network": self.scenario.network} if hasattr(self.scenario, "network") else {}
+        result = self.call("/execute", {"user_uuid": self.name, "code": code, **limit, **network})
         if result is None:
             self.told_lost = "no" if self.told_lost == "no" else "maybe"
             self.doubt(states)

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "blackbox"))
 import harness  # noqa: E402
+import nets  # noqa: E402
 from harness import eventually  # noqa: E402
 
 EXEC_TIMEOUT = 30  # seconds, of the gateway under test: more than ordinary code takes on any machine
@@ -168,6 +169,20 @@ def kernel_stop(run, fault):
         eventually(lambda: not harness.process_exists(kernel), 60, "the stopped kernel is taken away")
     finally:
         user.limit = None
+
+
+def proxy_kill(run, fault):
+    """Until it has hit users whose requests were under way; what is begun meanwhile waits for the next proxy."""
+    fault.victims |= {user.name for user in run.crowd.users if hasattr(user.scenario, "network")}
+    assert len(fault.victims) >= 3
+    kills, before = 0, run.crowd.verdict.documented[(fault.name, "egress")]
+    while kills < 3 or run.crowd.verdict.documented[(fault.name, "egress")] == before:
+        assert kills < 20, "20 kills of the proxy were not noticed by anybody"
+        pid = eventually(lambda: nets.proxy_pid(run.gateway), 20, "a proxy")
+        hold(run, run.dice.uniform(0.1, 1))
+        end(pid)
+        kills += 1
+    eventually(lambda: nets.proxy_pid(run.gateway), 20, "the next proxy")
 
 
 def gateway_kill(run, fault):
@@ -330,6 +345,8 @@ def with_the_real_crun(run, fault):
 # --- the table
 
 DOWN = [(ANYBODY, "connection", ""), (ANYBODY, "503", "The server is shutting down$")]
+# Before the answer began, and in the midst of it.
+CUT = r"RemoteDisconnected |ConnectionResetError |IncompleteRead |URLError <urlopen error \[Errno 104\]"
 LOST = [(VICTIM, "restarted", "")]
 UNREACHABLE = "the worker cannot be reached: Host unreachable$"  # asked after its end, before that was seen
 
@@ -341,6 +358,7 @@ FAULTS = [
     Fault("kernel-stop", kernel_stop,
           (VICTIM, "504", rf"The code ran longer than {STOP_LIMIT} s and was stopped; its environment has been recycled$"),
           *LOST),
+    Fault("proxy-kill", proxy_kill, (VICTIM, "egress", CUT)),
     Fault("gateway-kill", gateway_kill, (ANYBODY, "connection", "")),
     Fault("gateway-term", gateway_term, *DOWN),
     Fault("disk-full", disk_full, (ANYBODY, "503", NO_WORKER + ".*(No space left on device|crun exited)")),

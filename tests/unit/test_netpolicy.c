@@ -265,7 +265,8 @@ permits_ranges(void **state)
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
         const struct netaddr a = address(cases[i].text);
 
-        if ((netpolicy_refuse_address(p, &a) == NULL) != cases[i].permitted)
+        if ((netpolicy_refuse_address(p, &a) == NULL) != cases[i].permitted ||
+            netpolicy_permits(p, &a) != cases[i].permitted)
             fail_msg("%s is%s permitted", cases[i].text, cases[i].permitted ? " not" : "");
     }
     netpolicy_free(p);

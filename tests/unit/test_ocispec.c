@@ -46,6 +46,7 @@ make(const struct container_spec *spec, bool limits_more)
         .seccomp = seccomp,
         .limits_swap = limits_more,
         .limits_tcp = limits_more,
+        .core_limit = limits_more,
     };
 
     return ocispec_new(&host, spec, "/tci-1234/abc");
@@ -198,6 +199,37 @@ test_limits(void **state)
     assert_int_equal(limit(without, "memory", "limit"), 1024 * 1048576LL);
     assert_int_equal(limit(without, "memory", "swap"), -1);
     assert_int_equal(limit(without, "memory", "kernelTCP"), -1);
+}
+
+/* The hard limit of the process; -1 if there is none. */
+static json_int_t
+resource_limit(const json_t *config, const char *type)
+{
+    size_t i;
+    json_t *entry;
+
+    json_array_foreach (json_object_get(json_object_get(config, "process"), "rlimits"), i, entry) {
+        if (strcmp(json_string_value(json_object_get(entry, "type")), type) == 0)
+            return json_integer_value(json_object_get(entry, "hard"));
+    }
+    return -1;
+}
+
+/* Those that would hold for all containers together are the worker's. */
+static void
+test_resource_limits(void **state)
+{
+    struct container_spec spec = make_spec();
+    json_auto_t *config = make(&spec, true);
+    json_auto_t *without = make(&spec, false);
+
+    (void)state;
+    assert_int_equal(resource_limit(config, "RLIMIT_CORE"), 1);
+    assert_int_equal(resource_limit(without, "RLIMIT_CORE"), 0);
+    assert_int_equal(resource_limit(config, "RLIMIT_NOFILE"), 4096);
+    assert_int_equal(resource_limit(config, "RLIMIT_SIGPENDING"), -1);
+    assert_int_equal(resource_limit(config, "RLIMIT_MSGQUEUE"), -1);
+    assert_int_equal(resource_limit(config, "RLIMIT_MEMLOCK"), -1);
 }
 
 static void
@@ -374,9 +406,9 @@ test_own_kernel_mounts(void **state)
 
 /* --- system calls --------------------------------------------------------------------------- */
 
-/* The action for a call without regard to arguments; NULL if there is none. */
-static const char *
-action_of(const char *name)
+/* The rule for a call without regard to arguments; NULL if there is none. */
+static const json_t *
+rule_of(const char *name)
 {
     size_t i;
     json_t *rule;
@@ -384,9 +416,23 @@ action_of(const char *name)
     json_array_foreach (json_object_get(seccomp, "syscalls"), i, rule) {
         if (json_object_get(rule, "args") == NULL &&
             has_string(json_object_get(rule, "names"), name))
-            return json_string_value(json_object_get(rule, "action"));
+            return rule;
     }
     return NULL;
+}
+
+static const char *
+action_of(const char *name)
+{
+    return json_string_value(json_object_get(rule_of(name), "action"));
+}
+
+static json_int_t
+error_of(const char *name)
+{
+    const json_t *error = json_object_get(rule_of(name), "errnoRet");
+
+    return error == NULL ? -1 : json_integer_value(error);
 }
 
 static void
@@ -404,16 +450,25 @@ test_calls(void **state)
         "swapon",           "umount2",
         "unshare",          "userfaultfd",
     };
-    static const char *const absent[] = {"clone", "clone3",      "io_uring_enter", "io_uring_setup",
-                                         "ioctl", "personality", "socket"};
+    static const char *const pretended[] = {"fdatasync", "fsync", "sync", "sync_file_range",
+                                            "syncfs"};
+    static const char *const absent[] = {"clone",     "clone3", "io_uring_enter", "io_uring_setup",
+                                         "ioctl",     "msync",  "personality",    "prlimit64",
+                                         "setrlimit", "socket"};
 
     (void)state;
     assert_string_equal(json_string_value(json_object_get(seccomp, "defaultAction")),
                         "SCMP_ACT_ERRNO");
     assert_int_equal(json_integer_value(json_object_get(seccomp, "defaultErrnoRet")), ENOSYS);
     assert_int_equal(json_array_size(json_object_get(seccomp, "architectures")), 1);
-    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
         assert_string_equal(action_of(refused[i]), "SCMP_ACT_ERRNO");
+        assert_int_equal(error_of(refused[i]), EPERM);
+    }
+    for (size_t i = 0; i < sizeof(pretended) / sizeof(*pretended); i++) {
+        assert_string_equal(action_of(pretended[i]), "SCMP_ACT_ERRNO");
+        assert_int_equal(error_of(pretended[i]), 0);
+    }
     for (size_t i = 0; i < sizeof(absent) / sizeof(*absent); i++)
         assert_null(action_of(absent[i]));
     assert_string_equal(action_of("execve"), "SCMP_ACT_ALLOW");
@@ -469,6 +524,7 @@ main(void)
         cmocka_unit_test(test_namespaces_and_ids),
         cmocka_unit_test(test_last_slot_fits),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_resource_limits),
         cmocka_unit_test(test_smallest_limits),
         cmocka_unit_test(test_allowance),
         cmocka_unit_test(test_mounts),

@@ -44,7 +44,7 @@ def test_surroundings(worker):
         " 'file': oct(os.stat('/run/kernel/connection.json').st_mode & 0o777)}))")
     assert json.loads(text) == {
         "env": ["A", "HOME", "PATH"], "a": "b=c", "cwd": "/workspace", "sid": True, "stdin": "/dev/null",
-        "core": [0, 0], "oom": "1000", "file": "0o600"}
+        "core": [1, 1], "oom": "1000", "file": "0o600"}
 
 
 def test_no_descriptor_is_inherited(worker):
