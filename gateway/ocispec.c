@@ -17,7 +17,6 @@ enum {
     NOBODY_ID = 65534,
     TTY_GID = 5,
     MIB = 1 << 20,
-    MAX_OPEN_FILES = 4096,
     INODES_PER_MIB = 256, /* small files fill a file system's inodes together with its bytes */
     MAX_SHM_MB = 64,
     TCP_MB = 16, /* in the queues of TCP sockets, where the memory limit does not count them */
@@ -39,13 +38,14 @@ static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "p
 
 static const struct {
     const char *type;
+    int resource;
     unsigned limit;
 } rlimits[] = {
-    {"RLIMIT_CORE", 0},
-    {"RLIMIT_MEMLOCK", 64 << 10},
-    {"RLIMIT_MSGQUEUE", 64 << 10},
-    {"RLIMIT_NOFILE", MAX_OPEN_FILES},
-    {"RLIMIT_SIGPENDING", 1024},
+    {"RLIMIT_CORE", RLIMIT_CORE, 0},
+    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK, 64 << 10},
+    {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE, 64 << 10},
+    {"RLIMIT_NOFILE", RLIMIT_NOFILE, OCISPEC_OPEN_FILES},
+    {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING, 1024},
 };
 
 /*
@@ -88,9 +88,13 @@ capability_sets(const struct ocispec_host *host)
     return sets;
 }
 
+/* Soft and hard; no more than can be had, so that a low limit of the gateway's stops no container. */
 static void
-add_resource_limit(json_t *list, const char *type, json_int_t limit)
+add_resource_limit(json_t *list, const struct ocispec_host *host, const char *type, int resource,
+                   json_int_t limit)
 {
+    if (host->hard_limits != NULL && host->hard_limits[resource] < (rlim_t)limit)
+        limit = (json_int_t)host->hard_limits[resource];
     json_array_append_new(list,
                           json_pack("{s:s,s:I,s:I}", "type", type, "soft", limit, "hard", limit));
 }
@@ -104,9 +108,10 @@ resource_limits(const struct ocispec_host *host, const struct container_spec *sp
     json_t *list = xnotnull(json_array());
 
     for (size_t i = 0; i < N_ELEMENTS(rlimits); i++)
-        add_resource_limit(list, rlimits[i].type, rlimits[i].limit);
+        add_resource_limit(list, host, rlimits[i].type, rlimits[i].resource, rlimits[i].limit);
     if (host->rootless)
-        add_resource_limit(list, "RLIMIT_DATA", (json_int_t)spec->memory_mb * MIB);
+        add_resource_limit(list, host, "RLIMIT_DATA", RLIMIT_DATA,
+                           (json_int_t)spec->memory_mb * MIB);
     return list;
 }
 

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 
 struct container_spec;
 
@@ -22,6 +23,7 @@ enum {
      */
     OCISPEC_KERNEL_PIDS = 256,
     OCISPEC_KERNEL_PIDS_EACH = 32, /* ... and for each of container_spec's pids */
+    OCISPEC_OPEN_FILES = 4096,     /* of each process */
 };
 
 /* What is the same for all containers; borrowed. */
@@ -44,6 +46,11 @@ struct ocispec_host {
      * each process, and processes and threads for each user in the container (TCI_ENV_USER_PIDS), by resource limits.
      */
     bool rootless;
+    /*
+     * RLIM_NLIMITS hard limits, by their RLIMIT_*: what the runtime program has itself, and cannot exceed in a user
+     * namespace.  NULL: none.
+     */
+    const rlim_t *hard_limits;
 };
 
 /* A new config.json for one container.  cgroup_path is NULL where there are no control groups. */

@@ -38,7 +38,8 @@ struct oci {
     struct cgroup_host *cgroups;
     json_t *seccomp; /* NULL: own_kernel */
     bool own_kernel;
-    const struct rootless *rootless; /* NULL: root's */
+    const struct rootless *rootless;  /* NULL: root's */
+    rlim_t hard_limits[RLIM_NLIMITS]; /* as ocispec_host has them */
 };
 
 /* All whose notes there may be: the setting may have been another one when a container was started. */
@@ -274,6 +275,7 @@ make_config(const struct oci *oci, const struct container_spec *spec)
         .limits_tcp = cgroup_limits_tcp(oci->cgroups),
         .own_kernel = oci->own_kernel,
         .rootless = oci->rootless != NULL,
+        .hard_limits = oci->hard_limits,
     };
     cleanup_free char *cgroup = cgroup_path(oci->cgroups, spec->id);
 
@@ -451,6 +453,16 @@ check_passable(const char *state_dir, bool way_too, struct err *err)
     return rc;
 }
 
+static void
+read_hard_limits(rlim_t limits[RLIM_NLIMITS])
+{
+    for (int i = 0; i < RLIM_NLIMITS; i++) {
+        struct rlimit limit;
+
+        limits[i] = getrlimit(i, &limit) == 0 ? limit.rlim_max : RLIM_INFINITY;
+    }
+}
+
 static int
 prepare(struct oci *oci, const char *notes, struct err *err)
 {
@@ -483,6 +495,7 @@ runtime_oci_open(struct event_base *base, const struct runtime_host *host,
     oci->proxy_dir = host->proxy_dir ? xstrdup(host->proxy_dir) : NULL;
     oci->own_kernel = spec->own_kernel;
     oci->seccomp = spec->own_kernel ? NULL : seccomp_profile();
+    read_hard_limits(oci->hard_limits);
     cleanup_free char *notes = notes_dir(oci, spec->program.name);
     oci->program = ociprogram_open(&spec->program, notes, err);
     if (oci->program == NULL || prepare(oci, notes, err) < 0) {

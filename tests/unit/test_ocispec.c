@@ -248,6 +248,51 @@ test_mounts(void **state)
     assert_null(find_mount(config, TCI_PATH_PROXY_DIR));
 }
 
+/* Soft and hard; -1 if there is none. */
+static json_int_t
+resource_limit(const json_t *config, const char *type)
+{
+    const json_t *process = json_object_get(config, "process");
+    size_t i;
+    json_t *one;
+
+    json_array_foreach (json_object_get(process, "rlimits"), i, one) {
+        const json_int_t hard = json_integer_value(json_object_get(one, "hard"));
+
+        if (strcmp(json_string_value(json_object_get(one, "type")), type) != 0)
+            continue;
+        assert_int_equal(json_integer_value(json_object_get(one, "soft")), hard);
+        return hard;
+    }
+    return -1;
+}
+
+/* No more than the gateway may have itself: whoever starts the container cannot raise a hard limit. */
+static void
+test_resource_limits(void **state)
+{
+    struct container_spec spec = make_spec();
+    rlim_t limits[RLIM_NLIMITS];
+    struct ocispec_host host = {.rootfs = "/r", .worker_path = "/w", .link_dir = "/l"};
+    json_auto_t *config = ocispec_new(&host, &spec, NULL);
+
+    (void)state;
+    assert_int_equal(resource_limit(config, "RLIMIT_NOFILE"), 4096);
+    assert_int_equal(resource_limit(config, "RLIMIT_CORE"), 0);
+    assert_int_equal(resource_limit(config, "RLIMIT_DATA"), -1);
+    for (size_t i = 0; i < RLIM_NLIMITS; i++)
+        limits[i] = RLIM_INFINITY;
+    limits[RLIMIT_NOFILE] = 1024;
+    limits[RLIMIT_DATA] = 1000 << 20;
+    host.hard_limits = limits;
+    host.rootless = true;
+    json_auto_t *low = ocispec_new(&host, &spec, NULL);
+    assert_int_equal(resource_limit(low, "RLIMIT_NOFILE"), 1024);
+    assert_int_equal(resource_limit(low, "RLIMIT_DATA"), 1000 << 20);
+    assert_int_equal(resource_limit(low, "RLIMIT_SIGPENDING"), 1024);
+    assert_int_equal(resource_limit(low, "RLIMIT_CORE"), 0);
+}
+
 /* --- under a kernel of its own -------------------------------------------------------------- */
 
 static json_t *
@@ -448,6 +493,7 @@ main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_smallest_limits),
         cmocka_unit_test(test_mounts),
+        cmocka_unit_test(test_resource_limits),
         cmocka_unit_test(test_own_kernel_limits),
         cmocka_unit_test(test_own_kernel_mounts),
         cmocka_unit_test(test_rootless),
