@@ -99,7 +99,7 @@ attempt('getent', lambda: subprocess.run(['getent', 'hosts', 'example.com'], che
     assert won == []
 
 
-@attack("network", "makes itself a network interface or a route", runsc=False)
+@attack("network", "makes itself a network interface or a route", runsc=True)
 def test_making_an_interface(arena):
     won = arena.tries("""
 import fcntl
@@ -115,7 +115,7 @@ for command in ('ip link add x type dummy', 'ip addr add 10.0.0.2/8 dev lo', 'ip
     attempt(command, lambda: subprocess.run(command.split(), check=True, capture_output=True))
 """)
     assert won == []
-    lines = harness.read_text(f"/proc/{arena.gateway.kernel_of(arena.user)}/net/dev").splitlines()[2:]
+    lines = harness.read_text(f"/proc/{arena.gateway.init_of(arena.user)}/net/dev").splitlines()[2:]
     assert {line.split(":")[0].strip() for line in lines} <= {"lo"}
 
 

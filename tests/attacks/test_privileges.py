@@ -193,7 +193,7 @@ attempt('bluetooth', socket.socket, 31, socket.SOCK_RAW, 1)
     assert won == []
 
 
-@attack("limits", "leaves a core file, or has the host's core handler run on it")
+@attack("limits", "leaves a core file, or has the host's core handler run on it", runsc=True)
 def test_core_dumps(arena):
     answer = arena.gateway.value(arena.user, """
 import ctypes, json, os, resource, signal, subprocess, sys

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import eventually, process_exists, read_text, run_gateway, sanitized, slack, status_field
+from harness import eventually, process_exists, read_text, rootless, run_gateway, sanitized, slack, status_field
 
 PROXY_USER = 0x40000000 - 2
 
@@ -108,6 +108,8 @@ class Net:
 def net(tmp_path_factory):
     if not shutil.which("ip"):
         pytest.skip("needs iproute2")
+    if rootless():
+        pytest.skip("not as an ordinary user: TCI_NETWORK=allowlist takes root, and says so (test_rootless.py)")
     one = Net(tmp_path_factory.mktemp("net"))
     try:
         one.start()

@@ -323,6 +323,10 @@ print(json.dumps([u.ru_utime + u.ru_stime, time.monotonic() - begin]))
 """
 
 
+CPU_LIMIT = pytest.mark.root_only("processor time is not limited")
+
+
+@CPU_LIMIT
 @pytest.mark.crun_only("its processes count the time in which the limit stopped them; the test below counts from outside")
 def test_cpu_limit_bites(tight, users):
     """Two busy processes get half a core together, by their own CPU time; a busy machine can only lower it."""
@@ -334,6 +338,7 @@ def test_cpu_limit_bites(tight, users):
     assert cpu / wall > 0.05
 
 
+@CPU_LIMIT
 def test_cpu_limit_seen_from_outside(tight, users):
     user = users(tight)
     container = tight.container_of(user)
@@ -344,6 +349,7 @@ def test_cpu_limit_seen_from_outside(tight, users):
     assert 0.05 < cpu / wall < 0.5 * 1.25
 
 
+@CPU_LIMIT
 @pytest.mark.crun_only("its processes count the time in which the limit stopped them; the test above counts from outside")
 def test_cpu_limit_of_one_core(gateway, user):
     """The default of 1.0 holds on a machine with more cores; where others leave less than that, it cannot be seen."""
@@ -366,6 +372,7 @@ def test_memory_limit_bites(tight, users):
     assert tight.text(user, "1") == "1"
 
 
+@pytest.mark.root_only("memory is limited for each process by itself")
 def test_memory_of_all_processes_counts_together(tight, users):
     user = users(tight)
     code = ("import os, time\n"
