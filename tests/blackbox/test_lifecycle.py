@@ -645,9 +645,8 @@ def test_too_few_open_files_stop_the_start(make_gateway):
     assert "The hard limit of open files is 255" in gateway.log() and "LimitNOFILE" in gateway.log()
 
 
-def test_unknown_kernel_stops_the_start(tmp_path):
-    state = tmp_path / "s"
-    done = harness.run_gateway("--state-dir", str(state), "--listen", "127.0.0.1:0", "--kernel", "no-such-kernel")
+def test_unknown_kernel_stops_the_start(state_dir):
+    done = harness.run_gateway("--state-dir", state_dir, "--listen", "127.0.0.1:0", "--kernel", "no-such-kernel")
     assert done.returncode != 0 and "no-such-kernel" in done.stderr
 
 
