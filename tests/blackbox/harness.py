@@ -554,6 +554,10 @@ class Gateway:
         return subprocess.run(self.command(*more), env=self.environment(), stdin=subprocess.DEVNULL, timeout=timeout,
                               capture_output=True, text=True, **self.identity())
 
+    def limit(self, what, n):
+        """Sets a soft limit of the running program by its name for prlimit(1), as whose it is: root may not be let."""
+        subprocess.run(["prlimit", f"--pid={self.pid}", f"--{what}={n}:"], check=True, **self.identity())
+
     # --- its keys
 
     def tci(self, *args):
