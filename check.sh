@@ -4,6 +4,8 @@
 #   sh check.sh             all of it
 #   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan
 #                           blackbox-runsc blackbox-rootless attacks attacks-runsc fuzz faults bench
+#   sh check.sh runsc       every black-box test and attack with TCI_RUNTIME=runsc; not in `all of it`, where a part is
+#   sh check.sh rootless    ... and with the gateway of an ordinary user
 #
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
@@ -76,8 +78,7 @@ suite_blackbox() {
         tests/blackbox/test_lifecycle.py tests/blackbox/test_limits.py tests/blackbox/test_leaks.py
 }
 
-# Under gVisor: what is its own, and one of each kind of the rest.  `TCI_TEST_RUNTIME=runsc pytest tests/blackbox` runs
-# it all, and TCI_TEST_RUNTIME=runsc tests/unit/test_runtime of a build tree the driver's own tests.
+# Under gVisor: what is its own, and one of each kind of the rest; suite_runsc runs it all.
 suite_blackbox_runsc() {
     export TCI_TEST_RUNTIME=runsc
     suite_pytest blackbox-runsc build-gcc tests/blackbox/test_runsc.py tests/blackbox/test_execute.py \
@@ -88,8 +89,13 @@ suite_blackbox_runsc() {
     unset TCI_TEST_RUNTIME
 }
 
-# Started by an ordinary user: what is its own, and one of each kind of the rest, as above.
+# Started by an ordinary user: what is its own, and one of each kind of the rest, as above.  He has to come to the
+# programs, which he does not where this tree is in a home that is closed.
 suite_blackbox_rootless() {
+    if ! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$TOP/build-gcc/gateway/tci-gateway"; then
+        printf '%-7s %-17s ordinary users may not pass to %s\n' skipped blackbox-rootless "$TOP"
+        return
+    fi
     export TCI_TEST_ROOTLESS=1
     suite_pytest blackbox-rootless build-gcc tests/blackbox/test_rootless.py tests/blackbox/test_execute.py \
         tests/blackbox/test_lifecycle.py tests/blackbox/test_restart.py \
@@ -103,12 +109,28 @@ suite_attacks() {
     suite_pytest attacks build-gcc tests/attacks
 }
 
-# Under gVisor, the attacks from inside.  `TCI_TEST_RUNTIME=runsc pytest -m runsc tests/attacks` runs the others, too.
+# Under gVisor, the attacks from inside; suite_runsc runs the others, too.
 suite_attacks_runsc() {
     export TCI_TEST_RUNTIME=runsc
     suite_pytest attacks-runsc build-gcc -m runsc tests/attacks/test_host.py tests/attacks/test_privileges.py \
         tests/attacks/test_processes.py tests/attacks/test_network.py tests/attacks/test_resources.py
     unset TCI_TEST_RUNTIME
+}
+
+# What is skipped is at the end of the logs, with the reason.
+suite_runsc() {
+    export TCI_TEST_RUNTIME=runsc
+    suite runsc-unit count_make make -C "$TOP/build-gcc" check TESTS=tests/unit/test_runtime
+    suite_pytest runsc-blackbox build-gcc tests/blackbox
+    suite_pytest runsc-attacks build-gcc tests/attacks
+    unset TCI_TEST_RUNTIME
+}
+
+suite_rootless() {
+    export TCI_TEST_ROOTLESS=1
+    suite_pytest rootless-blackbox build-gcc tests/blackbox
+    suite_pytest rootless-attacks build-gcc tests/attacks
+    unset TCI_TEST_ROOTLESS
 }
 
 suite_fuzz() {
@@ -253,7 +275,7 @@ run_all() {
 run_some() {
     for name; do
         case $name in
-        lint | unit | kernelspecs | blackbox | blackbox-runsc | blackbox-rootless | attacks | attacks-runsc | faults | bench) build_gcc ;;
+        lint | unit | kernelspecs | blackbox | blackbox-runsc | blackbox-rootless | attacks | attacks-runsc | runsc | rootless | faults | bench) build_gcc ;;
         unit-asan | worker-asan | blackbox-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;

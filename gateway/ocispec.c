@@ -16,7 +16,11 @@ enum {
     NOBODY_ID = 65534,
     TTY_GID = 5,
     MIB = 1 << 20,
-    MAX_OPEN_FILES = 4096,
+    /*
+     * Of one byte there is no core file, as of none; but Linux takes it as the sign that nothing is to be done about a
+     * crash at all, also if the host's core_pattern is a pipe to a program.
+     */
+    CORE_BYTES = 1,
     INODES_PER_MIB = 256, /* small files fill a file system's inodes together with its bytes */
     MAX_SHM_MB = 64,
     TCP_MB = 16, /* in the queues of TCP sockets, where the memory limit does not count them */
@@ -76,9 +80,13 @@ capability_sets(const struct ocispec_host *host)
     return sets;
 }
 
+/* Soft and hard; no more than can be had, so that a low limit of the gateway's stops no container. */
 static void
-add_resource_limit(json_t *list, const char *type, json_int_t limit)
+add_resource_limit(json_t *list, const struct ocispec_host *host, const char *type, int resource,
+                   json_int_t limit)
 {
+    if (host->hard_limits != NULL && host->hard_limits[resource] < (rlim_t)limit)
+        limit = (json_int_t)host->hard_limits[resource];
     json_array_append_new(list,
                           json_pack("{s:s,s:I,s:I}", "type", type, "soft", limit, "hard", limit));
 }
@@ -94,10 +102,11 @@ resource_limits(const struct ocispec_host *host, const struct container_spec *sp
 {
     json_t *list = xnotnull(json_array());
 
-    add_resource_limit(list, "RLIMIT_CORE", host->core_limit);
-    add_resource_limit(list, "RLIMIT_NOFILE", MAX_OPEN_FILES);
+    add_resource_limit(list, host, "RLIMIT_CORE", RLIMIT_CORE, CORE_BYTES);
+    add_resource_limit(list, host, "RLIMIT_NOFILE", RLIMIT_NOFILE, OCISPEC_OPEN_FILES);
     if (host->rootless)
-        add_resource_limit(list, "RLIMIT_DATA", (json_int_t)spec->memory_mb * MIB);
+        add_resource_limit(list, host, "RLIMIT_DATA", RLIMIT_DATA,
+                           (json_int_t)spec->memory_mb * MIB);
     return list;
 }
 

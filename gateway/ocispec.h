@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 
 #include "allowance.h"
 
@@ -24,6 +25,7 @@ enum {
      */
     OCISPEC_KERNEL_PIDS = 256,
     OCISPEC_KERNEL_PIDS_EACH = 32, /* ... and for each of container_spec's pids */
+    OCISPEC_OPEN_FILES = 4096,     /* of each process */
 };
 
 /* What is the same for all containers; borrowed. */
@@ -36,11 +38,6 @@ struct ocispec_host {
     bool limits_swap;        /* cgroup_limits_swap() */
     bool limits_tcp;         /* cgroup_limits_tcp() */
     /*
-     * Bytes of a core file: 1, or 0 where it may not be set.  Of one byte there is no file, as of none; but Linux takes it as
-     * the sign that nothing is to be done about a crash at all, also if the host's core_pattern is a pipe to a program.
-     */
-    unsigned core_limit;
-    /*
      * The container's processes run under a kernel of their own, a program on this host (gVisor).  The limits are then
      * that program's: memory and processor time include its own, but its processes are not the container's, and
      * container_spec's pids is left to the worker (TCI_ENV_PIDS).
@@ -51,6 +48,11 @@ struct ocispec_host {
      * each process, and processes and threads for each user in the container (TCI_ENV_USER_PIDS), by resource limits.
      */
     bool rootless;
+    /*
+     * RLIM_NLIMITS hard limits, by their RLIMIT_*: what the runtime program has itself, and cannot exceed in a user
+     * namespace.  NULL: none.
+     */
+    const rlim_t *hard_limits;
 };
 
 /* A new config.json for one container.  cgroup_path is NULL where there are no control groups. */

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <event2/event.h>
 #include <utlist.h>
@@ -44,6 +45,7 @@ enum {
     LAST_REST_MS = 2000,
     LOUD_ATTEMPTS = 8,    /* from here on a failed removal is a warning */
     KILL_LIMIT_MS = 5000, /* from SIGKILL to the end of init; then it is said, and sent again */
+    MIN_OPEN_FILES = 256, /* of a hard limit: crun, the worker and a kernel that plots start */
     MAX_BOOT = 4096,      /* fits a pipe, so that writing it never blocks */
 };
 
@@ -520,7 +522,7 @@ static const struct {
      "TCI_WORKER_CPU: the processor time of a worker is not limited"},
     {"disk", "container", "container", NULL},
     {"memory", "container", "process",
-     "TCI_WORKER_MEMORY_MB: limits each process by itself, not a worker as a whole, nor its files"},
+     "TCI_WORKER_MEMORY_MB: limits the private memory of each process, not all of a worker's"},
     {"pids", "container", "user", NULL},
     {"socket_memory", "container", "nothing",
      "memory in the queues of a worker's sockets and pipes is not limited"},
@@ -567,6 +569,28 @@ warn_of_limits(const struct rootless *rootless, const struct config *config)
                  rootless_ids_for(config->max_total_workers));
 }
 
+/*
+ * What starts a container gets our hard limit and cannot raise it, nor can the container.  Said now, because all that is
+ * heard of it later is how a program fails that finds no descriptor.
+ */
+static int
+check_open_files(struct err *err)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max >= OCISPEC_OPEN_FILES)
+        return 0;
+    if (limit.rlim_max < MIN_OPEN_FILES)
+        return err_set(err, ERR_CONFIG,
+                       "The hard limit of open files is %llu, and it takes %d to start workers: "
+                       "raise it (ulimit -Hn, LimitNOFILE)",
+                       (unsigned long long)limit.rlim_max, MIN_OPEN_FILES);
+    log_warn("runtime: the hard limit of open files is %llu: each process of a worker gets that in "
+             "the place of %d (ulimit -Hn, LimitNOFILE)",
+             (unsigned long long)limit.rlim_max, OCISPEC_OPEN_FILES);
+    return 0;
+}
+
 static int
 open_rootless(struct runtime *rt, const struct config *config, const struct runtime_paths *paths,
               struct err *err)
@@ -581,6 +605,8 @@ static int
 open_driver(struct runtime *rt, const struct config *config, const struct runtime_paths *paths,
             struct err *err)
 {
+    if (paths->kernelspec_dir != NULL && check_open_files(err) < 0)
+        return -1;
     if (rootless_is_needed() && paths->proxy_dir != NULL)
         return err_field(
             err, ERR_CONFIG, "network",

@@ -76,7 +76,8 @@ struct container_ops {
  * do it, makes the synthesised root directory under config->state_dir, enters a mount namespace of its own where a
  * hybrid cgroup host needs it.  Blocks; for start-up.  The strings are copied, config is borrowed and must outlive it.
  *
- * As an ordinary user it needs subordinate ids (rootless.h), and says in the log which limits cannot be enforced.
+ * As an ordinary user it needs subordinate ids (rootless.h), and says in the log which limits cannot be enforced.  A
+ * hard limit of open files with which no container would start is an error, a low one is said in the log.
  */
 struct runtime *runtime_new(struct event_base *, const struct config *,
                             const struct runtime_paths *, struct err *) must_check;

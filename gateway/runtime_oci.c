@@ -40,7 +40,8 @@ struct oci {
     struct cgroup_host *cgroups;
     json_t *seccomp; /* NULL: own_kernel */
     bool own_kernel;
-    const struct rootless *rootless; /* NULL: root's */
+    const struct rootless *rootless;  /* NULL: root's */
+    rlim_t hard_limits[RLIM_NLIMITS]; /* as ocispec_host has them */
 };
 
 /* All whose notes there may be: the setting may have been another one when a container was started. */
@@ -271,18 +272,6 @@ runtime_oci_adopt(void *arg, const char *id)
     return box_new(arg, id, &own);
 }
 
-static unsigned
-core_limit(void)
-{
-    const struct rlimit one = {0, 1};
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0 &&
-        setrlimit(RLIMIT_CORE, &one) < 0)
-        return 0;
-    return 1;
-}
-
 static json_t *
 make_config(const struct oci *oci, const struct container_spec *spec)
 {
@@ -294,9 +283,9 @@ make_config(const struct oci *oci, const struct container_spec *spec)
         .seccomp = oci->seccomp,
         .limits_swap = cgroup_limits_swap(oci->cgroups),
         .limits_tcp = cgroup_limits_tcp(oci->cgroups),
-        .core_limit = core_limit(),
         .own_kernel = oci->own_kernel,
         .rootless = oci->rootless != NULL,
+        .hard_limits = oci->hard_limits,
     };
     cleanup_free char *cgroup = cgroup_path(oci->cgroups, spec->id);
 
@@ -500,6 +489,23 @@ check_passable(const char *state_dir, bool way_too, struct err *err)
     return rc;
 }
 
+/* A container's limit of core files is one byte (ocispec.c): tries to get as much where the gateway may have none. */
+static void
+read_hard_limits(rlim_t limits[RLIM_NLIMITS])
+{
+    struct rlimit core = {0, 0};
+
+    if (getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0) {
+        core.rlim_max = 1;
+        (void)setrlimit(RLIMIT_CORE, &core); /* where it fails, the limit below is 0 */
+    }
+    for (int i = 0; i < RLIM_NLIMITS; i++) {
+        struct rlimit limit;
+
+        limits[i] = getrlimit(i, &limit) == 0 ? limit.rlim_max : RLIM_INFINITY;
+    }
+}
+
 static int
 prepare(struct oci *oci, const char *notes, struct err *err)
 {
@@ -532,6 +538,7 @@ runtime_oci_open(struct event_base *base, const struct runtime_host *host,
     oci->proxy_dir = host->proxy_dir ? xstrdup(host->proxy_dir) : NULL;
     oci->own_kernel = spec->own_kernel;
     oci->seccomp = spec->own_kernel ? NULL : seccomp_profile();
+    read_hard_limits(oci->hard_limits);
     cleanup_free char *notes = notes_dir(oci, spec->program.name);
     oci->program = ociprogram_open(&spec->program, notes, err);
     if (oci->program == NULL || prepare(oci, notes, err) < 0) {

@@ -49,7 +49,7 @@ def attack(layer, success, runsc=False):
 
 
 needs_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of the system calls are those of x86_64")
-needs_crun = pytest.mark.skipif(runtime() != "crun", reason="about the host's kernel, which gVisor does not show")
+needs_crun = pytest.mark.crun_only("about the host's kernel, which gVisor does not show")
 
 # What attacking code begins with.  attempt() collects what worked in `won`, what did not in `lost`.
 TOOLS = """

@@ -22,6 +22,7 @@ class Attack:
         self.layer = marks["attack"].kwargs["layer"]
         self.success = marks["attack"].kwargs["success"]
         self.gvisor = "runsc" in marks
+        self.reason = marks["crun_only"].args[0] if "crun_only" in marks else None  # why not under gVisor
         self.open = "xfail" in marks
 
 

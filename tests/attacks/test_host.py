@@ -146,7 +146,7 @@ def test_the_key_of_another(arena):
     assert search(arena, key) == []
 
 
-@attack("link", "opens the socket on which workers speak to the gateway")
+@attack("link", "opens the socket on which workers speak to the gateway", runsc=True)
 def test_the_link_socket(arena):
     before = arena.gateway.metrics()['tci_link_dropped_total'] if 'tci_link_dropped_total' in arena.gateway.metrics() else None
     won = arena.tries("""
@@ -196,7 +196,7 @@ for name in names:
 """
 
 
-@attack("root file system", "lets another user of the host read tokens, keys or routing ids")
+@attack("root file system", "lets another user of the host read tokens, keys or routing ids", runsc=True)
 def test_state_directory_from_the_host(arena):
     gateway = arena.gateway
     secret = [n for n in gateway.state_entries() if "containers" in n or n.startswith(("auth_token", "tci.db"))]
@@ -274,7 +274,7 @@ for top in ('/etc/skel', '/kernelspec', '/home/sandbox', '/home/sandbox/.ipython
         assert arena.gateway.text(user, f"import builtins\nprint(hasattr(builtins, '{mark.replace('-', '_')}'))") == "False\n"
 
 
-@attack("link", "makes the worker, which is the container's root, speak to the gateway for it")
+@attack("link", "makes the worker, which is the container's root, speak to the gateway for it", runsc=True)
 def test_kernel_sockets_replaced_by_links(arena):
     """The worker connects to the kernel's sockets by their paths: they are made to lead to the link, to files, FIFOs, devices."""
     victim = arena.another()
@@ -297,7 +297,7 @@ time.sleep(30)""", timeout=1)
         assert arena.gateway.ok(victim, "kept")["result_text"] == "1"
 
 
-@attack("root file system", "has the worker, as root, wait for or write to what the sandbox put in its way")
+@attack("root file system", "has the worker, as root, wait for or write to what the sandbox put in its way", runsc=True)
 def test_fifos_and_links_in_the_workers_way(arena):
     """The files that the worker or the kernel's start touch become FIFOs, links and directories; the end is still told."""
     answer = arena.gateway.execute(arena.user, """
@@ -340,7 +340,7 @@ for name in ('mem', 'kmem', 'port', 'kmsg', 'sda', 'vda', 'nvme0n1', 'loop0', 'l
                           "mqueue", "console", "core"} | ({"fuse", "net"} if runtime() == "runsc" else set())
 
 
-@attack("namespaces", "talks to a service of the host over a socket in the file system or an abstract one")
+@attack("namespaces", "talks to a service of the host over a socket in the file system or an abstract one", runsc=True)
 def test_sockets_of_the_host(arena):
     name = "tci-mark-" + secrets.token_hex(8)
     path = os.path.join(arena.gateway.base, "service")

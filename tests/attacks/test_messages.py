@@ -111,16 +111,16 @@ while time.monotonic() < end:
 """
 
 
-@attack("link", "speaks as another session's worker, from a process of the host with another user or group")
+@attack("link", "speaks as another session's worker, from a process of the host with another user or group", runsc=True)
 def test_impersonation_from_the_host(arena):
     """With the right routing id, which only root can read; even root is refused without the containers' group."""
     victim = arena.another()
-    init = arena.gateway.init_of(victim)
+    container = arena.gateway.container_of(victim)
     arena.gateway.ok(victim, "kept = 1")
-    ident = routing_id(arena.gateway, init)
+    ident = routing_id(arena.gateway, container.init)
     path = os.path.join(arena.gateway.state_dir, "link", "gateway.sock")
     assert os.path.exists(path)
-    owner = os.stat(f"/proc/{init}").st_uid
+    owner = container.link_user()
     for uid, gid in ((65534, 65534), (1000, 1000), (0, 0), (owner, 65534), (owner + 1000, owner + 1000)):
         ran = subprocess.run([sys.executable, "-B", "-c", DIAL, path, ident, str(uid), str(gid), "0.7"], capture_output=True, text=True, timeout=60)
         assert ran.returncode == 0, ran.stderr
@@ -155,7 +155,7 @@ print(json.dumps(heard))""")
     assert answer["result_text"] == "1\n" and answer["restarted"] is False
 
 
-@attack("link", "keeps workers from reaching the gateway, by connections of another user of the host")
+@attack("link", "keeps workers from reaching the gateway, by connections of another user of the host", runsc=True)
 def test_flood_of_the_link(arena):
     path = os.path.join(arena.gateway.state_dir, "link", "gateway.sock")
     code = """

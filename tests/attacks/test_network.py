@@ -99,7 +99,7 @@ attempt('getent', lambda: subprocess.run(['getent', 'hosts', 'example.com'], che
     assert won == []
 
 
-@attack("network", "makes itself a network interface or a route", runsc=False)
+@attack("network", "makes itself a network interface or a route", runsc=True)
 def test_making_an_interface(arena):
     won = arena.tries("""
 import fcntl
@@ -113,9 +113,9 @@ attempt('device', s.setsockopt, socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'eth
 attempt('mark', s.setsockopt, socket.SOL_SOCKET, 36, 1)
 for command in ('ip link add x type dummy', 'ip addr add 10.0.0.2/8 dev lo', 'ip route add default via 10.0.0.1'):
     attempt(command, lambda: subprocess.run(command.split(), check=True, capture_output=True))
-""")
+""", gvisor="tun|netlink (0|15)|mark")  # of its own network, which the host does not see: the next lines
     assert won == []
-    lines = harness.read_text(f"/proc/{arena.gateway.kernel_of(arena.user)}/net/dev").splitlines()[2:]
+    lines = harness.read_text(f"/proc/{arena.gateway.init_of(arena.user)}/net/dev").splitlines()[2:]
     assert {line.split(":")[0].strip() for line in lines} <= {"lo"}
 
 

@@ -193,7 +193,7 @@ attempt('bluetooth', socket.socket, 31, socket.SOCK_RAW, 1)
     assert won == []
 
 
-@attack("limits", "leaves a core file, or has the host's core handler run on it")
+@attack("limits", "leaves a core file, or has the host's core handler run on it", runsc=True)
 def test_core_dumps(arena):
     """The handler, which a host may have (core_pattern), is not run as long as the limit is one byte, no more and no less."""
     answer = arena.gateway.value(arena.user, """

@@ -3,6 +3,8 @@ import json
 import os
 import time
 
+import pytest
+
 import harness
 from arena import attack, runtime
 from harness import eventually
@@ -95,7 +97,7 @@ for _ in range({daemons}):
     eventually(lambda: not container.processes(), 30, "no process of that session runs on")
 
 
-@attack("supervision", "has a process that it left behind spoil its own later answers beyond use, or others'")
+@attack("supervision", "has a process that it left behind spoil its own later answers beyond use, or others'", runsc=True)
 def test_children_that_go_on_writing(arena):
     arena.gateway.ok(arena.user, """
 import subprocess
@@ -152,7 +154,8 @@ def test_a_kernel_that_stops_reading(arena):
     arena.gone(init)
 
 
-@attack("supervision", "steers the out-of-memory killer at the worker, or past itself")
+@pytest.mark.root_only("no process is killed for memory: it gets no more")
+@attack("supervision", "steers the out-of-memory killer at the worker, or past itself", runsc=True)
 def test_steering_the_oom_killer(arena):
     arena.gateway.ok(arena.user, "1")
     answer = arena.gateway.execute(arena.user, """

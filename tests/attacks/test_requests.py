@@ -53,7 +53,7 @@ def test_request_smuggling(arena):
         assert arena.gateway.text(arena.user, "print(smuggled)") == "False\n", headers
 
 
-@attack("http", "holds connections by a byte now and then, until nobody else gets one")
+@attack("http", "holds connections by a byte now and then, until nobody else gets one", runsc=True)
 def test_slowloris(arena):
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(Connection(arena.gateway, timeout=5)) for _ in range(200)]
@@ -186,7 +186,7 @@ def test_header_injection(arena):
     assert "x-injected" not in {h.lower() for h in arena.gateway.execute(arena.user, f"print({evil!r})").headers}
 
 
-@attack("http", "has the gateway hold answers that are not fetched, one for each of many connections")
+@attack("http", "has the gateway hold answers that are not fetched, one for each of many connections", runsc=True)
 def test_slow_readers(arena):
     before = harness.rss_kib(arena.gateway.pid)
     arena.gateway.ok(arena.user, "print('x' * 900_000)")

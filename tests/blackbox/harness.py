@@ -254,6 +254,10 @@ class Container:
 class CrunContainer(Container):
     """Its files and processes are the host's."""
 
+    def link_user(self):
+        """The host's user of who dials the link."""
+        return int(status_field(self.init, "Uid").split()[0])
+
     def link_group(self):
         """The host's group of who dials the link."""
         return int(status_field(self.init, "Gid").split()[0])
@@ -311,9 +315,14 @@ class RunscContainer(Container):
         super().__init__(gateway, init)
         self.id = os.path.basename(next(iter(self.cgroups), ""))
 
+    def gofer(self):
+        return next(pid for pid in self.processes() if arguments_of(pid)[0] == "runsc-gofer")
+
+    def link_user(self):
+        return int(status_field(self.gofer(), "Uid").split()[0])
+
     def link_group(self):
-        gofers = [pid for pid in self.processes() if arguments_of(pid)[0] == "runsc-gofer"]
-        return int(status_field(gofers[0], "Gid").split()[0])
+        return int(status_field(self.gofer(), "Gid").split()[0])
 
     def shell(self, *arguments):
         command = ["runsc", "--root", os.path.join(self.gateway.state_dir, "runsc"), "exec", self.id, "/bin/sh", "-c"]
@@ -400,14 +409,25 @@ class Account:
                 subprocess.run(["userdel", entry.pw_name], check=False, capture_output=True)
 
     def give(self, path):
-        """Makes it the owner of a tree."""
-        for top, dirs, files in os.walk(path):
-            for one in [top] + [os.path.join(top, name) for name in dirs + files]:
-                os.lchown(one, self.uid, self.gid)
+        """Makes it the owner of a file or a tree."""
+        found = [path] + [os.path.join(top, name) for top, dirs, files in os.walk(path) for name in dirs + files]
+        for one in found:
+            os.lchown(one, self.uid, self.gid)
 
     def process(self):
         """Arguments of subprocess.Popen for a process of this user, with no group but his own."""
         return {"user": self.uid, "group": self.gid, "extra_groups": [], "cwd": "/"}
+
+
+def identity():
+    """Arguments of subprocess.Popen for a process of whose gateways are tested."""
+    return Account.get().process() if rootless() else {}
+
+
+def give(path):
+    """Makes whose gateways are tested the owner of what a test has made for them."""
+    if rootless():
+        Account.get().give(path)
 
 
 def run_tool(*command):
@@ -473,12 +493,14 @@ class Gateway:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.state_dir, stale))
         self._take_prepared()
+        self._give_base()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.prefix + self.command(), env=self.environment(), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, **self._identity())
+                                            stdout=log, stderr=log, **self.identity())
         self.exit_code = None
 
-    def _identity(self):
+    def identity(self):
+        """Arguments of subprocess.Popen for a process of whose it is."""
         return self.account.process() if self.account else {}
 
     def await_start(self):
@@ -500,8 +522,6 @@ class Gateway:
         if Gateway.prepared and not os.path.exists(skel):
             os.makedirs(self.state_dir, mode=0o711, exist_ok=True)
             shutil.copytree(Gateway.prepared, skel)
-            if self.account:
-                self.account.give(self.state_dir)
 
     def _give_prepared(self):
         skel = os.path.join(self.state_dir, "skel")
@@ -511,6 +531,11 @@ class Gateway:
                 f.write(str(os.getpid()))
             Gateway.prepared = os.path.join(base, "skel")
             shutil.copytree(skel, Gateway.prepared)
+
+    def _give_base(self):
+        """What a test has put there before the first start is as if whose gateway it is had."""
+        if self.account and not os.path.exists(os.path.join(self.state_dir, "lock")):
+            self.account.give(self.base)
 
     def _listening(self):
         if self.process.poll() is not None:
@@ -563,13 +588,18 @@ class Gateway:
     def run_again(self, *more, timeout=120):
         """Runs the program with the same settings and more arguments to its end; stdout and stderr as text."""
         return subprocess.run(self.command(*more), env=self.environment(), stdin=subprocess.DEVNULL, timeout=timeout,
-                              capture_output=True, text=True, **self._identity())
+                              capture_output=True, text=True, **self.identity())
+
+    def limit(self, what, n):
+        """Sets a soft limit of the running program by its name for prlimit(1), as whose it is: root may not be let."""
+        subprocess.run(["prlimit", f"--pid={self.pid}", f"--{what}={n}:"], check=True, **self.identity())
 
     # --- its keys
 
     def tci(self, *args):
-        """Runs `tci` on its state directory."""
-        return run_tci(*args, state_dir=self.state_dir)
+        """Runs `tci` on its state directory, as whose it is."""
+        self._give_base()
+        return run_tci(*args, state_dir=self.state_dir, **self.identity())
 
     def make_key(self, *limits):
         """A new API key with options of `tci keys create`: its text."""
@@ -876,14 +906,14 @@ def sweep_stale():
 def run_gateway(*args, env=None, timeout=60):
     """Runs the program to its end, outside any fixture: for --help, errors at start and the like."""
     return subprocess.run([gateway_binary(), *args], env={**clean_environment(), **(env or {})},
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, **identity())
 
 
-def run_tci(*args, state_dir=None, env=None, timeout=60):
-    """Runs the command line program to its end."""
+def run_tci(*args, state_dir=None, env=None, timeout=60, **process):
+    """Runs the command line program to its end; process: arguments of subprocess.run."""
     env = {**clean_environment(), **({"TCI_STATE_DIR": state_dir} if state_dir else {}), **(env or {})}
     return subprocess.run([os.path.join(build_dir(), "cli", "tci"), *args], env=env, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=timeout)
+                          capture_output=True, text=True, timeout=timeout, **process)
 
 
 def plain(text):

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -351,13 +350,13 @@ def test_a_full_disk_stops_nobody(small_disk, make_gateway, users):
 def test_a_limit_on_file_sizes_ends_nobody(make_gateway):
     audited = Audited(make_gateway, min_idle_workers=0)
     gateway = audited.gateway
-    before = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (1, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    gateway.limit("fsize", 1)
     assert gateway.release("limited").status_code == 200
     end = time.monotonic() + 2  # several attempts to write
     while time.monotonic() < end:
         assert gateway.client.get("/healthz").status_code == 200
     assert not any(r["user_uuid"] == "limited" for r in lines(audited.log))
-    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, before)
+    gateway.limit("fsize", "unlimited")
     audited.of("limited")
 
 

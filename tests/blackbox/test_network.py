@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import eventually, process_exists, run_gateway, sanitized, slack, status_field
+from harness import eventually, process_exists, rootless, run_gateway, sanitized, slack, status_field
 from nets import Net, proxy_pid
 
 PROXY_USER = 0x40000000 - 2
@@ -44,6 +44,8 @@ def dial(data, end=False):
 def net(tmp_path_factory):
     if not shutil.which("ip"):
         pytest.skip("needs iproute2")
+    if rootless():
+        pytest.skip("not as an ordinary user: TCI_NETWORK=allowlist takes root, and says so (test_rootless.py)")
     one = Net(tmp_path_factory.mktemp("net"))
     try:
         one.start()

@@ -1,7 +1,6 @@
 """test_peers.py - what one client address may hold: connections, and time to send a request or to take an answer."""
 import contextlib
 import json
-import resource
 import signal
 import socket
 import time
@@ -137,9 +136,8 @@ def test_running_code_is_no_slow_client(make_gateway, users):
 
 
 def limit_open_files(gateway, n):
-    """The limit that the gateway goes by; containers need the hard one."""
-    hard = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)[1]
-    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (n, hard))
+    """The limit that the gateway goes by; containers go by the hard one."""
+    gateway.limit("nofile", n)
     reloaded = gateway.log().count("configuration reloaded")
     gateway.process.send_signal(signal.SIGHUP)
     harness.eventually(lambda: gateway.log().count("configuration reloaded") > reloaded, 30, "it is told so")

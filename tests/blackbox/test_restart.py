@@ -366,7 +366,7 @@ def test_start_on_stale_files(make_gateway):
     gateway.kill9()
     paths = {name: os.path.join(gateway.state_dir, name) for name in ("address", "gateway.pid")}
     process = subprocess.Popen(gateway.command(), env=gateway.environment(), stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=open(gateway.log_path, "ab"))
+                               stdout=subprocess.DEVNULL, stderr=open(gateway.log_path, "ab"), **gateway.identity())
     gateway.process, gateway.client = process, None
     eventually(lambda: harness.read_text(paths["gateway.pid"], "").strip() == str(process.pid), 60)
     url = eventually(lambda: (lambda u: u if u != old else None)(harness.read_text(paths["address"], "").strip()), 60)

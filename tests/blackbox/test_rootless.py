@@ -283,6 +283,12 @@ def test_few_subordinate_ids(make_gateway, account, users):
         poor.remove()
 
 
+def test_a_network_takes_root(make_gateway, account):
+    gateway = make_gateway(start=False, account=account, network="allowlist", network_allow="one.test")
+    assert "TCI_NETWORK=allowlist needs root" in start_fails(gateway)
+    gateway.destroy()
+
+
 def test_runsc_takes_root(make_gateway, account):
     gateway = make_gateway(start=False, account=account, runtime="runsc")
     assert "needs root" in start_fails(gateway)

@@ -42,11 +42,15 @@ def confined():
     return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script, "sh"]
 
 
+UNIT_IS_ROOTS = pytest.mark.root_only("the unit starts the gateway as root")
+
+
 @pytest.fixture
 def gateway(make_gateway):
     return make_gateway(prefix=confined(), max_total_workers=4)
 
 
+@UNIT_IS_ROOTS
 def test_what_is_left_is_what_the_unit_says(gateway):
     """Less than everything, so that the other tests here mean something."""
     left = int(harness.status_field(gateway.pid, "CapBnd"), 16)
@@ -57,6 +61,7 @@ def test_what_is_left_is_what_the_unit_says(gateway):
         open(f"/proc/{gateway.pid}/root/usr/written", "w")
 
 
+@UNIT_IS_ROOTS
 def test_a_session_under_the_unit(gateway, users):
     user = users(gateway)
     assert gateway.value(user, "import os\nopen('/workspace/f', 'w').write('kept')\nprint(os.getuid())") == 1000
@@ -67,6 +72,7 @@ def test_a_session_under_the_unit(gateway, users):
     gateway.release(user)
 
 
+@UNIT_IS_ROOTS
 def test_a_restart_under_the_unit(gateway, users):
     """Another start has mounts of its own, and takes the containers of the one before."""
     user = users(gateway)

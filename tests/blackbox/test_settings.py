@@ -203,7 +203,7 @@ def test_token_is_made_once_and_kept(make_gateway):
     gateway = make_gateway(ready=False, min_idle_workers=0)
     path = os.path.join(gateway.state_dir, "auth_token")
     mode = os.stat(path)
-    assert stat.S_IMODE(mode.st_mode) == 0o600 and mode.st_uid == os.geteuid()
+    assert stat.S_IMODE(mode.st_mode) == 0o600 and mode.st_uid == os.stat(f"/proc/{gateway.pid}").st_uid
     content = harness.read_text(path)
     assert len(content.strip()) >= 32 and content.strip().isascii() and content.count("\n") == 1
     gateway.restart(ready=False)
@@ -238,10 +238,11 @@ def test_token_file_of_a_wrong_kind(state_dir):
     """A damaged token file is no reason to let everybody in."""
     os.mkdir(state_dir, 0o711)
     open(os.path.join(state_dir, "auth_token"), "w").close()
+    harness.give(state_dir)
     address = os.path.join(state_dir, "address")
     process = subprocess.Popen([harness.gateway_binary(), "--state-dir", state_dir, "--listen", "127.0.0.1:0",
                                 "--min-idle-workers", "0"], env=harness.clean_environment(),
-                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **harness.identity())
     try:
         eventually(lambda: process.poll() is not None or os.path.exists(address), 60)
         if process.poll() is None:

@@ -46,7 +46,6 @@ make(const struct container_spec *spec, bool limits_more)
         .seccomp = seccomp,
         .limits_swap = limits_more,
         .limits_tcp = limits_more,
-        .core_limit = limits_more,
     };
 
     return ocispec_new(&host, spec, "/tci-1234/abc");
@@ -209,8 +208,12 @@ resource_limit(const json_t *config, const char *type)
     json_t *entry;
 
     json_array_foreach (json_object_get(json_object_get(config, "process"), "rlimits"), i, entry) {
-        if (strcmp(json_string_value(json_object_get(entry, "type")), type) == 0)
-            return json_integer_value(json_object_get(entry, "hard"));
+        const json_int_t hard = json_integer_value(json_object_get(entry, "hard"));
+
+        if (strcmp(json_string_value(json_object_get(entry, "type")), type) != 0)
+            continue;
+        assert_int_equal(json_integer_value(json_object_get(entry, "soft")), hard);
+        return hard;
     }
     return -1;
 }
@@ -221,11 +224,9 @@ test_resource_limits(void **state)
 {
     struct container_spec spec = make_spec();
     json_auto_t *config = make(&spec, true);
-    json_auto_t *without = make(&spec, false);
 
     (void)state;
     assert_int_equal(resource_limit(config, "RLIMIT_CORE"), 1);
-    assert_int_equal(resource_limit(without, "RLIMIT_CORE"), 0);
     assert_int_equal(resource_limit(config, "RLIMIT_NOFILE"), 4096);
     assert_int_equal(resource_limit(config, "RLIMIT_SIGPENDING"), -1);
     assert_int_equal(resource_limit(config, "RLIMIT_MSGQUEUE"), -1);
@@ -301,6 +302,32 @@ test_mounts(void **state)
     assert_string_equal(source_of(config, TCI_PATH_SKEL), "/state/skel");
     assert_string_equal(source_of(config, TCI_PATH_LINK_DIR), "/state/link");
     assert_null(find_mount(config, TCI_PATH_PROXY_DIR));
+}
+
+/* No more than the gateway may have itself: whoever starts the container cannot raise a hard limit. */
+static void
+test_hard_limits(void **state)
+{
+    struct container_spec spec = make_spec();
+    rlim_t limits[RLIM_NLIMITS];
+    struct ocispec_host host = {.rootfs = "/r", .worker_path = "/w", .link_dir = "/l"};
+    json_auto_t *config = ocispec_new(&host, &spec, NULL);
+
+    (void)state;
+    assert_int_equal(resource_limit(config, "RLIMIT_NOFILE"), 4096);
+    assert_int_equal(resource_limit(config, "RLIMIT_CORE"), 1);
+    assert_int_equal(resource_limit(config, "RLIMIT_DATA"), -1);
+    for (size_t i = 0; i < RLIM_NLIMITS; i++)
+        limits[i] = RLIM_INFINITY;
+    limits[RLIMIT_CORE] = 0;
+    limits[RLIMIT_NOFILE] = 1024;
+    limits[RLIMIT_DATA] = 1000 << 20;
+    host.hard_limits = limits;
+    host.rootless = true;
+    json_auto_t *low = ocispec_new(&host, &spec, NULL);
+    assert_int_equal(resource_limit(low, "RLIMIT_NOFILE"), 1024);
+    assert_int_equal(resource_limit(low, "RLIMIT_DATA"), 1000 << 20);
+    assert_int_equal(resource_limit(low, "RLIMIT_CORE"), 0);
 }
 
 /* --- under a kernel of its own -------------------------------------------------------------- */
@@ -528,6 +555,7 @@ main(void)
         cmocka_unit_test(test_smallest_limits),
         cmocka_unit_test(test_allowance),
         cmocka_unit_test(test_mounts),
+        cmocka_unit_test(test_hard_limits),
         cmocka_unit_test(test_own_kernel_limits),
         cmocka_unit_test(test_own_kernel_mounts),
         cmocka_unit_test(test_rootless),
