@@ -4,14 +4,13 @@ The hosts have public addresses (tests/blackbox/nets.py), so the proxy's policy 
 any address permitted.  A trap listens on every address of this machine: who is heard there has broken out.
 """
 import json
-import os
 import re
 import socket
 import subprocess
 
 import harness
 from arena import Arena, Stage
-from harness import eventually, read_text
+from harness import eventually
 from nets import Net, proxy_pid
 
 PROXY_RSS_KIB = 24 << 10    # by which the proxy may grow, over all attacks together

@@ -2,7 +2,6 @@
 
 All hosts that are reached are in a namespace that the suite makes; nothing leaves the machine.
 """
-import concurrent.futures
 import json
 import os
 import shutil
@@ -64,7 +63,6 @@ def test_names_of_addresses(arena):
     names |= {f"mixed6-{i}.trap.test": [arena.net.public6, address] for i, address in enumerate(INSIDE)}
     arena.stage.names(names)
     n = arena.refused(f"""
-import concurrent.futures
 def both(authority):
     attempt(f'plain {{authority}}', plain, authority); attempt(f'tunnel {{authority}}', tunnel, authority)
 authorities = [f'{{name}}:{{port}}' for name in {[*names, "localhost"]!r} for port in (80, {arena.trap.port})]
@@ -80,7 +78,6 @@ def test_rebinding(arena):
     arena.stage.names({"flip.trap.test": [good, bad] * 200, "late.trap.test": [good] * 3 + [bad] * 300,
                        "six.trap.test": [[arena.net.public6], ["::1"]] * 200})
     won = arena.tries(f"""
-import concurrent.futures
 def one(i):
     name = ('flip', 'late', 'six')[i % 3] + '.trap.test'
     attempt(name, plain if i % 2 else tunnel, f'{{name}}:{arena.trap.port}', wait=40)
@@ -374,7 +371,6 @@ def test_names_that_are_not_answered(arena):
         arena.gateway.ok(user, f"""
 held = [dial() for _ in range(60)]
 for j, s in enumerate(held): s.sendall(f'GET http://s{i}-{{j}}.trap.test/ HTTP/1.1\\r\\n\\r\\n'.encode())""")
-    eventually(lambda: arena.net.questions("s4-59.trap.test") or True, 5)
     end, slowest = time.monotonic() + 8, 0
     while time.monotonic() < end:
         slowest = max(slowest, arena.ask_bystander())
