@@ -45,7 +45,6 @@ enum {
     LAST_REST_MS = 2000,
     LOUD_ATTEMPTS = 8,    /* from here on a failed removal is a warning */
     KILL_LIMIT_MS = 5000, /* from SIGKILL to the end of init; then it is said, and sent again */
-    MIN_OPEN_FILES = 256, /* of a hard limit: crun, the worker and a kernel that plots start */
     MAX_BOOT = 4096,      /* fits a pipe, so that writing it never blocks */
 };
 
@@ -574,17 +573,19 @@ warn_of_limits(const struct rootless *rootless, const struct config *config)
  * heard of it later is how a program fails that finds no descriptor.
  */
 static int
-check_open_files(struct err *err)
+check_open_files(const struct runtime_driver *driver, struct err *err)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max >= OCISPEC_OPEN_FILES)
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return 0;
-    if (limit.rlim_max < MIN_OPEN_FILES)
+    if (limit.rlim_max < driver->min_open_files)
         return err_set(err, ERR_CONFIG,
-                       "The hard limit of open files is %llu, and it takes %d to start workers: "
-                       "raise it (ulimit -Hn, LimitNOFILE)",
-                       (unsigned long long)limit.rlim_max, MIN_OPEN_FILES);
+                       "The hard limit of open files is %llu, and it takes %u to start workers by "
+                       "%s: raise it (ulimit -Hn, LimitNOFILE)",
+                       (unsigned long long)limit.rlim_max, driver->min_open_files, driver->name);
+    if (limit.rlim_max >= OCISPEC_OPEN_FILES)
+        return 0;
     log_warn("runtime: the hard limit of open files is %llu: each process of a worker gets that in "
              "the place of %d (ulimit -Hn, LimitNOFILE)",
              (unsigned long long)limit.rlim_max, OCISPEC_OPEN_FILES);
@@ -605,7 +606,7 @@ static int
 open_driver(struct runtime *rt, const struct config *config, const struct runtime_paths *paths,
             struct err *err)
 {
-    if (paths->kernelspec_dir != NULL && check_open_files(err) < 0)
+    if (paths->kernelspec_dir != NULL && check_open_files(rt->driver, err) < 0)
         return -1;
     if (rootless_is_needed() && paths->proxy_dir != NULL)
         return err_field(

@@ -37,6 +37,7 @@ open_crun(struct event_base *base, const struct runtime_host *host, struct err *
 
 const struct runtime_driver runtime_crun = {
     .name = "crun",
+    .min_open_files = 256, /* with that, a Python kernel plots */
     .open = open_crun,
     .may_be_init = may_be_init,
     RUNTIME_OCI_VERBS,

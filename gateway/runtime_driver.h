@@ -31,7 +31,8 @@ typedef void runtime_removed_fn(void *owner, const struct err *err);
 typedef void runtime_limited_fn(void *owner, const struct err *err);
 
 struct runtime_driver {
-    const char *name; /* value of the setting */
+    const char *name;        /* value of the setting */
+    unsigned min_open_files; /* hard limit of this process with which a container starts */
 
     void *(*open)(struct event_base *, const struct runtime_host *, struct err *); /* blocks */
     void (*close)(void *driver);

@@ -55,6 +55,7 @@ open_runsc(struct event_base *base, const struct runtime_host *host, struct err 
 
 const struct runtime_driver runtime_runsc = {
     .name = "runsc",
+    .min_open_files = 1025, /* with 1024 the sandbox ends while it starts, and does not say why */
     .open = open_runsc,
     .may_be_init = may_be_init,
     RUNTIME_OCI_VERBS,

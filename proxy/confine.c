@@ -97,6 +97,7 @@ static const unsigned allowed[] = {
     SYS_epoll_pwait,
 #ifdef SYS_epoll_wait
     SYS_epoll_wait,
+    SYS_poll,
 #endif
     SYS_exit,
     SYS_exit_group,
@@ -115,6 +116,7 @@ static const unsigned allowed[] = {
     SYS_mprotect,
     SYS_mremap,
     SYS_munmap,
+    SYS_ppoll,
     SYS_read,
     SYS_readv,
     SYS_recvfrom,

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -30,6 +31,7 @@ enum {
     CONNECT_TOTAL_MS = 30000,   /* ... and for all */
     IDLE_LIMIT_MS = 120000,     /* without a byte in either direction */
     REFUSE_LIMIT_MS = 5000,     /* for the answer to be taken */
+    LOOK_S = 2,                 /* between two looks whether the session is still there */
     BACKLOG = 64 << 10,         /* bytes that wait for one side */
     SEND_BUFFER = 128 << 10,    /* bytes that the system keeps for the host ... */
     RECEIVE_BUFFER = 256 << 10, /* ... and from it; it doubles both */
@@ -53,7 +55,7 @@ struct tunnel {
     struct tunnel_env *env;
     enum state state;
     struct side client, host;
-    struct event *timer;
+    struct event *timer, *look;
     char session[SESSION_MAX + 1];
     struct request *request;
     struct resolve *resolve;
@@ -89,6 +91,7 @@ tunnel_free(struct tunnel *t)
     if (t->host.bev)
         bufferevent_free(t->host.bev);
     event_free(t->timer);
+    event_free(t->look);
     free(t->request);
     free(t);
     env->n--;
@@ -512,9 +515,29 @@ on_timer(evutil_socket_t fd, short what, void *arg)
         tunnel_free(t);
 }
 
+/*
+ * While nothing is read from a session nobody tells of its end, and what it has sent may wait for a host for minutes: so many
+ * connections of sessions that are gone could be kept that none are left.
+ */
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+    struct tunnel *t = arg;
+    struct pollfd client = {.fd = bufferevent_getfd(t->client.bev)};
+
+    (void)fd, (void)what;
+    if (poll(&client, 1, 0) <= 0 || !(client.revents & POLLHUP))
+        return; /* to end one direction is no hang-up */
+    if (t->state == RELAYING)
+        finish(t, "the session has ended");
+    else
+        tunnel_free(t);
+}
+
 void
 tunnel_start(struct tunnel_env *env, int fd)
 {
+    static const struct timeval interval = {LOOK_S, 0};
     struct tunnel *t = xcalloc(1, sizeof(*t));
 
     t->env = env;
@@ -529,5 +552,7 @@ tunnel_start(struct tunnel_env *env, int fd)
     bufferevent_setwatermark(t->client.bev, EV_READ, 0, 2 * REQUEST_MAX);
     bufferevent_enable(t->client.bev, EV_READ | EV_WRITE);
     clock_arm(t->timer, READ_LIMIT_MS);
+    t->look = xnotnull(event_new(env->base, -1, EV_PERSIST, on_look, t));
+    event_add(t->look, &interval);
     env->n++;
 }

@@ -164,7 +164,7 @@ class Outlet(Arena):
     def leave(self):
         """What the attacker held ends with its session."""
         super().leave()
-        eventually(lambda: harness.descriptors_of(self.stage.proxy) <= self.stage.proxy_descriptors + PROXY_DESCRIPTORS, 60,
+        eventually(lambda: harness.descriptors_of(self.stage.proxy) <= self.stage.proxy_descriptors + PROXY_DESCRIPTORS, 20,
                    "the proxy has let go of the attacker's connections")
 
     # --- what there is

@@ -40,10 +40,18 @@ def arena(_outlet):
     one.leave()
 
 
+def attack_on_proxy(success):
+    """What is attacked is a program of the host, which knows nothing of what containers run under."""
+    def decorate(test):
+        return pytest.mark.crun_only("the proxy is a program of the host, and the same with every runtime")(attack("proxy", success)(test))
+
+    return decorate
+
+
 # ------------------------------------------------------------------------------------------------ where it leads
 
 
-@attack("proxy", "reaches the host, its network or the cloud's metadata by an address")
+@attack_on_proxy("reaches the host, its network or the cloud's metadata by an address")
 def test_addresses(arena):
     """All of them are on the list."""
     hosts = [written(a) for a in (*INSIDE, arena.net.here)]
@@ -56,7 +64,7 @@ for host in {hosts!r}:
     assert n == 4 * len(hosts)
 
 
-@attack("proxy", "reaches them by a name that is on the list and has such an address, alone or beside a public one")
+@attack_on_proxy("reaches them by a name that is on the list and has such an address, alone or beside a public one")
 def test_names_of_addresses(arena):
     names = {f"bad{i}.trap.test": [address] for i, address in enumerate(INSIDE)}
     names |= {f"mixed{i}.trap.test": [arena.net.public, address] for i, address in enumerate(INSIDE)}
@@ -71,7 +79,7 @@ with concurrent.futures.ThreadPoolExecutor(16) as pool: list(pool.map(both, auth
     assert n == 4 * (len(names) + 1)
 
 
-@attack("proxy", "has a name checked by one address and connected to by another (DNS rebinding)")
+@attack_on_proxy("has a name checked by one address and connected to by another (DNS rebinding)")
 def test_rebinding(arena):
     """The answers alternate, for each kind of address by itself, while many ask at the same time."""
     good, bad = [arena.net.public], ["127.0.0.1"]
@@ -88,7 +96,7 @@ with concurrent.futures.ThreadPoolExecutor(30) as pool: list(pool.map(one, range
     assert all(len(arena.net.questions(f"{name}.trap.test")) >= 80 for name in ("flip", "late", "six"))
 
 
-@attack("proxy", "reaches an address by a spelling that the proxy reads in another way than those behind it")
+@attack_on_proxy("reaches an address by a spelling that the proxy reads in another way than those behind it")
 def test_spellings(arena):
     port = arena.trap.port
     spellings = ["2130706433", "0x7f000001", "0x7f.1", "0x7f.0x0.0x0.0x1", "0X7F.1", "017700000001", "0177.0.0.1", "127.1", "127.0.1",
@@ -107,7 +115,7 @@ for spelling in {spellings!r}:
     assert n == 4 * len(spellings)
 
 
-@attack("proxy", "reaches servers of the machine itself, past its firewall, by the machine's own public address")
+@attack_on_proxy("reaches servers of the machine itself, past its firewall, by the machine's own public address")
 def test_own_addresses(arena):
     """Which an attacker need only put into the DNS of a name that is on the list."""
     own = arena.stage.own_addresses()
@@ -122,7 +130,7 @@ for host in {hosts!r}:
     assert "refused: the host has an address of this machine" in arena.gateway.log()
 
 
-@attack("proxy", "reaches what only looks like an entry of the list: another name, a wildcard's edge, another port")
+@attack_on_proxy("reaches what only looks like an entry of the list: another name, a wildcard's edge, another port")
 def test_edges_of_the_list(arena):
     """All names have public addresses; those that are not on the list are not even asked for."""
     others = ["evil-wild.test", "wild.test", "wild.test.evil.test", "a.wild.test.evil.test", "xwild.test", "a.wild.test-evil.test", "xone.test",
@@ -150,7 +158,7 @@ for authority in {broken!r}:
     assert all(arena.net.questions(name) == [] for name in others)
 
 
-@attack("proxy", "has a client that follows redirects led from a host of the list to where it may not go")
+@attack_on_proxy("has a client that follows redirects led from a host of the list to where it may not go")
 def test_redirects(arena):
     port = arena.trap.port
     arena.stage.names({"evil.test": [arena.net.public], "rebound.trap.test": ["127.0.0.1"]})
@@ -169,7 +177,7 @@ attempt('allowed', lambda: urllib.request.urlopen('http://one.test/to/http%3A%2F
     assert len(arena.net.requests("/to/")) >= 2 * len(targets)
 
 
-@attack("proxy", "speaks to the gateway, to the link or to the proxy's own sockets by way of the proxy")
+@attack_on_proxy("speaks to the gateway, to the link or to the proxy's own sockets by way of the proxy")
 def test_sockets_of_the_gateway(arena):
     host, port = arena.gateway.address
     arena.stage.names({"gateway.trap.test": [host]})
@@ -194,7 +202,7 @@ attempt('the directory', os.listdir, '/run/tci/proxy')
 # ------------------------------------------------------------------------------------------------ requests
 
 
-@attack("proxy", "has a second request go out behind the first, or in its body (request smuggling)")
+@attack_on_proxy("has a second request go out behind the first, or in its body (request smuggling)")
 def test_smuggled_requests(arena):
     """What is refused, and what is not, make no difference: one request is one request to the host."""
     inner = "GET /smuggled HTTP/1.1\r\nHost: one.test\r\n\r\n"
@@ -223,7 +231,7 @@ def test_smuggled_requests(arena):
         assert text.startswith("HTTP/1.1 411 Length Required\r\n") and "a body must have a Content-Length, and no Transfer-Encoding" in text
 
 
-@attack("proxy", "reaches another site of a host than that of the list, or poses as the proxy, by headers")
+@attack_on_proxy("reaches another site of a host than that of the list, or poses as the proxy, by headers")
 def test_headers_that_are_the_proxys(arena):
     headers = ["Host: evil.test", "hOsT:\tevil.test", "Host:", "Host: one.test, evil.test", "Host: one.test\r\nHost: evil.test", "Host : evil.test", " Host: evil.test",
                "X: y\r\n Host: evil.test", "Host\x00: evil.test", "Connection: host", "Connection: host, close\r\nHost: evil.test", "Connection: keep-alive, x-mine\r\nX-Mine: 1",
@@ -244,7 +252,7 @@ for u in {urls!r}: attempt(u, lambda: verdict(ask(f'GET {{u}} HTTP/1.1\\r\\n\\r\
         assert not {name for name, _ in one} & {"proxy-authorization", "proxy-connection", "keep-alive", "x-mine"}, one
 
 
-@attack("proxy", "makes the proxy keep heads without an end, or look for their end again and again")
+@attack_on_proxy("makes the proxy keep heads without an end, or look for their end again and again")
 def test_long_heads(arena):
     future = arena.start("""
 import threading
@@ -269,7 +277,7 @@ print(len(answers))""", timeout=30)
 # ------------------------------------------------------------------------------------------------ those who share it
 
 
-@attack("proxy", "holds the proxy's connections by heads that come a byte at a time (slowloris), until nobody else gets one")
+@attack_on_proxy("holds the proxy's connections by heads that come a byte at a time (slowloris), until nobody else gets one")
 def test_slow_heads(arena):
     future = arena.start("""
 import selectors
@@ -296,7 +304,7 @@ print(json.dumps(sorted(ended.values())))""", timeout=60)
     assert all(seconds < 20 * harness.slack() for _, seconds in ended)
 
 
-@attack("proxy", "takes all of the proxy's connections, by thousands of its own")
+@attack_on_proxy("takes all of the proxy's connections, by thousands of its own")
 def test_thousands_of_connections(arena):
     future = arena.start("""
 held, made, end = [], 0, time.monotonic() + 8
@@ -314,7 +322,7 @@ print(made)""", timeout=30)
     assert arena.most_descriptors - arena.stage.proxy_descriptors < 64 + 16
 
 
-@attack("proxy", "has the proxy, or the host's kernel for it, hold what is sent and nobody reads")
+@attack_on_proxy("has the proxy, or the host's kernel for it, hold what is sent and nobody reads")
 def test_readers_that_stop(arena):
     """Half of the connections ask for gigabytes, the others send them; both are quick at first and then stop."""
     future = arena.start("""
@@ -345,7 +353,7 @@ print(json.dumps([sent, sum(got.values())]))""", timeout=60)
     assert held < 24 * MIB
 
 
-@attack("proxy", "takes the processor from others by the traffic that it has the proxy carry")
+@attack_on_proxy("takes the processor from others by the traffic that it has the proxy carry")
 def test_flood_of_traffic(arena):
     future = arena.start("""
 import threading
@@ -362,7 +370,7 @@ print('done')""", timeout=30)
     assert answer.status_code == 200 and answer.json()["result_text"] == "done\n", answer.text
 
 
-@attack("proxy", "takes all questions that the resolver may ask at a time, by names whose servers are silent")
+@attack_on_proxy("takes all questions that the resolver may ask at a time, by names whose servers are silent")
 def test_names_that_are_not_answered(arena):
     """Five sessions at once, each with all connections that it may have."""
     arena.stage.names({f"s{i}-{j}.trap.test": None for i in range(5) for j in range(60)})
@@ -378,10 +386,10 @@ for j, s in enumerate(held): s.sendall(f'GET http://s{i}-{{j}}.trap.test/ HTTP/1
     assert slowest < 2.5 * harness.slack()
 
 
-@attack("proxy", "keeps a tunnel, and what the proxy holds for it, beyond its session")
+@attack_on_proxy("keeps a tunnel, and what the proxy holds for it, beyond its session")
 def test_tunnels_for_ever(arena):
     """Idle ones, ones with a byte now and then, ones to a host that takes nothing."""
-    before = harness.descriptors_of(arena.stage.proxy)
+    before = arena.stage.proxy_descriptors
     arena.gateway.ok(arena.user, """
 import threading
 held = []
@@ -399,7 +407,7 @@ def drip():
 threading.Thread(target=drip, daemon=True).start()
 import os
 if os.fork() == 0: os.setsid(); time.sleep(1000)""")
-    assert harness.descriptors_of(arena.stage.proxy) >= before + 80
+    assert harness.descriptors_of(arena.stage.proxy) >= before + 80  # two for each
     arena.gateway.release(arena.user)
     eventually(lambda: harness.descriptors_of(arena.stage.proxy) <= before + 8, 20, "its tunnels are closed")
 
@@ -407,7 +415,7 @@ if os.fork() == 0: os.setsid(); time.sleep(1000)""")
 # ------------------------------------------------------------------------------------------------ who may
 
 
-@attack("proxy", "uses the network as another session, or has the log say so")
+@attack_on_proxy("uses the network as another session, or has the log say so")
 def test_another_identity(arena):
     victim = arena.another()
     arena.gateway.ok(victim, "plain('one.test', '/of-the-victim')")
@@ -427,7 +435,7 @@ def test_another_identity(arena):
     assert arena.net.requests("/forged") == []
 
 
-@attack("proxy", "has a way out though its session has none")
+@attack_on_proxy("has a way out though its session has none")
 def test_sessions_without_a_network(arena):
     user = "plain-" + arena.user
     arena.users.append(user)
@@ -476,7 +484,7 @@ if uid:
 """
 
 
-@attack("proxy", "uses the proxy or changes its lists from outside of sessions, as another user of the host, root included")
+@attack_on_proxy("uses the proxy or changes its lists from outside of sessions, as another user of the host, root included")
 def test_other_users_of_the_host(arena):
     path = os.path.join(arena.gateway.state_dir, "proxy", "proxy.sock")
     assert os.path.exists(path)
@@ -488,7 +496,7 @@ def test_other_users_of_the_host(arena):
     assert arena.net.requests("/from-the-host") == []
 
 
-@attack("proxy", "has the proxy take new lists, by speaking as the gateway does")
+@attack_on_proxy("has the proxy take new lists, by speaking as the gateway does")
 def test_lists_of_its_own(arena):
     arena.stage.names({"evil.test": [arena.net.public]})
     arena.refused("""

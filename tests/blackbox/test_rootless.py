@@ -79,7 +79,7 @@ def test_death_of_the_worker(gateway, users):
     user = users(gateway)
     gateway.ok(user, "1")
     os.kill(gateway.init_of(user), signal.SIGKILL)
-    eventually(lambda: gateway.session(user) is None or gateway.session(user)["state"] == "waiting", 30)
+    eventually(lambda: (gateway.session(user) or {"state": "waiting"})["state"] == "waiting", 30)
     assert gateway.ok(user, "1")["restarted"] is True
 
 
