@@ -71,6 +71,7 @@ def test_names_of_addresses(arena):
     names |= {f"mixed6-{i}.trap.test": [arena.net.public6, address] for i, address in enumerate(INSIDE)}
     arena.stage.names(names)
     n = arena.refused(f"""
+import concurrent.futures
 def both(authority):
     attempt(f'plain {{authority}}', plain, authority); attempt(f'tunnel {{authority}}', tunnel, authority)
 authorities = [f'{{name}}:{{port}}' for name in {[*names, "localhost"]!r} for port in (80, {arena.trap.port})]
@@ -86,6 +87,7 @@ def test_rebinding(arena):
     arena.stage.names({"flip.trap.test": [good, bad] * 200, "late.trap.test": [good] * 3 + [bad] * 300,
                        "six.trap.test": [[arena.net.public6], ["::1"]] * 200})
     won = arena.tries(f"""
+import concurrent.futures
 def one(i):
     name = ('flip', 'late', 'six')[i % 3] + '.trap.test'
     attempt(name, plain if i % 2 else tunnel, f'{{name}}:{arena.trap.port}', wait=40)
