@@ -33,8 +33,8 @@
 #include <openssl/ssl.h>
 
 #include "clock.h"
-#include "config.h"
 #include "evhooks.h"
+#include "hostport.h"
 #include "linger.h"
 #include "log.h"
 #include "metrics.h"
@@ -758,7 +758,7 @@ bind_to(struct http *http, const char *address, struct err *err)
     uint16_t port;
     int rc;
 
-    if (config_listen_split(address, host, sizeof(host), &port) < 0)
+    if (hostport_split(address, host, sizeof(host), &port) < 0)
         return err_field(err, ERR_CONFIG, "TCI_LISTEN", "TCI_LISTEN: \"%s\" is not host:port",
                          address);
     snprintf(service, sizeof(service), "%u", port);
