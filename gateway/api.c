@@ -12,7 +12,7 @@
 #include "body.h"
 #include "clock.h"
 #include "config.h"
-#include "http.h"
+#include "http_json.h"
 #include "log.h"
 #include "metrics.h"
 #include "pool.h"

@@ -5,7 +5,6 @@
 #ifndef GATEWAY_HTTP_H
 #define GATEWAY_HTTP_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -83,22 +82,8 @@ void http_on_gone(struct http_request *, http_gone_fn *, void *owner);
 /* Goes with the answer. */
 void http_add_header(struct http_request *, const char *name, const char *value);
 
-/* Retry-After. */
-void http_retry_after(struct http_request *, unsigned seconds);
-
 /* The answer; the request is gone afterwards. */
 void http_reply(struct http_request *, int status, const char *content_type, const void *body,
                 size_t len);
-void http_reply_json(struct http_request *, int status, json_t *body); /* takes body */
-
-/* The status that an error is answered with. */
-int http_status_of(enum err_code);
-
-/* {"detail", "field"?} and more's members (taken; NULL: none), with the status that belongs to err->code, and Retry-After
- * where waiting helps. */
-void http_reply_error(struct http_request *, const struct err *, json_t *more);
-
-/* {"detail": ...} with a status of the caller's choice. */
-void http_reply_status(struct http_request *, int status, const char *detail);
 
 #endif
