@@ -194,12 +194,24 @@ refuse_chunks(struct evhttp_request *ev)
     evhttp_add_header(headers, "Content-Length", length);
 }
 
+/* Whether everybody may send the body: evhttp goes by these two headers, and by the first of several of a name. */
+static bool
+is_short(struct evhttp_request *ev)
+{
+    const struct evkeyvalq *headers = evhttp_request_get_input_headers(ev);
+    const char *length = evhttp_find_header(headers, "Content-Length");
+
+    return evhttp_find_header(headers, "Transfer-Encoding") == NULL &&
+           (length == NULL || strtoll(length, NULL, 10) <= HTTP_STRANGERS_BODY);
+}
+
+/* Most bodies are short, and are not worth asking whose they are: that is asked when they are there. */
 static void
 on_headers(struct evhttp_request *ev, void *arg)
 {
     const struct http *http = arg;
     struct evhttp_connection *connection = evhttp_request_get_connection(ev);
-    const bool trusted = may_send(http, ev);
+    const bool trusted = !is_short(ev) && may_send(http, ev);
 
     evhttp_connection_set_max_body_size(connection,
                                         trusted ? (ssize_t)http->max_body : HTTP_STRANGERS_BODY);

@@ -31,8 +31,8 @@ struct http_handlers {
      * is the handler's, who is told through http_on_gone when the client hangs up first.
      */
     void (*request)(void *owner, struct http_request *);
-    /* Whether the headers, of which alone there is a request yet, are of one who may send bodies of up to max_body; the
-     * others' are read to HTTP_STRANGERS_BODY bytes, and in chunks not at all.  May be asked more than once; counts for nothing. */
+    /* Whether the headers, of which alone there is a request yet, are of one who may send a body of more than
+     * HTTP_STRANGERS_BODY bytes, up to max_body, or one in chunks.  May be asked more than once; counts for nothing. */
     bool (*may_send)(void *owner, const struct http_request *);
     /* In place of request, for one whose body was not read because of that.  Answers at once. */
     void (*refuse)(void *owner, struct http_request *);
