@@ -355,11 +355,7 @@ link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, si
 static bool
 is_welcome(const struct link *link, int fd)
 {
-    struct ucred who;
-    socklen_t size = sizeof(who);
-
-    return link->n_anonymous < ANONYMOUS_MAX &&
-           getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.gid == link->group;
+    return link->n_anonymous < ANONYMOUS_MAX && unixsocket_peer_is(fd, link->group);
 }
 
 static void
