@@ -17,6 +17,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "clock.h"
 #include "log.h"
 #include "metrics.h"
 #include "unixsocket.h"
@@ -361,8 +362,6 @@ is_welcome(const struct link *link, int fd)
 static void
 connection_new(struct link *link, int fd)
 {
-    const unsigned ms = link->introduce_ms;
-    const struct timeval limit = {ms / 1000, ms % 1000 * 1000};
     struct connection *c = xcalloc(1, sizeof(*c));
 
     c->link = link;
@@ -372,17 +371,15 @@ connection_new(struct link *link, int fd)
     c->unsent = xnotnull(evbuffer_new());
     DL_APPEND(link->connections, c);
     link->n_anonymous++;
-    event_add(c->readable, &limit);
+    clock_arm(c->readable, link->introduce_ms);
 }
 
 /* A connection that cannot be accepted would wake the loop again and again: look away for a while. */
 static void
 pause_accepting(struct link *link)
 {
-    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
-
     event_del(link->acceptable);
-    event_add(link->resume, &pause);
+    clock_arm(link->resume, ACCEPT_PAUSE_MS);
 }
 
 static void
