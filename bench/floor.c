@@ -5,7 +5,6 @@
  *
  * Exit status: 0 when every answer was right, 1 when not, 2 when the options or the kernels were no good.
  */
-#include <errno.h>
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>

@@ -10,7 +10,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum {
     SCAN_VALUE_MAX = 4096, /* bytes of a literal that are kept */

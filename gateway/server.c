@@ -1,8 +1,8 @@
 /*
  * server.c - see server.h.
  *
- * The order of setting up matters twice: the runtime may have to enter a mount namespace, which must be
- * before ZeroMQ starts its threads; and the token and the lock come before anything that others could see.
+ * The order of setting up matters: the lock and the token come before anything that others could see, and the socket that
+ * clients connect to when all that answers them is there.
  */
 #include "server.h"
 

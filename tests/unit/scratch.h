@@ -5,7 +5,6 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { SCRATCH_PATH = 32 }; /* bytes of a directory's path */
