@@ -133,24 +133,30 @@ is_state_dir(const char *s)
 
 /* --- the rows ----------------------------------------------------------------------------- */
 
-#define KEY(field) .name = #field, .offset = offsetof(struct config, field)
-#define NUMBER_KEY(type_, field, min_, max_, unit, standard_, flags_, help_)                       \
+#define SETTING(field) .name = #field, .offset = offsetof(struct config, field)
+#define NUMBER_WITH(type_, field, min_, max_, unit, standard_, flags_, help_)                      \
     {                                                                                              \
-        KEY(field), .type = SETTING_##type_, .min = min_, .max = max_, .allowed = unit,            \
-                    .standard = standard_, .flags = SETTING_##flags_, .help = help_                \
+        SETTING(field), .type = SETTING_##type_, .min = min_, .max = max_, .allowed = unit,        \
+                        .standard = standard_, .flags = SETTING_##flags_, .help = help_            \
     }
 #define NUMBER(type_, field, min_, max_, unit, standard_, help_)                                   \
-    NUMBER_KEY(type_, field, min_, max_, unit, standard_, RELOAD, help_)
+    NUMBER_WITH(type_, field, min_, max_, unit, standard_, RELOAD, help_)
 #define STRING(field, check_, allowed_, standard_, flags_, help_)                                  \
     {                                                                                              \
-        KEY(field), .type = SETTING_STRING, .check = check_, .allowed = allowed_,                  \
-                    .standard = standard_, .flags = SETTING_##flags_, .help = help_                \
+        SETTING(field), .type = SETTING_STRING, .check = check_, .allowed = allowed_,              \
+                        .standard = standard_, .flags = SETTING_##flags_, .help = help_            \
     }
-#define CHOICE(type_, field, allowed_, standard_, help_)                                           \
+#define CHOICE(field, first, choices_, allowed_, standard_, flags_, help_)                         \
     {                                                                                              \
-        KEY(field), .type = SETTING_##type_, .allowed = allowed_, .standard = standard_,           \
-                    .flags = SETTING_RELOAD, .help = help_                                         \
+        SETTING(field), .type = SETTING_CHOICE, .min = first, .choices = choices_,                 \
+                        .allowed = allowed_, .standard = standard_, .flags = SETTING_##flags_,     \
+                        .help = help_                                                              \
     }
+
+static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+static const char *const network_modes[] = {"none", "allowlist", NULL};
+static const char *const scan_modes[] = {"off", "warn", "block", NULL};
 
 const struct setting config_settings[] = {
     NUMBER(UNSIGNED, audit_days, 1, 36500, "days", "30", "how long AUDIT_DB keeps a record"),
@@ -171,22 +177,23 @@ const struct setting config_settings[] = {
            FIXED, "the Jupyter kernel to run, by the name of its kernelspec"),
     STRING(listen, is_listen, "address:port or [IPv6 address]:port, port 0 for any free one",
            "127.0.0.1:3874", FIXED, "where HTTP is served"),
-    CHOICE(FORMAT, log_format, "text or json", "text", "form of the log on stderr"),
-    CHOICE(LEVEL, log_level, "error, warn, info or debug", "info", "least important lines to log"),
+    CHOICE(log_format, LOG_FORMAT_TEXT, formats, "text or json", "text", RELOAD,
+           "form of the log on stderr"),
+    CHOICE(log_level, LOG_LEVEL_ERROR, levels, "error, warn, info or debug", "info", RELOAD,
+           "least important lines to log"),
     NUMBER(SIZE, max_code_bytes, 1, 67108864, "bytes", "1048576",
            "longest code of an execution; over it the answer is 413"),
     NUMBER(UNSIGNED, max_connections_per_address, 0, 100000, "", "512",
            "connections of one client address, 0 for any number; over it the answer is 429"),
     /* The link's longest frame follows from it, and is fixed when the link is opened. */
-    NUMBER_KEY(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760", FIXED,
-               "most output of an execution, text and images; the rest is dropped"),
+    NUMBER_WITH(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760", FIXED,
+                "most output of an execution, text and images; the rest is dropped"),
     NUMBER(UNSIGNED, max_total_workers, 1, 10000, "", "30",
            "most workers at a time, warm ones included"),
     NUMBER(UNSIGNED, min_idle_workers, 0, 10000, "", "5",
            "warm workers kept ready; at most MAX_TOTAL_WORKERS"),
-    {KEY(network), .type = SETTING_NETWORK, .allowed = "none or allowlist", .standard = "none",
-     .flags = SETTING_FIXED,
-     .help = "what a session may ask for: nothing, or a proxy to the names of NETWORK_ALLOW"},
+    CHOICE(network, NETWORK_NONE, network_modes, "none or allowlist", "none", FIXED,
+           "what a session may ask for: nothing, or a proxy to the names of NETWORK_ALLOW"),
     STRING(network_allow, is_list,
            "domain, *.domain, address, [IPv6 address], each with or without :port, separated by "
            "commas; at most 16384 bytes",
@@ -204,7 +211,7 @@ const struct setting config_settings[] = {
            "how runsc catches system calls; empty: its own default"),
     STRING(runtime, is_runtime, "crun or runsc", "crun", FIXED,
            "what runs the containers; runsc (gVisor): under a kernel of their own"),
-    CHOICE(SCAN, scan, "off, warn or block", "warn",
+    CHOICE(scan, SCAN_OFF, scan_modes, "off, warn or block", "warn", RELOAD,
            "code that breaks a rule of SCAN_RULES: not looked for, told in the answer, or not run"),
     STRING(scan_rules, is_file, "empty or an absolute path", "", RELOAD,
            "file of what code is looked at for; empty: the rules that come with the server"),

@@ -12,11 +12,8 @@ enum setting_type {
     SETTING_UNSIGNED,
     SETTING_SIZE,
     SETTING_DOUBLE,
-    SETTING_LEVEL,   /* enum log_level */
-    SETTING_FORMAT,  /* enum log_format */
-    SETTING_SCAN,    /* enum scan_mode */
-    SETTING_NETWORK, /* enum network_mode, but for NETWORK_UNSAID */
-    SETTING_STRING,  /* checked by the row's check, if it has one */
+    SETTING_CHOICE, /* a value of an enum, by its name */
+    SETTING_STRING, /* checked by the row's check, if it has one */
 };
 
 enum setting_flags {
@@ -29,7 +26,8 @@ struct setting {
     const char *name; /* in the file; TCI_NAME and --name are made from it */
     enum setting_type type;
     size_t offset;                   /* of its member of struct config */
-    double min, max;                 /* numbers */
+    double min, max;                 /* numbers; of choices, the value of the first in min */
+    const char *const *choices;      /* their names, NULL behind the last */
     bool (*check)(const char *text); /* strings */
     const char *allowed;             /* in words, for messages; numbers: their unit or "" */
     const char *standard;            /* the default */

@@ -1,6 +1,7 @@
 /* config_value.c - see config_value.h. */
 #include "config_value.h"
 
+#include <assert.h>
 #include <locale.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,10 +11,7 @@
 
 #define MAX_SHOWN 80 /* bytes of a wrong value that a message quotes */
 
-static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
-static const char *const format_names[] = {"text", "json", NULL};
-static const char *const network_names[] = {"none", "allowlist", NULL};
-static const char *const scan_names[] = {"off", "warn", "block", NULL};
+static_assert(sizeof(enum log_level) == sizeof(unsigned), "a choice is read and written as one");
 
 static void *
 field_of(struct config *cfg, const struct setting *s)
@@ -59,15 +57,6 @@ parse_double(const char *text, double *out)
     return true;
 }
 
-static int
-find_choice(const char *const *names, const char *text)
-{
-    for (int i = 0; names[i] != NULL; i++)
-        if (strcmp(names[i], text) == 0)
-            return i;
-    return -1;
-}
-
 static bool
 set_integer(const struct setting *s, void *field, const char *text)
 {
@@ -93,11 +82,22 @@ set_double(const struct setting *s, void *field, const char *text)
     return true;
 }
 
+static bool
+set_choice(const struct setting *s, void *field, const char *text)
+{
+    for (unsigned i = 0; s->choices[i] != NULL; i++) {
+        if (strcmp(s->choices[i], text) == 0) {
+            *(unsigned *)field = (unsigned)s->min + i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool
 config_value_read(struct config *cfg, const struct setting *s, const char *text)
 {
     void *field = field_of(cfg, s);
-    int choice;
 
     switch (s->type) {
     case SETTING_UNSIGNED:
@@ -105,22 +105,8 @@ config_value_read(struct config *cfg, const struct setting *s, const char *text)
         return set_integer(s, field, text);
     case SETTING_DOUBLE:
         return set_double(s, field, text);
-    case SETTING_LEVEL:
-        if ((choice = find_choice(level_names, text)) >= 0)
-            *(enum log_level *)field = (enum log_level)choice;
-        return choice >= 0;
-    case SETTING_FORMAT:
-        if ((choice = find_choice(format_names, text)) >= 0)
-            *(enum log_format *)field = (enum log_format)choice;
-        return choice >= 0;
-    case SETTING_SCAN:
-        if ((choice = find_choice(scan_names, text)) >= 0)
-            *(enum scan_mode *)field = (enum scan_mode)choice;
-        return choice >= 0;
-    case SETTING_NETWORK:
-        if ((choice = find_choice(network_names, text)) >= 0)
-            *(enum network_mode *)field = (enum network_mode)(NETWORK_NONE + choice);
-        return choice >= 0;
+    case SETTING_CHOICE:
+        return set_choice(s, field, text);
     case SETTING_STRING:
         if (s->check != NULL && !s->check(text))
             return false;
@@ -175,19 +161,12 @@ config_value_is_same(const struct config *a, const struct config *b, const struc
 
     switch (s->type) {
     case SETTING_UNSIGNED:
+    case SETTING_CHOICE:
         return *(const unsigned *)x == *(const unsigned *)y;
     case SETTING_SIZE:
         return *(const size_t *)x == *(const size_t *)y;
     case SETTING_DOUBLE:
         return *(const double *)x == *(const double *)y;
-    case SETTING_LEVEL:
-        return *(const enum log_level *)x == *(const enum log_level *)y;
-    case SETTING_FORMAT:
-        return *(const enum log_format *)x == *(const enum log_format *)y;
-    case SETTING_SCAN:
-        return *(const enum scan_mode *)x == *(const enum scan_mode *)y;
-    case SETTING_NETWORK:
-        return *(const enum network_mode *)x == *(const enum network_mode *)y;
     case SETTING_STRING:
         return strcmp(*(char *const *)x, *(char *const *)y) == 0;
     }
@@ -198,13 +177,8 @@ void
 config_value_swap(struct config *a, struct config *b, const struct setting *s)
 {
     static const size_t sizes[] = {
-        [SETTING_UNSIGNED] = sizeof(unsigned),
-        [SETTING_SIZE] = sizeof(size_t),
-        [SETTING_DOUBLE] = sizeof(double),
-        [SETTING_LEVEL] = sizeof(enum log_level),
-        [SETTING_FORMAT] = sizeof(enum log_format),
-        [SETTING_SCAN] = sizeof(enum scan_mode),
-        [SETTING_NETWORK] = sizeof(enum network_mode),
+        [SETTING_UNSIGNED] = sizeof(unsigned), [SETTING_SIZE] = sizeof(size_t),
+        [SETTING_DOUBLE] = sizeof(double),     [SETTING_CHOICE] = sizeof(unsigned),
         [SETTING_STRING] = sizeof(char *),
     };
     char tmp[sizeof(double) > sizeof(size_t) ? sizeof(double) : sizeof(size_t)];
