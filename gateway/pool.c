@@ -204,8 +204,8 @@ on_session_spent(void *owner)
 
     err_set(&why, ERR_WORKER_DIED, "The worker died");
     log_info("worker %s: taken from its session and destroyed", worker_identity(m->worker)->id);
-    member_doom(
-        m); /* first: in the store, too, a worker without its user must not be there to be adopted */
+    /* First: in the store, too, a worker without its user must not be there to be adopted. */
+    member_doom(m);
     part(u, &why);
 }
 

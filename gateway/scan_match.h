@@ -1,6 +1,6 @@
 /*
- * scan_match.h - the rules held against what the code imports, calls and gives to its calls; and what was found.  A call rule that
- * asks for an argument is pending until the call's arguments have been read.  Pure.  Part of scan.h.
+ * scan_match.h - the rules held against what the code imports, calls and gives to its calls; and what was found.  A call
+ * rule that asks for an argument is pending until the call's arguments have been read.  Pure.  Part of scan.h.
  */
 #ifndef GATEWAY_SCAN_MATCH_H
 #define GATEWAY_SCAN_MATCH_H
