@@ -21,10 +21,10 @@
 #include <event2/event_struct.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
-#include <event2/keyvalq_struct.h>
 
 #include "clock.h"
 #include "evhooks.h"
+#include "http_framing.h"
 #include "http_json.h"
 #include "linger.h"
 #include "listener.h"
@@ -180,43 +180,17 @@ may_send(const struct http *http, struct evhttp_request *ev)
     return http->handlers->may_send(http->owner, &r);
 }
 
-/* A body in chunks says too late how long it is: as if it were too long. */
-static void
-refuse_chunks(struct evhttp_request *ev)
-{
-    struct evkeyvalq *headers = evhttp_request_get_input_headers(ev);
-    char length[16];
-
-    snprintf(length, sizeof(length), "%d", HTTP_STRANGERS_BODY + 1);
-    while (evhttp_remove_header(headers, "Transfer-Encoding") == 0 ||
-           evhttp_remove_header(headers, "Content-Length") == 0)
-        continue;
-    evhttp_add_header(headers, "Content-Length", length);
-}
-
-/* Whether everybody may send the body: evhttp goes by these two headers, and by the first of several of a name. */
-static bool
-is_short(struct evhttp_request *ev)
-{
-    const struct evkeyvalq *headers = evhttp_request_get_input_headers(ev);
-    const char *length = evhttp_find_header(headers, "Content-Length");
-
-    return evhttp_find_header(headers, "Transfer-Encoding") == NULL &&
-           (length == NULL || strtoll(length, NULL, 10) <= HTTP_STRANGERS_BODY);
-}
-
 /* Most bodies are short, and are not worth asking whose they are: that is asked when they are there. */
 static void
 on_headers(struct evhttp_request *ev, void *arg)
 {
     const struct http *http = arg;
-    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
-    const bool trusted = !is_short(ev) && may_send(http, ev);
+    const bool trusted = !http_framing_is_within(ev, HTTP_STRANGERS_BODY) && may_send(http, ev);
 
-    evhttp_connection_set_max_body_size(connection,
+    if (!trusted)
+        http_framing_refuse_chunks(ev, HTTP_STRANGERS_BODY + 1);
+    evhttp_connection_set_max_body_size(evhttp_request_get_connection(ev),
                                         trusted ? (ssize_t)http->max_body : HTTP_STRANGERS_BODY);
-    if (!trusted && evhttp_find_header(evhttp_request_get_input_headers(ev), "Transfer-Encoding"))
-        refuse_chunks(ev);
 }
 
 /* An answer that is the last on its connection. */
@@ -249,34 +223,6 @@ add_cors(struct http_request *r)
     http_add_header(r, "Access-Control-Max-Age", "86400");
 }
 
-static bool
-is_token(const char *name)
-{
-    return name[0] != '\0' &&
-           name[strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
-}
-
-/*
- * evhttp takes the first of several lengths, one with a sign or on a folded line, and a name with a blank behind it for
- * another name.  A proxy in front may read such a request otherwise, and its client say what the next one is.
- */
-static bool
-is_unambiguous(struct evhttp_request *ev)
-{
-    unsigned n_lengths = 0;
-
-    for (const struct evkeyval *h = evhttp_request_get_input_headers(ev)->tqh_first; h;
-         h = h->next.tqe_next) {
-        if (!is_token(h->key))
-            return false;
-        if (evutil_ascii_strcasecmp(h->key, "Content-Length") == 0 &&
-            (n_lengths++ > 0 || h->value[strspn(h->value, "0123456789")] != '\0'))
-            return false;
-    }
-    return true;
-}
-
 static void
 on_request(struct evhttp_request *ev, void *arg)
 {
@@ -288,7 +234,7 @@ on_request(struct evhttp_request *ev, void *arg)
     add_cors(r);
     if (peers_is_surplus(http->peers, fd_of(evhttp_request_get_connection(ev))))
         refuse(r, 429, "There are too many connections from this address");
-    else if (!is_unambiguous(ev))
+    else if (!http_framing_is_unambiguous(ev))
         refuse(r, 400, "The request is not valid HTTP");
     else
         http->handlers->request(http->owner, r);

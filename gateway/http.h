@@ -1,6 +1,6 @@
 /*
- * http.h - the HTTP/1.1 server: connections, limits, TLS, CORS, and one answer for each request.  With evhooks the only
- * module that knows libevent's evhttp.
+ * http.h - the HTTP/1.1 server: connections, limits, CORS, and one answer for each request.  With its parts and evhooks the
+ * only module that knows libevent's evhttp.
  */
 #ifndef GATEWAY_HTTP_H
 #define GATEWAY_HTTP_H
