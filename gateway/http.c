@@ -68,7 +68,7 @@ struct http_request {
     struct http_request *prev, *next;
 };
 
-/* --- requests ----------------------------------------------------------------------------- */
+/* --- a request, and the client behind it -------------------------------------------------- */
 
 static void
 request_free(struct http_request *r)
@@ -172,6 +172,8 @@ watch(struct http_request *r)
     clock_arm(&r->patience, WATCH_AFTER_MS);
 }
 
+/* --- what comes in ------------------------------------------------------------------------ */
+
 static bool
 may_send(const struct http *http, struct evhttp_request *ev)
 {
@@ -239,6 +241,8 @@ on_request(struct evhttp_request *ev, void *arg)
     else
         http->handlers->request(http->owner, r);
 }
+
+/* --- what a handler sees of it ------------------------------------------------------------ */
 
 const char *
 http_method(const struct http_request *r)
@@ -332,6 +336,8 @@ http_add_header(struct http_request *r, const char *name, const char *value)
 {
     evhttp_add_header(evhttp_request_get_output_headers(r->ev), name, value);
 }
+
+/* --- its answer --------------------------------------------------------------------------- */
 
 /* evhttp lets the clock of reading run on while it writes, and would cut a long answer off. */
 static void
@@ -434,6 +440,8 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
     request_free(r);
     evhttp_send_reply(ev, status, NULL, NULL);
 }
+
+/* --- what evhttp would answer itself ------------------------------------------------------ */
 
 static void
 refuse_stranger(struct http *http, struct evhttp_request *ev)

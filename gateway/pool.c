@@ -354,6 +354,8 @@ on_refill(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+/* --- the clock of users ------------------------------------------------------------------- */
+
 static void
 sweep_waiting(struct pool *pool, double now)
 {
@@ -465,6 +467,8 @@ pool_free(struct pool *pool)
     free(pool);
 }
 
+/* --- what an earlier gateway has left ----------------------------------------------------- */
+
 /* What a recall is about: the pool, and the ids of workers that are not taken back. */
 struct recall {
     struct pool *pool;
@@ -575,6 +579,8 @@ pool_recall(struct pool *pool, struct err *err)
     return 0;
 }
 
+/* --- from the start to the end ------------------------------------------------------------ */
+
 void
 pool_start(struct pool *pool)
 {
@@ -593,6 +599,8 @@ pool_reconfigure(struct pool *pool)
     evtimer_del(pool->refill_event);
     want_refill(pool, 0);
 }
+
+/* --- admission, jobs ---------------------------------------------------------------------- */
 
 /* A new session: is there room for one more, for this caller and at all? */
 static int
