@@ -474,12 +474,6 @@ bare_free(struct bare *b)
     free(b);
 }
 
-pid_t
-bare_pid(const struct bare *b)
-{
-    return b->pid;
-}
-
 int
 bare_prepare_home(const struct kernelspec *spec, const char *home, struct err *err)
 {
