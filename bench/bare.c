@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -473,12 +472,6 @@ bare_free(struct bare *b)
     json_decref(b->png);
     free(b->dir);
     free(b);
-}
-
-pid_t
-bare_pid(const struct bare *b)
-{
-    return b->pid;
 }
 
 int

@@ -34,8 +34,6 @@ void bare_free(struct bare *); /* accepts NULL; kills the kernel and waits for i
 /* The kernel must be free.  Done when both the reply and the idle status have come. */
 int bare_execute(struct bare *, const char *code, struct err *) must_check;
 
-pid_t bare_pid(const struct bare *);
-
 /* Runs the kernelspec's preparation, if it has one, to make a home in the directory `home`.  Waits for it. */
 int bare_prepare_home(const struct kernelspec *, const char *home, struct err *) must_check;
 

@@ -5,9 +5,7 @@
  *
  * Exit status: 0 when every answer was right, 1 when not, 2 when the options or the kernels were no good.
  */
-#include <errno.h>
 #include <ftw.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -493,16 +491,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static enum workload
-parse_workload(const char *name)
-{
-    const int w = workload_parse(name);
-
-    if (w < 0)
-        usage_die("--workload = \"%s\" is not one of " WORKLOAD_NAMES, name);
-    return (enum workload)w;
-}
-
 static void
 apply_measure(struct options *o, int id, const char *value)
 {
@@ -514,7 +502,7 @@ apply_measure(struct options *o, int id, const char *value)
         o->executions = (unsigned)usage_integer("executions", value, 1, MAX_EXECUTIONS);
         break;
     case OPT_WORKLOAD:
-        o->workload = parse_workload(value);
+        o->workload = usage_workload(value);
         break;
     case OPT_SEQUENTIAL:
         o->sequential = true;
@@ -532,8 +520,10 @@ apply_measure(struct options *o, int id, const char *value)
 }
 
 static void
-apply(struct options *o, int id, const char *value)
+apply(void *owner, int id, const char *value)
 {
+    struct options *o = owner;
+
     switch (id) {
     case OPT_KERNEL:
         o->kernel = value;
@@ -555,19 +545,9 @@ apply(struct options *o, int id, const char *value)
 static void
 parse(struct options *o, int argc, char **argv)
 {
-    int id;
+    const struct usage usage = {long_options, OPT_HELP, help, apply};
 
-    while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (id == '?')
-            usage_die("the option above is not usable");
-        if (id == OPT_HELP) {
-            fputs(help, stdout);
-            exit(0);
-        }
-        apply(o, id, optarg);
-    }
-    if (optind < argc)
-        usage_die("\"%s\" is not an option", argv[optind]);
+    usage_parse(&usage, argc, argv, o);
     if (o->rounds && o->json != NULL)
         usage_die("--rounds and --json exclude each other");
 }

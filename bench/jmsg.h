@@ -5,7 +5,6 @@
 #ifndef BENCH_JMSG_H
 #define BENCH_JMSG_H
 
-#include <stdbool.h>
 #include <jansson.h>
 
 #include "err.h"

@@ -4,7 +4,6 @@
  * Exit status: 0 when every answer was right, 1 when not, 2 when the options or the server were no good.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,16 +92,6 @@ static const struct option long_options[] = {
 
 /* ---- options ---- */
 
-static enum workload
-parse_workload(const char *name)
-{
-    const int w = workload_parse(name);
-
-    if (w < 0)
-        usage_die("--workload = \"%s\" is not one of " WORKLOAD_NAMES, name);
-    return (enum workload)w;
-}
-
 static const char *
 parse_prefix(const char *text)
 {
@@ -128,7 +117,7 @@ apply_measure(struct crowd_options *c, int id, const char *value)
         usage_range("think-time", value, &c->think_min, &c->think_max);
         break;
     case OPT_WORKLOAD:
-        c->workload = parse_workload(value);
+        c->workload = usage_workload(value);
         break;
     case OPT_SEED:
         c->seed = usage_integer("seed", value, 0, INT64_MAX);
@@ -143,8 +132,10 @@ apply_measure(struct crowd_options *c, int id, const char *value)
 }
 
 static void
-apply(struct options *o, int id, const char *value)
+apply(void *owner, int id, const char *value)
 {
+    struct options *o = owner;
+
     switch (id) {
     case OPT_URL:
         o->target.url = value;
@@ -178,19 +169,9 @@ apply(struct options *o, int id, const char *value)
 static void
 parse(struct options *o, int argc, char **argv)
 {
-    int id;
+    const struct usage usage = {long_options, OPT_HELP, help, apply};
 
-    while ((id = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (id == '?')
-            usage_die("the option above is not usable");
-        if (id == OPT_HELP) {
-            fputs(help, stdout);
-            exit(0);
-        }
-        apply(o, id, optarg);
-    }
-    if (optind < argc)
-        usage_die("\"%s\" is not an option", argv[optind]);
+    usage_parse(&usage, argc, argv, o);
     if (o->target.url == NULL)
         usage_die("--url is missing");
     if (o->target.token != NULL && o->token_file != NULL)

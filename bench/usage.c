@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -81,4 +80,32 @@ usage_range(const char *option, const char *text, double *min, double *max)
         *max = decimal(end + 1, &last);
     if (end == text || (two && last == end + 1) || *last != '\0' || *min > *max || *max > longest)
         usage_die("--%s = \"%s\" is not MIN-MAX, seconds from 0 to %g", option, text, longest);
+}
+
+enum workload
+usage_workload(const char *text)
+{
+    const int w = workload_parse(text);
+
+    if (w < 0)
+        usage_die("--workload = \"%s\" is not one of " WORKLOAD_NAMES, text);
+    return (enum workload)w;
+}
+
+void
+usage_parse(const struct usage *usage, int argc, char **argv, void *owner)
+{
+    int id;
+
+    while ((id = getopt_long(argc, argv, "", usage->options, NULL)) != -1) {
+        if (id == '?')
+            usage_die("the option above is not usable");
+        if (id == usage->help_id) {
+            fputs(usage->help, stdout);
+            exit(0);
+        }
+        usage->apply(owner, id, optarg);
+    }
+    if (optind < argc)
+        usage_die("\"%s\" is not an option", argv[optind]);
 }

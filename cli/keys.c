@@ -150,7 +150,7 @@ standard_state_dir(void)
 static struct keystore *
 open_keys(const struct options *o, struct err *err)
 {
-    cleanup_free char *path = xasprintf("%s/%s", o->state_dir, KEYSTORE_FILE);
+    cleanup_free char *path = statedir_path(o->state_dir, KEYSTORE_FILE);
     struct stat st;
 
     if (stat(o->state_dir, &st) < 0) {

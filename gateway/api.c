@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <event2/buffer.h>
 #include <sodium.h>
 
@@ -12,7 +11,7 @@
 #include "body.h"
 #include "clock.h"
 #include "config.h"
-#include "http.h"
+#include "http_json.h"
 #include "log.h"
 #include "metrics.h"
 #include "pool.h"

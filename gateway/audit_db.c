@@ -6,7 +6,6 @@
  */
 #include "audit_db.h"
 
-#include <stdio.h>
 #include <time.h>
 #include <utlist.h>
 

@@ -22,8 +22,8 @@ struct audit_event {
     bool has_code;
     uint8_t code_hash[AUDIT_HASH_BYTES]; /* SHA-256 */
     size_t code_len;                     /* bytes */
-    const char *
-        outcome; /* "ok", "error", "timeout", "died", "cancelled", "rejected", "denied", "blocked"; static */
+    /* "ok", "error", "timeout", "died", "cancelled", "rejected", "denied" or "blocked"; static */
+    const char *outcome;
     int status;         /* of the answer; 0 = there was none */
     double duration_ms; /* from the request to its end */
     char detail[200];   /* the answer's; "" = none */

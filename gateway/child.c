@@ -16,6 +16,8 @@
 #include <event2/event.h>
 #include <utlist.h>
 
+#include "clock.h"
+
 enum {
     TAIL_SIZE = 1024, /* of stderr kept for the message */
     LINE_SIZE = 240,  /* of its last line that goes into the message */
@@ -241,7 +243,6 @@ base_name(const char *path)
 static struct child *
 watch(struct event_base *base, const struct child_spec *spec, pid_t pid, int pidfd, int stderr_fd)
 {
-    const struct timeval limit = {spec->timeout_ms / 1000, (spec->timeout_ms % 1000) * 1000};
     struct child *c = xcalloc(1, sizeof(*c));
 
     c->name = xstrdup(base_name(spec->argv[0]));
@@ -253,7 +254,7 @@ watch(struct event_base *base, const struct child_spec *spec, pid_t pid, int pid
     c->timer = xnotnull(evtimer_new(base, on_timer, c));
     event_add(c->exit_event, NULL);
     if (spec->timeout_ms != CHILD_NO_TIMEOUT)
-        event_add(c->timer, &limit);
+        clock_arm(c->timer, spec->timeout_ms);
     if (stderr_fd >= 0) {
         c->stderr_event = xnotnull(event_new(base, stderr_fd, EV_READ | EV_PERSIST, on_stderr, c));
         event_add(c->stderr_event, NULL);

@@ -1,14 +1,12 @@
 /*
- * config.h - the settings: one table of keys says name, type, bounds, default, whether SIGHUP may change
- * it, and its help text.  A value comes from, in rising order of precedence: the default, the
- * configuration file, the environment (TCI_NAME), the command line (--name).
+ * config.h - the settings: what they are, loaded and reloaded.  A value comes from, in rising order of precedence: the
+ * default, the configuration file, the environment (TCI_NAME), the command line (--name).
  */
 #ifndef GATEWAY_CONFIG_H
 #define GATEWAY_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
 #include "err.h"
@@ -28,7 +26,7 @@ struct config {
     char *cors_origin;     /* "" = no CORS, "*" or one origin */
     double exec_timeout;   /* seconds */
     char *kernel;          /* kernelspec name */
-    char *listen;          /* address:port, [v6]:port */
+    char *listen;          /* hostport.h */
     enum log_format log_format;
     enum log_level log_level;
     size_t max_code_bytes;
@@ -74,12 +72,6 @@ int config_reload(struct config *, int argc, char *const argv[], unsigned *chang
                   struct err *) must_check;
 
 void config_clear(struct config *); /* idempotent */
-
-/*
- * Takes config->listen apart: the host without brackets, and the port (0 = any).  -1 when it is not
- * host:port or does not fit; what config_load accepted always fits 256 bytes.
- */
-int config_listen_split(const char *listen, char *host, size_t size, uint16_t *port) must_check;
 
 /* --help: usage, then a line for each setting, sorted, with default and help text. */
 void config_print_help(FILE *);

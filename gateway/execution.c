@@ -15,7 +15,6 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
-#include "metrics.h"
 #include "output.h"
 
 enum state { NEW, RUNNING, DONE };

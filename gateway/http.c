@@ -8,43 +8,33 @@
  */
 #include "http.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
-#include <event2/keyvalq_struct.h>
-#include <event2/listener.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 
 #include "clock.h"
-#include "config.h"
 #include "evhooks.h"
+#include "http_framing.h"
+#include "http_json.h"
 #include "linger.h"
-#include "log.h"
+#include "listener.h"
 #include "metrics.h"
 #include "peers.h"
+#include "tls.h"
 
 enum {
     IO_TIMEOUT_S = 30,      /* an idle or stalled connection is closed */
     MAX_HEADERS = 16 << 10, /* bytes of a request's line and headers */
-    SEND_LOW = 128 << 10,   /* bytes not sent yet under which a socket takes more */
-    ACCEPT_PAUSE_MS = 200,  /* when descriptors have run out */
     WATCH_AFTER_MS = 20,    /* that a request has been in work */
 };
 
@@ -54,13 +44,11 @@ static const enum evhttp_cmd_type every_method =
 
 struct http {
     struct event_base *base;
-    int max_descriptors;
     size_t max_body;
     struct evhttp *server;
-    struct evconnlistener *listener;
-    struct event *resume; /* accepting again after descriptors ran out */
+    struct listener *listener;
     struct peers *peers;
-    SSL_CTX *tls;
+    struct tls *tls; /* NULL: plain HTTP */
     char *cors_origin;
     char *url;
     bool draining;
@@ -80,7 +68,7 @@ struct http_request {
     struct http_request *prev, *next;
 };
 
-/* --- requests ----------------------------------------------------------------------------- */
+/* --- a request, and the client behind it -------------------------------------------------- */
 
 static void
 request_free(struct http_request *r)
@@ -184,6 +172,8 @@ watch(struct http_request *r)
     clock_arm(&r->patience, WATCH_AFTER_MS);
 }
 
+/* --- what comes in ------------------------------------------------------------------------ */
+
 static bool
 may_send(const struct http *http, struct evhttp_request *ev)
 {
@@ -192,31 +182,17 @@ may_send(const struct http *http, struct evhttp_request *ev)
     return http->handlers->may_send(http->owner, &r);
 }
 
-/* A body in chunks says too late how long it is: as if it were too long. */
-static void
-refuse_chunks(struct evhttp_request *ev)
-{
-    struct evkeyvalq *headers = evhttp_request_get_input_headers(ev);
-    char length[16];
-
-    snprintf(length, sizeof(length), "%d", HTTP_STRANGERS_BODY + 1);
-    while (evhttp_remove_header(headers, "Transfer-Encoding") == 0 ||
-           evhttp_remove_header(headers, "Content-Length") == 0)
-        continue;
-    evhttp_add_header(headers, "Content-Length", length);
-}
-
+/* Most bodies are short, and are not worth asking whose they are: that is asked when they are there. */
 static void
 on_headers(struct evhttp_request *ev, void *arg)
 {
     const struct http *http = arg;
-    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
-    const bool trusted = may_send(http, ev);
+    const bool trusted = !http_framing_is_within(ev, HTTP_STRANGERS_BODY) && may_send(http, ev);
 
-    evhttp_connection_set_max_body_size(connection,
+    if (!trusted)
+        http_framing_refuse_chunks(ev, HTTP_STRANGERS_BODY + 1);
+    evhttp_connection_set_max_body_size(evhttp_request_get_connection(ev),
                                         trusted ? (ssize_t)http->max_body : HTTP_STRANGERS_BODY);
-    if (!trusted && evhttp_find_header(evhttp_request_get_input_headers(ev), "Transfer-Encoding"))
-        refuse_chunks(ev);
 }
 
 /* An answer that is the last on its connection. */
@@ -249,34 +225,6 @@ add_cors(struct http_request *r)
     http_add_header(r, "Access-Control-Max-Age", "86400");
 }
 
-static bool
-is_token(const char *name)
-{
-    return name[0] != '\0' &&
-           name[strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
-}
-
-/*
- * evhttp takes the first of several lengths, one with a sign or on a folded line, and a name with a blank behind it for
- * another name.  A proxy in front may read such a request otherwise, and its client say what the next one is.
- */
-static bool
-is_unambiguous(struct evhttp_request *ev)
-{
-    unsigned n_lengths = 0;
-
-    for (const struct evkeyval *h = evhttp_request_get_input_headers(ev)->tqh_first; h;
-         h = h->next.tqe_next) {
-        if (!is_token(h->key))
-            return false;
-        if (evutil_ascii_strcasecmp(h->key, "Content-Length") == 0 &&
-            (n_lengths++ > 0 || h->value[strspn(h->value, "0123456789")] != '\0'))
-            return false;
-    }
-    return true;
-}
-
 static void
 on_request(struct evhttp_request *ev, void *arg)
 {
@@ -288,11 +236,13 @@ on_request(struct evhttp_request *ev, void *arg)
     add_cors(r);
     if (peers_is_surplus(http->peers, fd_of(evhttp_request_get_connection(ev))))
         refuse(r, 429, "There are too many connections from this address");
-    else if (!is_unambiguous(ev))
+    else if (!http_framing_is_unambiguous(ev))
         refuse(r, 400, "The request is not valid HTTP");
     else
         http->handlers->request(http->owner, r);
 }
+
+/* --- what a handler sees of it ------------------------------------------------------------ */
 
 const char *
 http_method(const struct http_request *r)
@@ -368,42 +318,10 @@ http_drop_body(struct http_request *r)
     evbuffer_drain(body, evbuffer_get_length(body));
 }
 
-static uint16_t
-port_of(const struct sockaddr_storage *ss)
-{
-    return ntohs(ss->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)ss)->sin6_port
-                                           : ((const struct sockaddr_in *)ss)->sin_port);
-}
-
-static bool
-is_connection(int fd, const struct sockaddr_storage *listening)
-{
-    struct sockaddr_storage own, peer;
-    socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
-
-    memset(&own, 0, sizeof(own));
-    if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
-        getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
-        return false;
-    return own.ss_family == listening->ss_family && port_of(&own) == port_of(listening);
-}
-
 unsigned
 http_count_connections(const struct http_request *r)
 {
-    struct sockaddr_storage listening;
-    socklen_t len = sizeof(listening);
-    DIR *dir = opendir("/proc/self/fd");
-    const struct dirent *entry;
-    unsigned n = 0;
-
-    memset(&listening, 0, sizeof(listening));
-    getsockname(evconnlistener_get_fd(r->http->listener), (struct sockaddr *)&listening, &len);
-    while (dir && (entry = readdir(dir)) != NULL)
-        n += is_connection((int)strtol(entry->d_name, NULL, 10), &listening);
-    if (dir)
-        closedir(dir);
-    return n;
+    return listener_count_connections(r->http->listener);
 }
 
 void
@@ -419,14 +337,7 @@ http_add_header(struct http_request *r, const char *name, const char *value)
     evhttp_add_header(evhttp_request_get_output_headers(r->ev), name, value);
 }
 
-void
-http_retry_after(struct http_request *r, unsigned seconds)
-{
-    char text[16];
-
-    snprintf(text, sizeof(text), "%u", seconds);
-    http_add_header(r, "Retry-After", text);
-}
+/* --- its answer --------------------------------------------------------------------------- */
 
 /* evhttp lets the clock of reading run on while it writes, and would cut a long answer off. */
 static void
@@ -530,66 +441,7 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
     evhttp_send_reply(ev, status, NULL, NULL);
 }
 
-void
-http_reply_json(struct http_request *r, int status, json_t *body)
-{
-    char *text = xnotnull(json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)));
-
-    http_reply(r, status, "application/json", text, strlen(text));
-    free(text);
-    json_decref(body);
-}
-
-void
-http_reply_status(struct http_request *r, int status, const char *detail)
-{
-    http_reply_json(r, status, xnotnull(json_pack("{s:s}", "detail", detail)));
-}
-
-int
-http_status_of(enum err_code code)
-{
-    switch (code) {
-    case ERR_BAD_REQUEST:
-        return 400;
-    case ERR_TOO_LARGE:
-        return 413;
-    case ERR_FORBIDDEN:
-        return 403;
-    case ERR_CONFLICT:
-        return 409;
-    case ERR_BUSY:
-    case ERR_QUOTA:
-        return 429;
-    case ERR_NO_WORKER:
-    case ERR_PEER:
-    case ERR_WORKER_DIED:
-        return 503;
-    case ERR_TIMEOUT:
-        return 504;
-    case ERR_NONE:
-    case ERR_CONFIG:
-    case ERR_SYSTEM:
-        break;
-    }
-    return 500;
-}
-
-void
-http_reply_error(struct http_request *r, const struct err *err, json_t *more)
-{
-    json_t *body = xnotnull(json_pack("{s:s}", "detail", err->msg));
-
-    if (err->field[0])
-        json_object_set_new(body, "field", json_string(err->field));
-    if (more)
-        json_object_update_new(body, more);
-    if (err->code == ERR_BUSY)
-        http_retry_after(r, 1);
-    else if (err->code == ERR_NO_WORKER || err->code == ERR_QUOTA)
-        http_retry_after(r, 5);
-    http_reply_json(r, http_status_of(err->code), body);
-}
+/* --- what evhttp would answer itself ------------------------------------------------------ */
 
 static void
 refuse_stranger(struct http *http, struct evhttp_request *ev)
@@ -642,162 +494,17 @@ on_evhttp_error(struct evhttp_request *ev, int status, void *arg)
 
 /* --- the server --------------------------------------------------------------------------- */
 
-static int
-tls_fail(struct err *err, const char *field, const char *file)
-{
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-
-    err_field(err, ERR_CONFIG, field, "%s: %s: %s", field, file,
-              reason ? reason : "cannot be used");
-    ERR_clear_error();
-    return -1;
-}
-
-static SSL_CTX *
-tls_new(const struct http_options *o, struct err *err)
-{
-    SSL_CTX *tls = xnotnull(SSL_CTX_new(TLS_server_method()));
-
-    SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
-    /* Clients close without close_notify all the time; HTTP has lengths of its own. */
-    SSL_CTX_set_options(tls, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
-    if (SSL_CTX_use_certificate_chain_file(tls, o->tls_cert) != 1)
-        tls_fail(err, "TCI_TLS_CERT", o->tls_cert);
-    else if (SSL_CTX_use_PrivateKey_file(tls, o->tls_key, SSL_FILETYPE_PEM) != 1 ||
-             SSL_CTX_check_private_key(tls) != 1)
-        tls_fail(err, "TCI_TLS_KEY", o->tls_key);
-    else
-        return tls;
-    SSL_CTX_free(tls);
-    return NULL;
-}
-
-static void
-pause_accepting(struct http *http)
-{
-    evconnlistener_disable(http->listener);
-    clock_arm(http->resume, ACCEPT_PAUSE_MS);
-}
-
-/* Descriptors are given out from the lowest free number on, so a new one tells about how many are in use. */
-static bool
-are_descriptors_short(const struct http *http)
-{
-    int probe = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
-
-    if (probe >= 0)
-        close(probe);
-    return probe < 0 || probe >= http->max_descriptors;
-}
-
-static struct bufferevent *
-new_tls_bufferevent(struct event_base *base, SSL_CTX *tls)
-{
-    struct bufferevent *bev = xnotnull(bufferevent_openssl_socket_new(
-        base, -1, xnotnull(SSL_new(tls)), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE));
-
-    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-    return bev;
-}
-
-/* evhttp's hook for each connection: after this one, others may have to wait for their turn. */
+/* evhttp's hook for each connection. */
 static struct bufferevent *
 new_bufferevent(struct event_base *base, void *arg)
 {
     struct http *http = arg;
     struct bufferevent *bev;
 
-    if (are_descriptors_short(http))
-        pause_accepting(http);
-    bev = http->tls ? new_tls_bufferevent(base, http->tls)
-                    : xnotnull(bufferevent_socket_new(base, -1, 0));
+    listener_accepted(http->listener);
+    bev = http->tls ? tls_accept(http->tls, base) : xnotnull(bufferevent_socket_new(base, -1, 0));
     peers_add(http->peers, bev);
     return bev;
-}
-
-static void
-on_resume(evutil_socket_t fd, short what, void *arg)
-{
-    struct http *http = arg;
-
-    (void)fd, (void)what;
-    if (are_descriptors_short(http))
-        pause_accepting(http);
-    else
-        evconnlistener_enable(http->listener);
-}
-
-/* Out of descriptors: the waiting connection would wake the loop again and again, so look away for a while. */
-static void
-on_accept_error(struct evconnlistener *listener, void *arg)
-{
-    (void)listener;
-    log_error("http: cannot accept a connection: %s", strerror(errno));
-    pause_accepting(arg);
-}
-
-/* Accepted connections inherit these. */
-static void
-set_tcp_options(evutil_socket_t fd)
-{
-    const int one = 1, unsent = SEND_LOW;
-
-    /* The end of a long answer must not wait for the client's delayed acknowledgement. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    /* A reader's progress shows only when room in the send buffer is reported, so let that be soon. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-}
-
-/* May ask the resolver: for start-up only. */
-static int
-bind_to(struct http *http, const char *address, struct err *err)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *found;
-    char host[256], service[8];
-    uint16_t port;
-    int rc;
-
-    if (config_listen_split(address, host, sizeof(host), &port) < 0)
-        return err_field(err, ERR_CONFIG, "TCI_LISTEN", "TCI_LISTEN: \"%s\" is not host:port",
-                         address);
-    snprintf(service, sizeof(service), "%u", port);
-    rc = getaddrinfo(host, service, &hints, &found);
-    if (rc != 0)
-        return err_field(err, ERR_CONFIG, "TCI_LISTEN", "TCI_LISTEN: %s: %s", host,
-                         gai_strerror(rc));
-    http->listener = evconnlistener_new_bind(
-        http->base, NULL, NULL, LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE,
-        512, found->ai_addr, (int)found->ai_addrlen);
-    freeaddrinfo(found);
-    if (http->listener == NULL)
-        return err_sys(err, "TCI_LISTEN: cannot listen on %s", address);
-    set_tcp_options(evconnlistener_get_fd(http->listener));
-    evconnlistener_set_error_cb(http->listener, on_accept_error);
-    xnotnull(evhttp_bind_listener(http->server, http->listener));
-    return 0;
-}
-
-static char *
-make_url(const struct http *http)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof(ss);
-    char host[INET6_ADDRSTRLEN] = "";
-    const char *scheme = http->tls ? "https" : "http";
-
-    memset(&ss, 0, sizeof(ss));
-    getsockname(evconnlistener_get_fd(http->listener), (struct sockaddr *)&ss, &len);
-    if (ss.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&ss;
-
-        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-        return xasprintf("%s://[%s]:%u", scheme, host, ntohs(v6->sin6_port));
-    }
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&ss;
-
-    inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-    return xasprintf("%s://%s:%u", scheme, host, ntohs(v4->sin_port));
 }
 
 static void
@@ -829,43 +536,43 @@ http_new(struct event_base *base, const struct http_options *o,
     struct http *http = xcalloc(1, sizeof(*http));
 
     http->base = base;
-    http->max_descriptors = (int)o->max_descriptors;
     http->cors_origin = xstrdup(o->cors_origin);
     http->handlers = handlers;
     http->owner = owner;
     http->server = xnotnull(evhttp_new(base));
     http->peers = peers_new(base, &o->peers);
-    http->resume = xnotnull(evtimer_new(base, on_resume, http));
-    if (o->tls_cert[0] && (http->tls = tls_new(o, err)) == NULL) {
+    if (o->tls_cert[0] && (http->tls = tls_new(o->tls_cert, o->tls_key, err)) == NULL) {
         http_free(http);
         return NULL;
     }
     set_up_server(http);
     set_max_body(http, o->max_body);
-    if (bind_to(http, o->listen, err) < 0) {
+    http->listener = listener_new(base, o->listen, o->max_descriptors, err);
+    if (http->listener == NULL) {
         http_free(http);
         return NULL;
     }
-    http->url = make_url(http);
+    xnotnull(evhttp_bind_listener(http->server, listener_take(http->listener)));
+    http->url = listener_url(http->listener, http->tls ? "https" : "http");
     return http;
 }
 
 int
 http_reconfigure(struct http *http, const struct http_options *o, struct err *err)
 {
-    SSL_CTX *tls;
+    struct tls *tls;
 
-    http->max_descriptors = (int)o->max_descriptors;
+    listener_set_max_descriptors(http->listener, o->max_descriptors);
     peers_set_limits(http->peers, &o->peers);
     set_max_body(http, o->max_body);
     free(http->cors_origin);
     http->cors_origin = xstrdup(o->cors_origin);
     if (http->tls == NULL)
         return 0;
-    tls = tls_new(o, err);
+    tls = tls_new(o->tls_cert, o->tls_key, err);
     if (tls == NULL)
         return -1;
-    SSL_CTX_free(http->tls);
+    tls_free(http->tls);
     http->tls = tls;
     return 0;
 }
@@ -884,8 +591,8 @@ http_free(struct http *http)
     evhttp_free(http->server); /* with connections and listener */
     evhooks_set(http->server, NULL, NULL);
     peers_free(http->peers);
-    event_free(http->resume);
-    SSL_CTX_free(http->tls);
+    listener_free(http->listener);
+    tls_free(http->tls);
     free(http->cors_origin);
     free(http->url);
     free(http);

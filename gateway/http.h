@@ -1,11 +1,10 @@
 /*
- * http.h - the HTTP/1.1 server: connections, limits, TLS, CORS, and one answer for each request.  With evhooks the only
- * module that knows libevent's evhttp.
+ * http.h - the HTTP/1.1 server: connections, limits, CORS, and one answer for each request.  With its parts and evhooks the
+ * only module that knows libevent's evhttp.
  */
 #ifndef GATEWAY_HTTP_H
 #define GATEWAY_HTTP_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -32,8 +31,8 @@ struct http_handlers {
      * is the handler's, who is told through http_on_gone when the client hangs up first.
      */
     void (*request)(void *owner, struct http_request *);
-    /* Whether the headers, of which alone there is a request yet, are of one who may send bodies of up to max_body; the
-     * others' are read to HTTP_STRANGERS_BODY bytes, and in chunks not at all.  May be asked more than once; counts for nothing. */
+    /* Whether the headers, of which alone there is a request yet, are of one who may send a body of more than
+     * HTTP_STRANGERS_BODY bytes, up to max_body, or one in chunks.  May be asked more than once; counts for nothing. */
     bool (*may_send)(void *owner, const struct http_request *);
     /* In place of request, for one whose body was not read because of that.  Answers at once. */
     void (*refuse)(void *owner, struct http_request *);
@@ -83,22 +82,8 @@ void http_on_gone(struct http_request *, http_gone_fn *, void *owner);
 /* Goes with the answer. */
 void http_add_header(struct http_request *, const char *name, const char *value);
 
-/* Retry-After. */
-void http_retry_after(struct http_request *, unsigned seconds);
-
 /* The answer; the request is gone afterwards. */
 void http_reply(struct http_request *, int status, const char *content_type, const void *body,
                 size_t len);
-void http_reply_json(struct http_request *, int status, json_t *body); /* takes body */
-
-/* The status that an error is answered with. */
-int http_status_of(enum err_code);
-
-/* {"detail", "field"?} and more's members (taken; NULL: none), with the status that belongs to err->code, and Retry-After
- * where waiting helps. */
-void http_reply_error(struct http_request *, const struct err *, json_t *more);
-
-/* {"detail": ...} with a status of the caller's choice. */
-void http_reply_status(struct http_request *, int status, const char *detail);
 
 #endif

@@ -5,7 +5,6 @@
 #ifndef GATEWAY_KEYSTORE_H
 #define GATEWAY_KEYSTORE_H
 
-#include <stdbool.h>
 #include <time.h>
 
 #include "err.h"

@@ -17,6 +17,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "clock.h"
 #include "log.h"
 #include "metrics.h"
 #include "unixsocket.h"
@@ -355,18 +356,12 @@ link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, si
 static bool
 is_welcome(const struct link *link, int fd)
 {
-    struct ucred who;
-    socklen_t size = sizeof(who);
-
-    return link->n_anonymous < ANONYMOUS_MAX &&
-           getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.gid == link->group;
+    return link->n_anonymous < ANONYMOUS_MAX && unixsocket_peer_is(fd, link->group);
 }
 
 static void
 connection_new(struct link *link, int fd)
 {
-    const unsigned ms = link->introduce_ms;
-    const struct timeval limit = {ms / 1000, ms % 1000 * 1000};
     struct connection *c = xcalloc(1, sizeof(*c));
 
     c->link = link;
@@ -376,17 +371,15 @@ connection_new(struct link *link, int fd)
     c->unsent = xnotnull(evbuffer_new());
     DL_APPEND(link->connections, c);
     link->n_anonymous++;
-    event_add(c->readable, &limit);
+    clock_arm(c->readable, link->introduce_ms);
 }
 
 /* A connection that cannot be accepted would wake the loop again and again: look away for a while. */
 static void
 pause_accepting(struct link *link)
 {
-    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
-
     event_del(link->acceptable);
-    event_add(link->resume, &pause);
+    clock_arm(link->resume, ACCEPT_PAUSE_MS);
 }
 
 static void

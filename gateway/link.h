@@ -26,7 +26,7 @@ struct link_options {
     const char *dir;       /* holds the socket TCI_PATH_LINK_SOCKET; made if need be, 0711 */
     size_t max_message;    /* bytes; a longer one ends the connection it came on */
     unsigned introduce_ms; /* by when a connection must have said who it is */
-    gid_t group; /* connections of other primary groups are refused, root's too (SO_PEERCRED) */
+    gid_t group;           /* connections of other primary groups are refused, root's too */
 };
 
 /*

@@ -8,7 +8,6 @@
 #include "netaddr.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof(*(array)))
 

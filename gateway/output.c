@@ -7,20 +7,15 @@
 #include "output.h"
 
 #include <assert.h>
-#include <stdint.h>
 #include <string.h>
 
-#include "mem.h"
+#include "output_error.h"
+#include "output_image.h"
 #include "utf8.h"
+#include "utf8_decoder.h"
 
 static const char gap_mark[] = "\n[… output left out …]\n";
 static_assert(sizeof(gap_mark) <= OUTPUT_GAP_MAX, "the worker leaves room for it");
-
-/* The parts of an error; together OUTPUT_MAX_ERROR bytes. */
-enum {
-    ENAME_MAX = 1024,
-    EVALUE_MAX = OUTPUT_MAX_ERROR / 4,
-};
 
 struct text {
     char *data;
@@ -35,11 +30,6 @@ struct item {
     json_t *display_id; /* string, NULL = it cannot be updated */
 };
 
-struct decoder {     /* of a descriptor's bytes */
-    uint8_t held[4]; /* the beginning of a character */
-    size_t n_held;
-};
-
 struct output {
     size_t max_bytes, kept, seen;
     bool truncated;
@@ -48,7 +38,7 @@ struct output {
     struct text text;
     struct item *items;
     size_t n_items, items_size;
-    struct decoder decoders[2];
+    struct utf8_decoder decoders[2]; /* of descriptors 1 and 2 */
     json_t *error;       /* the last one on iopub: {"ename", "evalue", "traceback"}; NULL = none */
     json_t *reply_error; /* the same from the reply, which may come before or after it */
 };
@@ -96,8 +86,9 @@ bridge_gap(struct output *o)
 
 /* s is valid UTF-8. */
 static void
-append(struct output *o, const char *s, size_t len)
+append(void *output, const char *s, size_t len)
 {
+    struct output *o = output;
     size_t fits;
 
     if (o->gap && len > 0)
@@ -156,71 +147,6 @@ output_free(struct output *o)
     free(o);
 }
 
-/* --- base64 --- */
-
-static bool
-is_base64_char(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
-           c == '/';
-}
-
-static bool
-is_line_space(char c)
-{
-    return c == '\n' || c == '\r' || c == ' ' || c == '\t';
-}
-
-static bool
-is_base64(const char *s, size_t len)
-{
-    size_t end = len;
-
-    if (len == 0 || len % 4 != 0)
-        return false;
-    while (end > len - 2 && s[end - 1] == '=')
-        end--;
-    for (size_t i = 0; i < end; i++)
-        if (!is_base64_char(s[i]))
-            return false;
-    return true;
-}
-
-static json_t *
-without_space(const char *s, size_t len)
-{
-    char *copy = xnotnull(malloc(len + 1));
-    size_t n = 0;
-    json_t *string;
-
-    for (size_t i = 0; i < len; i++)
-        if (!is_line_space(s[i]))
-            copy[n++] = s[i];
-    string = xnotnull(json_stringn_nocheck(copy, n));
-    free(copy);
-    return string;
-}
-
-/* A reference to the picture's base64 on one line; NULL if it is none. */
-static json_t *
-image_data(const json_t *data)
-{
-    json_t *png = json_object_get(data, "image/png");
-    const char *s = json_string_value(png);
-    size_t len = json_string_length(png);
-    json_t *string;
-
-    if (s == NULL)
-        return NULL;
-    if (is_base64(s, len))
-        return json_incref(png);
-    string = without_space(s, len);
-    if (is_base64(json_string_value(string), json_string_length(string)))
-        return string;
-    json_decref(string);
-    return NULL;
-}
-
 /* --- displays --- */
 
 /* What a display's data comes to; false if nothing can be shown of it. */
@@ -229,7 +155,7 @@ item_from(const json_t *data, struct item *item)
 {
     json_t *text = json_object_get(data, "text/plain");
 
-    item->data = image_data(data);
+    item->data = output_image(data);
     item->image = item->data != NULL;
     if (item->data == NULL && json_is_string(text))
         item->data = json_incref(text);
@@ -323,7 +249,7 @@ on_result(struct output *o, const json_t *content)
 
     before_output(o);
     append_string(o, json_object_get(data, "text/plain"));
-    item.data = image_data(data);
+    item.data = output_image(data);
     if (item.data == NULL)
         return;
     item.image = true;
@@ -350,143 +276,27 @@ on_clear(struct output *o, const json_t *content)
 
 /* --- errors --- */
 
-/* Copies at most max bytes of a string, "" of anything else; *budget, which has as many, pays. */
-static json_t *
-cut_string(struct output *o, const json_t *string, size_t max, size_t *budget)
+/* Whether something stands in the line that comes next. */
+static bool
+is_in_line(const struct text *t)
 {
-    const char *s = json_is_string(string) ? json_string_value(string) : "";
-    size_t len = json_string_length(string);
-    size_t fits = utf8_cut(s, len, max);
-
-    o->seen += len;
-    *budget -= fits;
-    if (fits < len)
-        o->truncated = true;
-    return xnotnull(json_stringn_nocheck(s, fits));
-}
-
-static json_t *
-cut_traceback(struct output *o, const json_t *lines, size_t *budget)
-{
-    json_t *out = xnotnull(json_array()), *line;
-    size_t i;
-
-    json_array_foreach ((json_t *)lines, i, line) {
-        if (!json_is_string(line))
-            continue;
-        if (*budget == 0) {
-            o->truncated = true;
-            break;
-        }
-        --*budget; /* the line break: empty lines must cost something */
-        json_array_append_new(out, cut_string(o, line, *budget, budget));
-    }
-    return out;
-}
-
-static json_t *
-make_error(struct output *o, const json_t *content)
-{
-    size_t budget = OUTPUT_MAX_ERROR;
-    json_t *error = xnotnull(json_object());
-
-    json_object_set_new(error, "ename",
-                        cut_string(o, json_object_get(content, "ename"), ENAME_MAX, &budget));
-    json_object_set_new(error, "evalue",
-                        cut_string(o, json_object_get(content, "evalue"), EVALUE_MAX, &budget));
-    json_object_set_new(error, "traceback",
-                        cut_traceback(o, json_object_get(content, "traceback"), &budget));
-    return error;
-}
-
-/* A terminal's control sequence at s, which begins with ESC: its bytes (ECMA-48, 5.3, 5.4, 5.6). */
-static size_t
-escape_length(const char *s, size_t len)
-{
-    static const char strings[] = {']', 'P', 'X', '^', '_'};
-    size_t i = 2;
-
-    if (len < 2)
-        return len;
-    if (s[1] == '[') {
-        while (i < len && s[i] >= 0x20 && s[i] <= 0x3f)
-            i++;
-        return i < len && s[i] >= 0x40 && s[i] <= 0x7e ? i + 1 : i;
-    }
-    /* A string; one without an end must not take the rest with it. */
-    if (memchr(strings, s[1], sizeof(strings))) {
-        while (i < len && s[i] != '\a' && s[i] != '\n' && s[i] != '\033')
-            i++;
-        if (i + 1 < len && s[i] == '\033' && s[i + 1] == '\\')
-            return i + 2;
-        return i < len && s[i] == '\a' ? i + 1 : i;
-    }
-    for (i = 1; i < len && s[i] >= 0x20 && s[i] <= 0x2f;)
-        i++;
-    return i < len && s[i] >= 0x30 && s[i] <= 0x7e ? i + 1 : i;
-}
-
-/* Appends a string without its control sequences. */
-static void
-put_plain(struct text *t, const json_t *string)
-{
-    const char *s = json_string_value(string);
-    size_t len = json_string_length(string), i = 0;
-
-    while (i < len) {
-        const char *escape = memchr(s + i, '\033', len - i);
-        size_t end = escape ? (size_t)(escape - s) : len;
-
-        text_put(t, s + i, end - i);
-        i = end;
-        if (i < len)
-            i += escape_length(s + i, len - i);
-    }
-}
-
-static void
-put_headline(struct text *t, const json_t *error)
-{
-    const json_t *evalue = json_object_get(error, "evalue");
-
-    put_plain(t, json_object_get(error, "ename"));
-    if (json_string_length(evalue) > 0) {
-        text_put(t, ": ", 2);
-        put_plain(t, evalue);
-    }
-}
-
-/* The error as plain text, on a line of its own behind what is in t. */
-static void
-put_error(struct text *t, const json_t *error)
-{
-    const json_t *lines = json_object_get(error, "traceback");
-
-    if (t->len > 0 && t->data[t->len - 1] != '\n')
-        text_put(t, "\n", 1);
-    if (json_array_size(lines) == 0)
-        put_headline(t, error);
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        if (i > 0)
-            text_put(t, "\n", 1);
-        put_plain(t, json_array_get(lines, i));
-    }
+    return t->len > 0 && t->data[t->len - 1] != '\n';
 }
 
 /* An error that another one follows, as when code shows a traceback and goes on: it stays as text. */
 static void
 move_error_to_text(struct output *o)
 {
-    struct text plain = {0};
+    cleanup_free char *plain = NULL;
+    size_t len;
 
     if (o->error == NULL)
         return;
-    if (o->text.len > 0 && o->text.data[o->text.len - 1] != '\n')
+    plain = output_error_text(o->error, &len);
+    if (is_in_line(&o->text))
         append(o, "\n", 1);
-    put_error(&plain, o->error);
-    append(o, plain.data, plain.len);
+    append(o, plain, len);
     append(o, "\n", 1);
-    free(plain.data);
     json_decref(o->error);
     o->error = NULL;
 }
@@ -498,15 +308,7 @@ on_error(struct output *o, const json_t *content)
         return;
     before_output(o);
     move_error_to_text(o);
-    o->error = make_error(o, content);
-}
-
-/* A kernel that refuses to run the code has no exception to tell of. */
-static json_t *
-refusal(void)
-{
-    return xnotnull(json_pack("{s:s, s:s, s:[]}", "ename", "KernelError", "evalue",
-                              "the kernel did not run the code", "traceback"));
+    o->error = output_error_new(content, &o->seen, &o->truncated);
 }
 
 void
@@ -515,8 +317,8 @@ output_set_error(struct output *o, const json_t *reply_content)
     if (o->reply_error)
         return;
     o->reply_error = json_is_string(json_object_get(reply_content, "ename"))
-                         ? make_error(o, reply_content)
-                         : refusal();
+                         ? output_error_new(reply_content, &o->seen, &o->truncated)
+                         : output_error_refusal();
 }
 
 /* Without an error on iopub, the reply's is the next thing to show. */
@@ -548,59 +350,6 @@ output_message(struct output *o, const char *msg_type, const json_t *content)
             types[i].on_message(o, content);
 }
 
-static void
-append_replacement(struct output *o)
-{
-    append(o, UTF8_REPLACEMENT, strlen(UTF8_REPLACEMENT));
-}
-
-/* Completes the character that an earlier call began; the number of bytes that took. */
-static size_t
-finish_held(struct output *o, struct decoder *d, const uint8_t *p, size_t len)
-{
-    size_t done = 0, used;
-
-    while (d->n_held > 0 && done < len) {
-        d->held[d->n_held] = p[done];
-        switch (utf8_next(d->held, d->n_held + 1, &used)) {
-        case UTF8_PARTIAL:
-            d->n_held++;
-            done++;
-            break;
-        case UTF8_CHAR:
-            append(o, (const char *)d->held, used);
-            d->n_held = 0;
-            done++;
-            break;
-        case UTF8_INVALID: /* the new byte is not one of it */
-            append_replacement(o);
-            d->n_held = 0;
-            break;
-        }
-    }
-    return done;
-}
-
-static void
-decode(struct output *o, struct decoder *d, const uint8_t *p, size_t len)
-{
-    size_t i = finish_held(o, d, p, len), n, used;
-
-    while (i < len) {
-        n = utf8_valid_prefix(p + i, len - i);
-        append(o, (const char *)p + i, n);
-        i += n;
-        if (i == len)
-            return;
-        if (utf8_next(p + i, len - i, &used) == UTF8_PARTIAL) {
-            memcpy(d->held, p + i, used);
-            d->n_held = used;
-        } else
-            append_replacement(o);
-        i += used;
-    }
-}
-
 void
 output_raw(struct output *o, int fd, const void *data, size_t len)
 {
@@ -608,7 +357,7 @@ output_raw(struct output *o, int fd, const void *data, size_t len)
         return;
     before_output(o);
     o->seen += len;
-    decode(o, &o->decoders[fd == 2], data, len);
+    utf8_decode(&o->decoders[fd == 2], data, len, append, o);
 }
 
 void
@@ -631,12 +380,16 @@ output_bytes(const struct output *o)
 
 /* --- the answer --- */
 
+/* On a line of its own, and beside max_bytes: an error has a bound of its own. */
 static void
-give_up_held(struct output *o, struct decoder *d)
+put_error(struct text *t, const json_t *error)
 {
-    if (d->n_held > 0)
-        append_replacement(o);
-    d->n_held = 0;
+    size_t len;
+    cleanup_free char *plain = output_error_text(error, &len);
+
+    if (is_in_line(t))
+        text_put(t, "\n", 1);
+    text_put(t, plain, len);
 }
 
 static json_t *
@@ -644,8 +397,8 @@ take_text(struct output *o)
 {
     json_t *text = json_null();
 
-    give_up_held(o, &o->decoders[0]);
-    give_up_held(o, &o->decoders[1]);
+    utf8_decode_end(&o->decoders[0], append, o);
+    utf8_decode_end(&o->decoders[1], append, o);
     settle_error(o);
     if (o->error)
         put_error(&o->text, o->error);

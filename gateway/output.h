@@ -22,10 +22,9 @@
 #include "mem.h"
 
 enum {
-    OUTPUT_MAX_ITEMS = 1000, /* images and displays kept */
-    OUTPUT_GAP_MAX = 32,     /* bytes of the line where the worker left something out */
-    OUTPUT_MAX_ERROR =
-        256 * 1024, /* bytes kept of an error: ename, evalue and traceback together */
+    OUTPUT_MAX_ITEMS = 1000,      /* images and displays kept */
+    OUTPUT_GAP_MAX = 32,          /* bytes of the line where the worker left something out */
+    OUTPUT_MAX_ERROR = 256 << 10, /* bytes kept of an error: ename, evalue, traceback together */
 };
 
 struct output;

@@ -20,8 +20,8 @@ struct peers;
 
 struct peers_limits {
     unsigned per_address; /* connections of one address; 0 = any number */
-    double
-        seconds; /* for a request to arrive; for an answer to be taken, and 1 s more for each 64 KiB of it */
+    /* For a request to arrive; for an answer to be taken, and 1 s more for each 64 KiB of it. */
+    double seconds;
 };
 
 struct peers *peers_new(struct event_base *, const struct peers_limits *);

@@ -4,19 +4,14 @@
  *   a worker:  starting ──▶ warm ──▶ assigned ──▶ dying ──▶ gone       (from any state to dying)
  *   a user:    waiting ⇄ active ──▶ lost                               (from any state forgotten: release)
  *
- * refill() alone decides how many containers start; it runs as an event of its own, after whatever changed
- * the counts.  sweep() is the only clock for users: it ends waits that are too long and idle sessions.
- *
- * A user is known, here and in the store, by a full name: "KEY/user_uuid", or for the master token the user_uuid alone.
- * A user_uuid has no slash.
+ * on_refill() alone decides how many containers start; it runs as an event of its own, after whatever changed
+ * the counts.  on_sweep() is the only clock for users: it ends waits that are too long and idle sessions.
  */
 #include "pool.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "caller.h"
@@ -25,6 +20,8 @@
 #include "kernelspec.h"
 #include "log.h"
 #include "metrics.h"
+#include "pool_lists.h"
+#include "pool_status.h"
 #include "runtime.h"
 #include "store.h"
 
@@ -39,47 +36,13 @@ enum {
     MAX_LOST = 10000,      /* users remembered without a session */
 };
 
-enum member_list { STARTING, WARM, ASSIGNED, DYING, N_MEMBER_LISTS };
-enum user_list { WAITING, ACTIVE, LOST, N_USER_LISTS };
-
 static const char shutting_down[] = "The server is shutting down";
-
-/* A worker and its place in the pool. */
-struct member {
-    struct pool *pool;
-    struct worker *worker;
-    enum member_list list;
-    struct user *user; /* NULL: nobody's */
-    unsigned slot;
-    double since; /* in this list */
-    struct member *prev, *next;
-};
-
-struct user {
-    struct pool *pool;
-    char *name; /* in full */
-    enum user_list list;
-    struct session *session; /* NULL: LOST */
-    struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
-    bool had_worker;         /* ever: there is a state that can be lost */
-    bool network;            /* the session has a way out */
-    unsigned long executions;
-    time_t created, last_used;
-    double idle_since; /* monotonic; when a job last came or ended */
-    double since;      /* in this list */
-    UT_hash_handle hh;
-    struct user *prev, *next;
-};
 
 struct pool {
     const struct worker_env *env;
     struct store *store;
     bool in_doubt; /* who is not known may have had a session */
-    struct member *members[N_MEMBER_LISTS];
-    unsigned n_members[N_MEMBER_LISTS];
-    struct user *users; /* by full name */
-    struct user *user_lists[N_USER_LISTS];
-    unsigned n_users[N_USER_LISTS];
+    struct pool_lists lists;
     unsigned max_starting;
     struct event *refill_event, *sweep_event;
     bool started, filled;
@@ -98,122 +61,13 @@ want_refill(struct pool *pool, unsigned ms)
         clock_arm(pool->refill_event, ms);
 }
 
-/* --- lists -------------------------------------------------------------------------------- */
-
-static void
-member_enter(struct member *m, enum member_list list)
-{
-    m->list = list;
-    m->since = clock_now();
-    DL_APPEND(m->pool->members[list], m);
-    m->pool->n_members[list]++;
-}
-
-static void
-member_leave(struct member *m)
-{
-    DL_DELETE(m->pool->members[m->list], m);
-    m->pool->n_members[m->list]--;
-}
-
-static void
-member_move(struct member *m, enum member_list list)
-{
-    member_leave(m);
-    member_enter(m, list);
-}
-
-static void
-user_enter(struct user *u, enum user_list list)
-{
-    u->list = list;
-    u->since = clock_now();
-    DL_APPEND(u->pool->user_lists[list], u);
-    u->pool->n_users[list]++;
-}
-
-static void
-user_leave(struct user *u)
-{
-    DL_DELETE(u->pool->user_lists[u->list], u);
-    u->pool->n_users[u->list]--;
-}
-
-static void
-user_move(struct user *u, enum user_list list)
-{
-    user_leave(u);
-    user_enter(u, list);
-}
-
-static unsigned
-count_alive(const struct pool *pool)
-{
-    return pool->n_members[STARTING] + pool->n_members[WARM] + pool->n_members[ASSIGNED];
-}
-
 /* --- users -------------------------------------------------------------------------------- */
-
-static char *
-full_name(const struct caller *who, const char *name)
-{
-    return xasprintf("%s%s%s", who->key, caller_is_master(who) ? "" : "/", name);
-}
-
-static const char *
-short_name(const struct user *u)
-{
-    const char *slash = strchr(u->name, '/');
-
-    return slash ? slash + 1 : u->name;
-}
-
-/* who has a key */
-static bool
-is_of(const struct user *u, const struct caller *who)
-{
-    size_t len = strlen(who->key);
-
-    return strncmp(u->name, who->key, len) == 0 && u->name[len] == '/';
-}
-
-static struct user *
-user_find(const struct pool *pool, const char *name)
-{
-    struct user *u;
-
-    HASH_FIND_STR(pool->users, name, u);
-    return u;
-}
-
-static struct user *
-user_new(struct pool *pool, const char *name, time_t created, enum user_list list)
-{
-    struct user *u = xcalloc(1, sizeof(*u));
-
-    u->pool = pool;
-    u->name = xstrdup(name);
-    u->created = u->last_used = created;
-    u->idle_since = clock_now();
-    HASH_ADD_KEYPTR(hh, pool->users, u->name, strlen(u->name), u);
-    user_enter(u, list);
-    return u;
-}
-
-static void
-user_free(struct user *u)
-{
-    user_leave(u);
-    HASH_DEL(u->pool->users, u);
-    free(u->name);
-    free(u);
-}
 
 static void
 user_forget(struct user *u)
 {
     store_remove_session(u->pool->store, u->name);
-    user_free(u);
+    user_free(&u->pool->lists, u);
 }
 
 /* worker NULL: the session has none. */
@@ -243,13 +97,13 @@ user_lose(struct user *u)
     session_free(u->session, NULL);
     u->session = NULL;
     if (!u->had_worker) {
-        user_free(u);
+        user_free(&pool->lists, u);
         return;
     }
-    user_move(u, LOST);
+    user_move(&pool->lists, u, LOST);
     put_session(u, NULL);
-    if (pool->n_users[LOST] > MAX_LOST)
-        user_forget(pool->user_lists[LOST]);
+    if (pool->lists.n_users[LOST] > MAX_LOST)
+        user_forget(pool->lists.user_lists[LOST]);
 }
 
 /* --- workers ------------------------------------------------------------------------------ */
@@ -260,7 +114,7 @@ member_doom(struct member *m)
     if (m->list == DYING)
         return;
     m->user = NULL;
-    member_move(m, DYING);
+    member_move(&m->pool->lists, m, DYING);
     store_remove_worker(m->pool->store, worker_identity(m->worker)->id);
     worker_destroy(m->worker);
     want_refill(m->pool, REFILL_DELAY_MS);
@@ -271,17 +125,17 @@ static void
 check_filled(struct pool *pool)
 {
     const struct config *config = pool->env->config;
-    unsigned in_use = pool->n_members[ASSIGNED], room, wanted;
+    unsigned in_use = pool->lists.n_members[ASSIGNED], room, wanted;
     const struct member *m;
 
-    DL_FOREACH (pool->members[STARTING], m)
+    DL_FOREACH (pool->lists.members[STARTING], m)
         in_use += m->user != NULL;
     room = config->max_total_workers > in_use ? config->max_total_workers - in_use : 0;
     wanted = config->min_idle_workers < room ? config->min_idle_workers : room;
-    if (pool->filled || !pool->started || pool->n_members[WARM] < wanted)
+    if (pool->filled || !pool->started || pool->lists.n_members[WARM] < wanted)
         return;
     pool->filled = true;
-    log_info("pool: %u workers are warm, %u in use", pool->n_members[WARM], in_use);
+    log_info("pool: %u workers are warm, %u in use", pool->lists.n_members[WARM], in_use);
 }
 
 static void
@@ -291,8 +145,8 @@ assign(struct member *m, struct user *u)
     u->had_worker = true;
     m->user = u;
     u->member = m;
-    member_move(m, ASSIGNED);
-    user_move(u, ACTIVE);
+    member_move(&m->pool->lists, m, ASSIGNED);
+    user_move(&m->pool->lists, u, ACTIVE);
     u->idle_since = clock_now();
     if (u->network)
         worker_open_network(m->worker);
@@ -302,25 +156,13 @@ assign(struct member *m, struct user *u)
     want_refill(m->pool, REFILL_DELAY_MS);
 }
 
-/* The first user who waits for any worker, not for one of his own that is being recalled. */
-static struct user *
-first_waiting(const struct pool *pool)
-{
-    struct user *u;
-
-    DL_FOREACH (pool->user_lists[WAITING], u)
-        if (u->member == NULL)
-            return u;
-    return NULL;
-}
-
 static void
 serve_waiting(struct pool *pool)
 {
     struct user *u;
 
-    while (pool->members[WARM] && (u = first_waiting(pool)) != NULL)
-        assign(pool->members[WARM], u);
+    while (pool->lists.members[WARM] && (u = pool_lists_first_waiting(&pool->lists)) != NULL)
+        assign(pool->lists.members[WARM], u);
 }
 
 /* The user's worker ended.  Who has more to run waits for another; who has not is remembered as lost. */
@@ -333,7 +175,7 @@ part(struct user *u, const struct err *why)
         user_lose(u);
         return;
     }
-    user_move(u, WAITING); /* also from there: his wait begins now */
+    user_move(&u->pool->lists, u, WAITING); /* also from there: his wait begins now */
     serve_waiting(u->pool);
 }
 
@@ -344,10 +186,10 @@ drain(struct pool *pool)
     struct err why = ERR_INIT;
 
     err_set(&why, ERR_NO_WORKER, "%s", shutting_down);
-    for (struct user *u = pool->users; u; u = u->hh.next)
+    for (struct user *u = pool->lists.users; u; u = u->hh.next)
         if (u->session)
             session_fail_queue(u->session, &why);
-    for (struct user *u = pool->users; u; u = u->hh.next)
+    for (struct user *u = pool->lists.users; u; u = u->hh.next)
         if (u->session && session_jobs(u->session) > 0)
             return;
     pool->drained(pool->drain_owner);
@@ -362,8 +204,8 @@ on_session_spent(void *owner)
 
     err_set(&why, ERR_WORKER_DIED, "The worker died");
     log_info("worker %s: taken from its session and destroyed", worker_identity(m->worker)->id);
-    member_doom(
-        m); /* first: in the store, too, a worker without its user must not be there to be adopted */
+    /* First: in the store, too, a worker without its user must not be there to be adopted. */
+    member_doom(m);
     part(u, &why);
 }
 
@@ -374,7 +216,7 @@ fail_all_waiting(struct pool *pool, const char *reason)
     struct err why = ERR_INIT;
 
     err_set(&why, ERR_NO_WORKER, "No worker can be started: %s", reason);
-    DL_FOREACH_SAFE (pool->user_lists[WAITING], u, next) {
+    DL_FOREACH_SAFE (pool->lists.user_lists[WAITING], u, next) {
         if (u->member == NULL) {
             session_fail_queue(u->session, &why);
             user_lose(u);
@@ -425,7 +267,7 @@ on_worker_ready(void *owner)
     }
     pool->n_failures = 0;
     pool->last_start_error[0] = '\0';
-    member_move(m, WARM);
+    member_move(&pool->lists, m, WARM);
     serve_waiting(pool);
     check_filled(pool);
     want_refill(pool, 0);
@@ -455,8 +297,7 @@ on_worker_gone(void *owner)
     struct member *m = owner;
     struct pool *pool = m->pool;
 
-    member_leave(m);
-    free(m);
+    member_free(&pool->lists, m);
     want_refill(pool, 0);
 }
 
@@ -469,80 +310,33 @@ static const struct worker_ops worker_ops = {
 
 /* --- how many ----------------------------------------------------------------------------- */
 
-static bool
-is_slot_used(const struct pool *pool, unsigned slot)
-{
-    const struct member *m;
-
-    for (int i = 0; i < N_MEMBER_LISTS; i++)
-        DL_FOREACH (pool->members[i], m)
-            if (m->slot == slot)
-                return true;
-    return false;
-}
-
-static unsigned
-free_slot(const struct pool *pool)
-{
-    unsigned slot = 0;
-
-    while (is_slot_used(pool, slot))
-        slot++;
-    return slot;
-}
-
 static int
 start_one(struct pool *pool, struct err *err)
 {
-    struct member *m = xcalloc(1, sizeof(*m));
+    struct member *m = member_new(&pool->lists, pool_lists_free_slot(&pool->lists));
 
-    m->pool = pool;
-    m->slot = free_slot(pool);
     m->worker = worker_start(pool->env, m->slot, &worker_ops, m, err);
     if (m->worker == NULL) {
-        free(m);
+        member_free(&pool->lists, m);
         return -1;
     }
-    member_enter(m, STARTING);
-    if (first_waiting(pool))
+    if (pool_lists_first_waiting(&pool->lists))
         worker_prefer(m->worker);
     return 0;
-}
-
-/* Starting, and nobody's yet: recalled ones with a user may be busy for as long as an execution lasts. */
-static unsigned
-count_coming(const struct pool *pool)
-{
-    const struct member *m;
-    unsigned n = 0;
-
-    DL_FOREACH (pool->members[STARTING], m)
-        n += m->user == NULL;
-    return n;
-}
-
-static unsigned
-count_waiting_for_any(const struct pool *pool)
-{
-    const struct user *u;
-    unsigned n = 0;
-
-    DL_FOREACH (pool->user_lists[WAITING], u)
-        n += u->member == NULL;
-    return n;
 }
 
 static bool
 is_short(const struct pool *pool)
 {
     const struct config *config = pool->env->config;
-    unsigned wanted = config->min_idle_workers + count_waiting_for_any(pool);
-    unsigned coming = count_coming(pool);
+    unsigned wanted = config->min_idle_workers + pool_lists_waiting(&pool->lists);
+    unsigned coming = pool_lists_coming(&pool->lists);
 
-    return coming < pool->max_starting && coming + pool->n_members[WARM] < wanted &&
-           count_alive(pool) < config->max_total_workers &&
+    return coming < pool->max_starting && coming + pool->lists.n_members[WARM] < wanted &&
+           pool_lists_alive(&pool->lists) < config->max_total_workers &&
            /* Dying ones go quickly; if they do not, others must not pile up on them. */
-           count_alive(pool) + pool->n_members[DYING] < 2 * config->max_total_workers;
+           pool_lists_alive(&pool->lists) + pool->lists.n_members[DYING] <
+               2 * config->max_total_workers;
 }
 
 static void
@@ -560,6 +354,8 @@ on_refill(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+/* --- the clock of users ------------------------------------------------------------------- */
+
 static void
 sweep_waiting(struct pool *pool, double now)
 {
@@ -567,7 +363,7 @@ sweep_waiting(struct pool *pool, double now)
     struct err why = ERR_INIT;
 
     err_set(&why, ERR_NO_WORKER, "No worker became ready within %d s", WAIT_LIMIT_S);
-    DL_FOREACH_SAFE (pool->user_lists[WAITING], u, next) {
+    DL_FOREACH_SAFE (pool->lists.user_lists[WAITING], u, next) {
         if (u->member == NULL && now - u->since > WAIT_LIMIT_S) {
             session_fail_queue(u->session, &why);
             user_lose(u);
@@ -580,7 +376,7 @@ sweep_idle(struct pool *pool, double now)
 {
     struct user *u, *next;
 
-    DL_FOREACH_SAFE (pool->user_lists[ACTIVE], u, next) {
+    DL_FOREACH_SAFE (pool->lists.user_lists[ACTIVE], u, next) {
         if (session_jobs(u->session) > 0) {
             u->idle_since = now;
         } else if (now - u->idle_since > pool->env->config->worker_idle_timeout) {
@@ -604,10 +400,10 @@ mend_store(struct pool *pool)
     if (!store_is_behind(pool->store) || store_begin(pool->store) < 0)
         return;
     for (int i = STARTING; i < DYING; i++)
-        DL_FOREACH (pool->members[i], m)
+        DL_FOREACH (pool->lists.members[i], m)
             if (worker_identity(m->worker)->pid != 0)
                 put_worker(m);
-    for (u = pool->users; u; u = u->hh.next)
+    for (u = pool->lists.users; u; u = u->hh.next)
         if (u->had_worker)
             put_session(u, u->member ? u->member->worker : NULL);
     store_commit(pool->store);
@@ -635,6 +431,7 @@ pool_new(const struct worker_env *env, struct store *store, bool in_doubt)
     struct pool *pool = xcalloc(1, sizeof(*pool));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
+    pool->lists.pool = pool;
     pool->env = env;
     pool->store = store;
     pool->in_doubt = in_doubt;
@@ -655,20 +452,22 @@ pool_free(struct pool *pool)
     if (pool == NULL)
         return;
     err_set(&why, ERR_NO_WORKER, "%s", shutting_down);
-    HASH_ITER (hh, pool->users, u, next_user) {
+    HASH_ITER (hh, pool->lists.users, u, next_user) {
         session_free(u->session, &why);
-        user_free(u);
+        user_free(&pool->lists, u);
     }
     for (int i = 0; i < N_MEMBER_LISTS; i++) {
-        DL_FOREACH_SAFE (pool->members[i], m, next) {
+        DL_FOREACH_SAFE (pool->lists.members[i], m, next) {
             worker_abandon(m->worker);
-            free(m);
+            member_free(&pool->lists, m);
         }
     }
     event_free(pool->refill_event);
     event_free(pool->sweep_event);
     free(pool);
 }
+
+/* --- what an earlier gateway has left ----------------------------------------------------- */
 
 /* What a recall is about: the pool, and the ids of workers that are not taken back. */
 struct recall {
@@ -691,15 +490,12 @@ adopt(struct pool *pool, const struct store_row *row, struct err *err)
         err_set(err, ERR_NO_WORKER, "it is nobody's");
         return NULL;
     }
-    m = xcalloc(1, sizeof(*m));
-    m->pool = pool;
-    m->slot = row->identity->slot;
+    m = member_new(&pool->lists, row->identity->slot);
     m->worker = worker_adopt(pool->env, row->identity, &worker_ops, m, err);
     if (m->worker == NULL) {
-        free(m);
+        member_free(&pool->lists, m);
         return NULL;
     }
-    member_enter(m, STARTING);
     return m;
 }
 
@@ -708,7 +504,7 @@ static void
 recall(void *owner, const struct store_row *row)
 {
     struct recall *r = owner;
-    struct user *u = row->user ? user_new(r->pool, row->user, row->created, LOST) : NULL;
+    struct user *u = row->user ? user_new(&r->pool->lists, row->user, row->created, LOST) : NULL;
     struct member *m;
     struct err err = ERR_INIT;
 
@@ -725,7 +521,7 @@ recall(void *owner, const struct store_row *row)
         m->user = u;
         u->member = m;
         open_session(u, false, row->network);
-        user_move(u, WAITING);
+        user_move(&r->pool->lists, u, WAITING);
     }
 }
 
@@ -744,7 +540,7 @@ is_adopted(const struct pool *pool, const char *id)
 {
     const struct member *m;
 
-    DL_FOREACH (pool->members[STARTING], m)
+    DL_FOREACH (pool->lists.members[STARTING], m)
         if (strcmp(worker_identity(m->worker)->id, id) == 0)
             return true;
     return false;
@@ -776,12 +572,14 @@ pool_recall(struct pool *pool, struct err *err)
     forget_dropped(&r);
     if (rc < 0)
         return -1;
-    if (pool->n_members[STARTING])
+    if (pool->lists.n_members[STARTING])
         log_info("pool: %u workers of an earlier gateway are being recalled",
-                 pool->n_members[STARTING]);
+                 pool->lists.n_members[STARTING]);
     remove_strangers(pool);
     return 0;
 }
+
+/* --- from the start to the end ------------------------------------------------------------ */
 
 void
 pool_start(struct pool *pool)
@@ -795,33 +593,22 @@ pool_start(struct pool *pool)
 void
 pool_reconfigure(struct pool *pool)
 {
-    while (pool->n_members[WARM] > pool->env->config->min_idle_workers)
-        member_doom(pool->members[WARM]);
+    while (pool->lists.n_members[WARM] > pool->env->config->min_idle_workers)
+        member_doom(pool->lists.members[WARM]);
     check_filled(pool);
     evtimer_del(pool->refill_event);
     want_refill(pool, 0);
 }
 
-static unsigned
-count_sessions_of(const struct pool *pool, const struct caller *who)
-{
-    const struct user *u;
-    unsigned n = 0;
-
-    DL_FOREACH (pool->user_lists[WAITING], u)
-        n += is_of(u, who);
-    DL_FOREACH (pool->user_lists[ACTIVE], u)
-        n += is_of(u, who);
-    return n;
-}
+/* --- admission, jobs ---------------------------------------------------------------------- */
 
 /* A new session: is there room for one more, for this caller and at all? */
 static int
 admit_session(const struct pool *pool, const struct caller *who, struct err *err)
 {
-    unsigned n = pool->n_users[WAITING] + pool->n_users[ACTIVE];
+    unsigned n = pool->lists.n_users[WAITING] + pool->lists.n_users[ACTIVE];
 
-    if (who->max_sessions && count_sessions_of(pool, who) >= who->max_sessions)
+    if (who->max_sessions && pool_lists_sessions_of(&pool->lists, who) >= who->max_sessions)
         return err_set(
             err, ERR_QUOTA,
             "The API key's limit of %u session%s is reached; release one or try again later",
@@ -854,7 +641,7 @@ admit(const struct pool *pool, const struct caller *who, const struct user *u, s
 
     if (pool->draining)
         return err_set(err, ERR_NO_WORKER, "%s", shutting_down);
-    if (pool->n_failures >= FAILURES_TO_TELL && count_alive(pool) == 0)
+    if (pool->n_failures >= FAILURES_TO_TELL && pool_lists_alive(&pool->lists) == 0)
         return err_set(err, ERR_NO_WORKER, "No worker can be started: %s", pool->last_start_error);
     if (jobs >= pool->env->config->queue_limit)
         return err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already",
@@ -868,7 +655,7 @@ hurry(struct pool *pool)
 {
     struct member *m;
 
-    DL_FOREACH (pool->members[STARTING], m)
+    DL_FOREACH (pool->lists.members[STARTING], m)
         worker_prefer(m->worker);
     want_refill(pool, 0);
 }
@@ -881,10 +668,10 @@ user_with_session(struct pool *pool, struct user *u, const char *name, bool netw
         return u;
     if (u) {
         u->created = time(NULL);
-        user_move(u, WAITING);
+        user_move(&pool->lists, u, WAITING);
         open_session(u, true, network);
     } else {
-        u = user_new(pool, name, time(NULL), WAITING);
+        u = user_new(&pool->lists, name, time(NULL), WAITING);
         open_session(u, pool->in_doubt, network);
     }
     serve_waiting(pool);
@@ -897,8 +684,8 @@ struct job *
 pool_submit(struct pool *pool, const struct caller *who, const char *user,
             const struct job_spec *spec, job_done_fn *done, void *owner, struct err *err)
 {
-    cleanup_free char *name = full_name(who, user);
-    struct user *u = user_find(pool, name);
+    cleanup_free char *name = user_full_name(who, user);
+    struct user *u = user_find(&pool->lists, name);
     struct job *job = NULL;
 
     if (admit_network(pool, u, spec->network, err) == 0 && admit(pool, who, u, err) == 0) {
@@ -921,8 +708,8 @@ pool_limits_executions(const struct pool *pool)
 void
 pool_release(struct pool *pool, const struct caller *who, const char *user)
 {
-    cleanup_free char *name = full_name(who, user);
-    struct user *u = user_find(pool, name);
+    cleanup_free char *name = user_full_name(who, user);
+    struct user *u = user_find(&pool->lists, name);
     struct member *m = u ? u->member : NULL;
     struct err why = ERR_INIT;
 
@@ -951,87 +738,25 @@ pool_is_ready(const struct pool *pool)
     return pool->filled && !pool->draining;
 }
 
-static json_t *
-iso8601(time_t t)
-{
-    char text[32];
-    struct tm tm;
-
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-    return json_string(text);
-}
-
-static json_t *
-key_of(const struct user *u)
-{
-    size_t len = (size_t)(short_name(u) - u->name);
-
-    return len ? json_stringn(u->name, len - 1) : json_null();
-}
-
-static json_t *
-user_status(const struct user *u)
-{
-    static const char *const state_name[] = {"starting", "idle", "busy"};
-    enum session_state state = session_state(u->session);
-
-    return xnotnull(json_pack("{s:s,s:o,s:s,s:s,s:i,s:o,s:o,s:I}", "user_uuid", short_name(u),
-                              "key", key_of(u), "state", state_name[state], "network",
-                              u->network ? "allowlist" : "none", "queued",
-                              session_jobs(u->session) - (state == SESSION_BUSY), "created",
-                              iso8601(u->created), "last_used", iso8601(u->last_used), "executions",
-                              (json_int_t)(u->executions + session_executions(u->session))));
-}
-
-static json_t *
-session_list(const struct pool *pool, const struct caller *who)
-{
-    static const enum user_list with_session[] = {WAITING, ACTIVE};
-    json_t *list = xnotnull(json_array());
-    const struct user *u;
-
-    for (int i = 0; i < 2; i++)
-        DL_FOREACH (pool->user_lists[with_session[i]], u)
-            if (caller_is_master(who) || is_of(u, who))
-                json_array_append_new(list, user_status(u));
-    return list;
-}
-
 json_t *
 pool_status(const struct pool *pool, const struct caller *who)
 {
     const struct config *config = pool->env->config;
     const char *error = pool->last_start_error;
 
-    return xnotnull(json_pack(
-        "{s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:o,s:s,s:s,s:o,s:s?}", "total_workers", count_alive(pool),
-        "busy_workers", pool->n_members[ASSIGNED], "idle_workers_in_pool", pool->n_members[WARM],
-        "starting_workers", pool->n_members[STARTING], "is_initializing", !pool->filled,
-        "min_idle_workers", config->min_idle_workers, "max_total_workers",
-        config->max_total_workers, "sessions", session_list(pool, who), "kernel",
-        pool->env->kernelspec->name, "runtime", config->runtime, "limits",
-        runtime_limits(pool->env->runtime), "last_start_error", error[0] ? error : NULL));
-}
-
-static unsigned
-count_queued(const struct pool *pool)
-{
-    const struct user *u;
-    unsigned n = 0;
-
-    for (u = pool->users; u; u = u->hh.next)
-        if (u->session)
-            n += session_jobs(u->session) - (session_state(u->session) == SESSION_BUSY);
-    return n;
+    return xnotnull(
+        json_pack("{s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:o,s:s,s:s,s:o,s:s?}", "total_workers",
+                  pool_lists_alive(&pool->lists), "busy_workers", pool->lists.n_members[ASSIGNED],
+                  "idle_workers_in_pool", pool->lists.n_members[WARM], "starting_workers",
+                  pool->lists.n_members[STARTING], "is_initializing", !pool->filled,
+                  "min_idle_workers", config->min_idle_workers, "max_total_workers",
+                  config->max_total_workers, "sessions", pool_status_sessions(&pool->lists, who),
+                  "kernel", pool->env->kernelspec->name, "runtime", config->runtime, "limits",
+                  runtime_limits(pool->env->runtime), "last_start_error", error[0] ? error : NULL));
 }
 
 void
 pool_gauge(const struct pool *pool)
 {
-    metrics_set(METRIC_WORKERS_STARTING, pool->n_members[STARTING]);
-    metrics_set(METRIC_WORKERS_WARM, pool->n_members[WARM]);
-    metrics_set(METRIC_WORKERS_ASSIGNED, pool->n_members[ASSIGNED]);
-    metrics_set(METRIC_WORKERS_DYING, pool->n_members[DYING]);
-    metrics_set(METRIC_SESSIONS, pool->n_users[WAITING] + pool->n_users[ACTIVE]);
-    metrics_set(METRIC_QUEUED, count_queued(pool));
+    pool_status_gauge(&pool->lists);
 }

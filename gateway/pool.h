@@ -45,9 +45,9 @@ void pool_reconfigure(struct pool *);
 
 /*
  * Runs code in the user's session, which is made if need be.  ERR_NO_WORKER: as many users as there may be workers
- * have one; ERR_QUOTA: the caller has as many as he may; ERR_BUSY: the session's queue is full.  done is never called before this returns; job_cancel takes the job back.
- * ERR_FORBIDDEN, ERR_CONFLICT: the network that spec wants is not to be had, or not what the session has.  The user must be
- * valid (body.h).
+ * have one; ERR_QUOTA: the caller has as many as he may; ERR_BUSY: the session's queue is full; ERR_FORBIDDEN, ERR_CONFLICT: the
+ * network that spec wants is not to be had, or not what the session has.  The user must be valid (body.h).  done is never
+ * called before this returns; job_cancel takes the job back.
  */
 struct job *pool_submit(struct pool *, const struct caller *, const char *user,
                         const struct job_spec *, job_done_fn *done, void *owner,

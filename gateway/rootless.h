@@ -33,8 +33,8 @@ bool rootless_is_needed(void);
  * start-up, before there are threads.
  */
 struct rootless *rootless_open(const char *const *paths, size_t n, struct err *) must_check;
-void rootless_close(
-    struct rootless *); /* accepts NULL; containers keep what they need of the namespaces */
+/* Accepts NULL.  Containers keep what they need of the namespaces. */
+void rootless_close(struct rootless *);
 
 /* How many containers there are ids for at a time. */
 unsigned rootless_slots(const struct rootless *);

@@ -5,6 +5,7 @@
 
 #include "api.h"
 #include "caller.h"
+#include "http_json.h"
 
 struct route {
     const char *method, *path;

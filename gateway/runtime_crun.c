@@ -1,7 +1,8 @@
 /* runtime_crun.c - containers by crun: processes of this host's kernel in namespaces of their own. */
 #include "runtime_oci.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "rootless.h"
 #include "smallfile.h"
@@ -10,13 +11,12 @@
 static bool
 may_be_init(pid_t pid)
 {
-    char path[32], text[4096];
+    char pids[256]; /* in each namespace, ours first */
+    const char *inside;
 
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    smallfile_read(path, text, sizeof(text));
-    const char *outside = strstr(text, "\nNSpid:\t");
-    const char *inside = outside == NULL ? NULL : strpbrk(outside + strlen("\nNSpid:\t"), "\t\n");
-    return inside != NULL && *inside == '\t' && strtol(inside, NULL, 10) == 1;
+    smallfile_status(pid, "NSpid", pids, sizeof(pids));
+    inside = strchr(pids, '\t');
+    return inside != NULL && strtol(inside, NULL, 10) == 1;
 }
 
 static void *

@@ -11,7 +11,7 @@
  */
 #include "runtime_oci.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "smallfile.h"
 
@@ -21,12 +21,10 @@ enum { NOBODY = 65534 };
 static bool
 may_be_init(pid_t pid)
 {
-    char path[32], text[4096];
+    char uids[128]; /* the real one first */
 
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    smallfile_read(path, text, sizeof(text));
-    const char *uid = strstr(text, "\nUid:\t");
-    return uid != NULL && strtoul(uid + strlen("\nUid:\t"), NULL, 10) == NOBODY;
+    smallfile_status(pid, "Uid", uids, sizeof(uids));
+    return strtoul(uids, NULL, 10) == NOBODY;
 }
 
 static void *

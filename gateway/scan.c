@@ -2,50 +2,21 @@
  * scan.c - see scan.h.
  *
  * One pass over the tokens, without a syntax tree.  What is kept is the dotted name at hand (`chain`), the brackets that are
- * open, and what names of the code stand for: `import os as o` makes o.fork os.fork, `s = socket.socket()` makes s.listen
- * socket.socket().listen.  Names are followed in the order of the text; functions, branches and loops are not understood.
+ * open, and what names of the code stand for (scan_names.h).  Names are followed in the order of the text; functions, branches
+ * and loops are not understood.
  */
 #include "scan.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "scan_lex.h"
+#include "scan_match.h"
+#include "scan_names.h"
 #include "scan_rules.h"
 
 enum {
-    MAX_DEPTH = 200,    /* brackets, as in CPython */
-    MAX_BINDINGS = 512, /* names that are followed */
-    MAX_STARS = 8,      /* modules of `from x import *` */
-    MAX_PENDING = 512,  /* rules of open calls that wait for an argument */
-    N_SLOTS = 2048,     /* of the table of bindings; a power of two */
-    MIN_ESCAPES = 16,   /* from which on a literal may be one to hide code */
-};
-
-/* A dotted name, resolved; "?" stands for an object of which nothing is known. */
-struct chain {
-    size_t len;                      /* 0: none at hand */
-    const struct scan_rule *decoded; /* the object was made with what this rule is about */
-    bool known;                      /* some rule's name begins with its first name */
-    char text[SCAN_NAME_LEN];
-};
-
-/* A name in the code. */
-struct name {
-    uint64_t hash; /* 0: none */
-    bool known;    /* some rule's name begins with it */
-};
-
-/* What it stands for. */
-struct binding {
-    uint64_t name; /* its hash */
-    struct chain chain;
-};
-
-/* A call rule whose arguments are to come. */
-struct pending {
-    const struct scan_rule *rule;
-    unsigned line;
+    MAX_DEPTH = 200,  /* brackets, as in CPython */
+    MIN_ESCAPES = 16, /* from which on a literal may be one to hide code */
 };
 
 /* How a closing bracket's value is found. */
@@ -60,7 +31,7 @@ enum value {
 
 struct level {
     enum value value;
-    struct chain chain;
+    struct scan_chain chain;
     unsigned n_terms;                      /* names, literals and operators in it so far */
     unsigned pending_first, pending_after; /* the rules that its arguments are for */
     unsigned pending_before;               /* rules that waited when it was opened */
@@ -72,38 +43,32 @@ enum expected { NOTHING, DEFINED_NAME, AS_NAME, LOOP_CONDITION, LOOP_COLON };
 
 struct scanner {
     const struct scan_rules *rules;
-    struct scan_result *result;
     struct scan_token token;
 
-    struct chain chain; /* of the dotted name that is being read */
-    struct name root;   /* its first name while that is all there is, else none */
-    bool dot;           /* behind a dot of it */
+    struct scan_chain chain; /* of the dotted name that is being read */
+    struct scan_name root;   /* its first name while that is all there is, else none */
+    bool dot;                /* behind a dot of it */
     bool literal, plus; /* a literal is complete but for what may be joined to it; a + behind it */
     enum expected expected;
 
     unsigned depth, excess; /* levels above the first; brackets beyond MAX_DEPTH */
-    unsigned n_pending;
 
     bool at_statement;               /* a statement may begin with the next token */
-    struct name target;              /* what the statement assigns to, if that is a name */
+    struct scan_name target;         /* what the statement assigns to, if that is a name */
     const struct scan_rule *decoded; /* a decoder's name stands behind it */
 
-    struct chain as;           /* what the name after `as` is for */
-    struct chain object;       /* getattr's first argument */
+    struct scan_chain as;      /* what the name after `as` is for */
+    struct scan_chain object;  /* getattr's first argument */
     unsigned object_depth;     /* of the call it was given to */
     bool in_loop;              /* in the body of `while True` */
     unsigned loop_column;      /* of that */
     unsigned condition_column; /* of a while whose condition is being read */
 
-    struct binding *bindings;
-    unsigned n_bindings, n_stars;
-    uint16_t slots[N_SLOTS]; /* 1 + index of the binding, 0: none */
-
     /* From here on nothing has a value before it is used. */
+    struct scan_names names;
+    struct scan_match match;
     struct scan_lex lex;
     struct level levels[MAX_DEPTH + 1];
-    struct pending pending[MAX_PENDING];
-    struct chain stars[MAX_STARS];
 };
 
 struct scan {
@@ -111,201 +76,7 @@ struct scan {
     struct scan_rules *rules;
 };
 
-/* The one rule that is in no file. */
-static const struct scan_rule too_involved = {
-    .name = (char *)"scan-limit",
-    .message = (char *)"is too involved for the scan to be followed",
-};
-
-/* --- findings ----------------------------------------------------------------------------- */
-
-static bool
-is_full(const struct scanner *s)
-{
-    return s->result->n == SCAN_MAX_FINDINGS;
-}
-
-static void
-report(struct scanner *s, const struct scan_rule *rule, unsigned line)
-{
-    struct scan_result *result = s->result;
-
-    for (unsigned i = 0; i < result->n; i++)
-        if (result->findings[i].rule == rule->name && result->findings[i].line == line)
-            return;
-    if (!is_full(s))
-        result->findings[result->n++] = (struct scan_finding){rule->name, rule->message, line};
-}
-
-/* --- chains ------------------------------------------------------------------------------- */
-
-static bool
-is_unknown(const struct chain *chain)
-{
-    return chain->len == 1 && chain->text[0] == '?';
-}
-
-static void
-chain_copy(struct chain *chain, const struct chain *from)
-{
-    memcpy(chain, from, offsetof(struct chain, text) + from->len);
-}
-
-static void
-chain_forget(struct chain *chain)
-{
-    chain->text[0] = '?';
-    chain->len = 1;
-    chain->known = false;
-    chain->decoded = NULL;
-}
-
-static void
-chain_put(struct chain *chain, const char *text, size_t len, bool known)
-{
-    if (len >= SCAN_NAME_LEN) {
-        chain_forget(chain);
-        return;
-    }
-    chain->decoded = NULL;
-    chain->len = len;
-    chain->known = known;
-    memcpy(chain->text, text, len);
-}
-
-static void
-chain_set(const struct scanner *s, struct chain *chain, const char *text, size_t len)
-{
-    const char *dot = memchr(text, '.', len);
-    size_t first = dot ? (size_t)(dot - text) : len;
-
-    chain_put(chain, text, len, scan_rules_find(s->rules, ROLE_PART, text, first) != NULL);
-}
-
-/* A chain that becomes too long for any rule keeps its end: the object before that is unknown then. */
-static void
-chain_add(struct chain *chain, const char *text, size_t len)
-{
-    if (chain->len + 1 + len >= SCAN_NAME_LEN)
-        chain_forget(chain);
-    if (chain->len + 1 + len >= SCAN_NAME_LEN)
-        return;
-    chain->text[chain->len] = '.';
-    memcpy(chain->text + chain->len + 1, text, len);
-    chain->len += 1 + len;
-}
-
-/* What calling the chain returns: f() for f, of which calling once more leads nowhere. */
-static void
-chain_call(struct chain *chain)
-{
-    if (!chain->known || chain->text[chain->len - 1] == ')' || chain->len + 2 >= SCAN_NAME_LEN) {
-        chain_forget(chain);
-        return;
-    }
-    memcpy(chain->text + chain->len, "()", 2);
-    chain->len += 2;
-}
-
-/* --- names of the code -------------------------------------------------------------------- */
-
-static struct name
-name_of(const struct scanner *s, const char *text, size_t len)
-{
-    uint64_t hash = scan_hash(SCAN_HASH, text, len);
-
-    return (struct name){
-        .hash = hash | (hash == 0),
-        .known = scan_rules_find_hashed(s->rules, ROLE_PART, hash, text, len) != NULL,
-    };
-}
-
-/* The slot of the name: its own, or the free one where it would go. */
-static uint16_t *
-find_slot(struct scanner *s, uint64_t name)
-{
-    size_t i = (size_t)(name >> 32) % N_SLOTS;
-
-    while (s->slots[i] != 0 && s->bindings[s->slots[i] - 1].name != name)
-        i = (i + 1) % N_SLOTS;
-    return &s->slots[i];
-}
-
-static bool
-is_below_pattern(const struct scan_rules *rules, const struct chain *chain)
-{
-    uint64_t hash = SCAN_HASH;
-
-    for (size_t i = 0; i < chain->len; i++) {
-        if (chain->text[i] == '.' &&
-            scan_rules_find_hashed(rules, ROLE_CALL_BELOW, hash, chain->text, i))
-            return true;
-        hash = scan_hash(hash, &chain->text[i], 1);
-    }
-    return false;
-}
-
-/* Whether some rule is about the object or something of it.  What is not, need not be followed. */
-static bool
-is_of_interest(const struct scanner *s, const struct chain *chain)
-{
-    return chain->decoded ||
-           (chain->known && (scan_rules_find(s->rules, ROLE_PART, chain->text, chain->len) ||
-                             is_below_pattern(s->rules, chain)));
-}
-
-static struct binding *
-add_binding(struct scanner *s, uint64_t name, uint16_t *slot)
-{
-    if (s->n_bindings == MAX_BINDINGS) {
-        report(s, &too_involved, s->token.line);
-        return NULL;
-    }
-    if ((s->n_bindings & (s->n_bindings - 1)) == 0) /* doubles */
-        s->bindings =
-            xrealloc(s->bindings, (s->n_bindings ? s->n_bindings * 2 : 1) * sizeof(*s->bindings));
-    s->bindings[s->n_bindings].name = name;
-    *slot = (uint16_t)++s->n_bindings;
-    return &s->bindings[s->n_bindings - 1];
-}
-
-/* A name that rules know is followed as well when it comes to mean something else. */
-static void
-bind(struct scanner *s, const struct name *name, const struct chain *chain)
-{
-    uint16_t *slot = find_slot(s, name->hash);
-    struct binding *binding = *slot ? &s->bindings[*slot - 1] : NULL;
-    bool itself = scan_hash(SCAN_HASH, chain->text, chain->len) == name->hash;
-
-    if (binding == NULL && !itself &&
-        (is_of_interest(s, chain) || (name->known && !is_unknown(chain))))
-        binding = add_binding(s, name->hash, slot);
-    if (binding)
-        chain_copy(&binding->chain, chain);
-}
-
-/* What the first name of a chain stands for: it was bound, or comes from a module of which all was imported. */
-static void
-resolve(struct scanner *s, const char *text, size_t len)
-{
-    const uint16_t *slot;
-
-    s->root = name_of(s, text, len);
-    slot = find_slot(s, s->root.hash);
-    if (*slot) {
-        chain_copy(&s->chain, &s->bindings[*slot - 1].chain);
-        return;
-    }
-    for (unsigned i = 0; i < s->n_stars; i++) {
-        chain_copy(&s->chain, &s->stars[i]);
-        chain_add(&s->chain, text, len);
-        if (is_of_interest(s, &s->chain))
-            return;
-    }
-    chain_put(&s->chain, text, len, s->root.known);
-}
-
-/* --- what the rules say ------------------------------------------------------------------- */
+/* --- mentions ----------------------------------------------------------------------------- */
 
 static struct level *
 top(struct scanner *s)
@@ -313,76 +84,11 @@ top(struct scanner *s)
     return &s->levels[s->depth];
 }
 
-/* A module's name, to which rules of the packages it is in apply as well. */
 static void
-check_import(struct scanner *s, const char *text, size_t len, unsigned line)
+bind(struct scanner *s, const struct scan_name *name, const struct scan_chain *chain)
 {
-    uint64_t hash = SCAN_HASH;
-
-    if (len >= SCAN_NAME_LEN)
-        return;
-    for (size_t i = 0; i <= len; i++) {
-        const struct scan_pattern *p =
-            i == len || text[i] == '.'
-                ? scan_rules_find_hashed(s->rules, ROLE_MODULE, hash, text, i)
-                : NULL;
-
-        for (; p; p = scan_rules_more(p))
-            report(s, p->rule, line);
-        if (i < len)
-            hash = scan_hash(hash, text + i, 1);
-    }
-}
-
-/* The rules of one pattern: those that ask for no argument have found it. */
-static void
-check_rules(struct scanner *s, const struct scan_pattern *p, unsigned line)
-{
-    for (; p; p = scan_rules_more(p)) {
-        if (p->rule->in_endless_loop && !s->in_loop)
-            continue;
-        if (p->rule->n_arguments == 0)
-            report(s, p->rule, line);
-        else if (s->n_pending == MAX_PENDING)
-            report(s, &too_involved, line);
-        else
-            s->pending[s->n_pending++] = (struct pending){p->rule, line};
-    }
-}
-
-/* The rules that are about its end. */
-static void
-check_tail(struct scanner *s, const struct chain *chain, unsigned line)
-{
-    const char *text = chain->text;
-    unsigned tail = 0;
-
-    for (size_t i = chain->len; i-- > 1 && tail < SCAN_TAIL;) {
-        const char *end = text + i + 1;
-        size_t len = chain->len - i - 1;
-
-        if (text[i] != '.')
-            continue;
-        tail++;
-        check_rules(s, scan_rules_find(s->rules, ROLE_CALL_ANYONES, end, len), line);
-    }
-}
-
-static void
-check_call(struct scanner *s, const struct chain *chain, unsigned line)
-{
-    const char *text = chain->text;
-    uint64_t hash = SCAN_HASH;
-
-    check_tail(s, chain, line);
-    if (!chain->known)
-        return;
-    for (size_t i = 0; i < chain->len; i++) {
-        if (text[i] == '.')
-            check_rules(s, scan_rules_find_hashed(s->rules, ROLE_CALL_BELOW, hash, text, i), line);
-        hash = scan_hash(hash, text + i, 1);
-    }
-    check_rules(s, scan_rules_find_hashed(s->rules, ROLE_CALL, hash, text, chain->len), line);
+    if (scan_names_bind(&s->names, name, chain) < 0)
+        scan_match_give_up(&s->match, s->token.line);
 }
 
 /* Something an exec rule is about: found where exec runs it, remembered where a name is given to it. */
@@ -393,22 +99,10 @@ check_decoder(struct scanner *s, const struct scan_pattern *p)
 
     for (; p; p = scan_rules_more(p)) {
         if (line)
-            report(s, p->rule, line);
+            scan_match_report(&s->match, p->rule, line);
         else if (s->target.hash)
             s->decoded = p->rule;
     }
-}
-
-static void
-match_name(struct scanner *s, const struct pending *p)
-{
-    const struct scan_rule *rule = p->rule;
-
-    if (!s->chain.known && !rule->any_name)
-        return;
-    for (unsigned i = 0; i < rule->n_arguments; i++)
-        if (scan_argument_is_name(&rule->arguments[i], s->chain.text, s->chain.len))
-            report(s, rule, p->line);
 }
 
 /* The chain is complete: as an argument, as what exec is given, as part of what is assigned. */
@@ -416,12 +110,11 @@ static void
 mention(struct scanner *s)
 {
     const struct level *level = top(s);
-    const struct chain *chain = &s->chain;
+    const struct scan_chain *chain = &s->chain;
 
-    if (chain->len == 0 || is_unknown(chain))
+    if (chain->len == 0 || scan_chain_is_unknown(chain))
         return;
-    for (unsigned i = level->pending_first; i < level->pending_after; i++)
-        match_name(s, &s->pending[i]);
+    scan_match_name(&s->match, level->pending_first, level->pending_after, chain);
     if (chain->known && (level->runner_line || s->target.hash))
         check_decoder(s, scan_rules_find(s->rules, ROLE_DECODER, chain->text, chain->len));
 }
@@ -435,7 +128,7 @@ use_decoded(struct scanner *s)
     if (s->chain.decoded == NULL || level->n_terms != 1)
         return;
     if (level->run_first)
-        report(s, s->chain.decoded, level->runner_line);
+        scan_match_report(&s->match, s->chain.decoded, level->runner_line);
     else if (s->target.hash && s->depth == 0)
         s->decoded = s->chain.decoded;
 }
@@ -443,24 +136,12 @@ use_decoded(struct scanner *s)
 /* --- literals ----------------------------------------------------------------------------- */
 
 static void
-match_text(struct scanner *s, const struct pending *p)
-{
-    const struct scan_rule *rule = p->rule;
-
-    if (s->lex.value_len < rule->min_len)
-        return;
-    for (unsigned i = 0; i < rule->n_arguments; i++)
-        if (scan_argument_is_text(&rule->arguments[i], s->lex.value, s->lex.value_len))
-            report(s, rule, p->line);
-}
-
-static void
 match_literal(struct scanner *s)
 {
     const struct level *level = top(s);
 
-    for (unsigned i = level->pending_first; i < level->pending_after; i++)
-        match_text(s, &s->pending[i]);
+    scan_match_text(&s->match, level->pending_first, level->pending_after, s->lex.value,
+                    s->lex.value_len);
     if (s->lex.n_escapes >= MIN_ESCAPES && s->lex.n_escapes * 2 >= s->lex.n_chars)
         check_decoder(s, scan_rules_find(s->rules, ROLE_ESCAPES, "", 0));
 }
@@ -474,12 +155,12 @@ resolve_literal(struct scanner *s)
     size_t len = s->lex.value_len;
 
     if (level->value == VALUE_OF_IMPORT && level->n_terms == 1) {
-        check_import(s, text, len, s->token.line);
-        chain_set(s, &level->chain, text, len);
+        scan_match_import(&s->match, text, len, s->token.line);
+        scan_chain_set(&level->chain, s->rules, text, len);
     } else if (level->value == VALUE_OF_GETATTR && level->n_terms == 3 &&
                s->object_depth == s->depth) {
         level->chain = s->object;
-        chain_add(&level->chain, text, len);
+        scan_chain_add(&level->chain, text, len);
     } else {
         return;
     }
@@ -515,10 +196,10 @@ end_chain(struct scanner *s)
 static void
 end_assignment(struct scanner *s)
 {
-    struct chain value = s->chain;
+    struct scan_chain value = s->chain;
 
     if (top(s)->n_terms != 1 || value.len == 0 || s->dot)
-        chain_forget(&value);
+        scan_chain_forget(&value);
     value.decoded = s->decoded;
     bind(s, &s->target, &value);
 }
@@ -532,7 +213,7 @@ end_statement(struct scanner *s)
         end_assignment(s);
     s->chain.len = 0;
     s->dot = false;
-    s->depth = s->excess = s->n_pending = 0; /* of code that is wrong, more may be open */
+    s->depth = s->excess = s->match.n_pending = 0; /* of code that is wrong, more may be open */
     s->target.hash = 0;
     s->decoded = NULL;
     s->expected = NOTHING;
@@ -561,7 +242,7 @@ is_word(const struct scanner *s, const char *word)
 
 /* A module's name from the token on; what follows it is the token then. */
 static void
-read_module(struct scanner *s, struct chain *module)
+read_module(struct scanner *s, struct scan_chain *module)
 {
     bool dot = true;
 
@@ -569,11 +250,11 @@ read_module(struct scanner *s, struct chain *module)
     module->decoded = NULL;
     for (; !is_word(s, "import"); next(s)) {
         if (s->token.kind == TOKEN_NAME && dot && module->len == 0)
-            chain_set(s, module, s->token.text, s->token.len);
+            scan_chain_set(module, s->rules, s->token.text, s->token.len);
         else if (s->token.kind == TOKEN_NAME && dot)
-            chain_add(module, s->token.text, s->token.len);
+            scan_chain_add(module, s->token.text, s->token.len);
         else if (is_op(s, '.') && module->len == 0) /* relative to a package of their own */
-            chain_forget(module);
+            scan_chain_forget(module);
         else if (!is_op(s, '.'))
             return;
         dot = s->token.kind == TOKEN_OP;
@@ -582,13 +263,13 @@ read_module(struct scanner *s, struct chain *module)
 
 /* `as name` if it is there: name is what is imported, else the name that it has by itself. */
 static void
-bind_import(struct scanner *s, struct name name, const struct chain *object)
+bind_import(struct scanner *s, struct scan_name name, const struct scan_chain *object)
 {
     if (is_word(s, "as")) {
         next(s);
         if (s->token.kind != TOKEN_NAME)
             return;
-        name = name_of(s, s->token.text, s->token.len);
+        name = scan_name_of(s->rules, s->token.text, s->token.len);
         next(s);
     }
     bind(s, &name, object);
@@ -598,31 +279,32 @@ bind_import(struct scanner *s, struct name name, const struct chain *object)
 static void
 read_import(struct scanner *s)
 {
-    struct chain module, root;
+    struct scan_chain module, root;
     unsigned line;
 
     do {
         next(s);
         line = s->token.line;
         read_module(s, &module);
-        check_import(s, module.text, module.len, line);
+        scan_match_import(&s->match, module.text, module.len, line);
         root = module;
         for (size_t i = 0; i < root.len; i++)
             if (root.text[i] == '.')
                 root.len = i;
-        bind_import(s, name_of(s, root.text, root.len), is_word(s, "as") ? &module : &root);
+        bind_import(s, scan_name_of(s->rules, root.text, root.len),
+                    is_word(s, "as") ? &module : &root);
     } while (is_op(s, ','));
 }
 
 /* One name of `from module import`. */
 static void
-read_imported(struct scanner *s, const struct chain *module)
+read_imported(struct scanner *s, const struct scan_chain *module)
 {
-    struct chain object = *module;
-    struct name name = name_of(s, s->token.text, s->token.len);
+    struct scan_chain object = *module;
+    struct scan_name name = scan_name_of(s->rules, s->token.text, s->token.len);
 
-    chain_add(&object, s->token.text, s->token.len);
-    check_import(s, object.text, object.len, s->token.line);
+    scan_chain_add(&object, s->token.text, s->token.len);
+    scan_match_import(&s->match, object.text, object.len, s->token.line);
     next(s);
     bind_import(s, name, &object);
 }
@@ -631,7 +313,7 @@ read_imported(struct scanner *s, const struct chain *module)
 static void
 read_from(struct scanner *s)
 {
-    struct chain module;
+    struct scan_chain module;
     unsigned line;
 
     next(s);
@@ -639,15 +321,15 @@ read_from(struct scanner *s)
     read_module(s, &module);
     if (module.len == 0 || !is_word(s, "import"))
         return;
-    check_import(s, module.text, module.len, line);
+    scan_match_import(&s->match, module.text, module.len, line);
     for (next(s); s->token.kind == TOKEN_NAME || is_op(s, '(') || is_op(s, ')') || is_op(s, ',') ||
                   is_op(s, '*');) {
         if (s->token.kind == TOKEN_NAME) {
             read_imported(s, &module);
             continue;
         }
-        if (is_op(s, '*') && s->n_stars < MAX_STARS && is_of_interest(s, &module))
-            s->stars[s->n_stars++] = module;
+        if (is_op(s, '*'))
+            scan_names_import_all(&s->names, &module);
         next(s);
     }
 }
@@ -659,14 +341,14 @@ static bool
 take_expected_name(struct scanner *s)
 {
     const enum expected expected = s->expected;
-    struct name name;
+    struct scan_name name;
 
     if (expected != DEFINED_NAME && expected != AS_NAME)
         return false;
     s->expected = NOTHING;
     top(s)->n_terms++;
     if (expected == AS_NAME && s->as.len > 0) {
-        name = name_of(s, s->token.text, s->token.len);
+        name = scan_name_of(s->rules, s->token.text, s->token.len);
         bind(s, &name, &s->as);
     }
     return true;
@@ -677,7 +359,7 @@ static bool
 take_keyword(struct scanner *s)
 {
     if (is_word(s, "as")) {
-        chain_copy(&s->as, &s->chain);
+        scan_chain_copy(&s->as, &s->chain);
         end_chain(s);
         s->expected = AS_NAME;
     } else if (is_word(s, "def") || is_word(s, "class")) {
@@ -700,7 +382,7 @@ take_name(struct scanner *s)
     if (s->dot) {
         s->dot = false;
         s->root.hash = 0;
-        chain_add(&s->chain, s->token.text, s->token.len);
+        scan_chain_add(&s->chain, s->token.text, s->token.len);
         return;
     }
     if (take_expected_name(s) || take_keyword(s))
@@ -708,30 +390,30 @@ take_name(struct scanner *s)
     end_chain(s);
     s->expected = s->expected == LOOP_CONDITION && is_word(s, "True") ? LOOP_COLON : NOTHING;
     top(s)->n_terms++;
-    resolve(s, s->token.text, s->token.len);
+    scan_names_resolve(&s->names, s->token.text, s->token.len, &s->root, &s->chain);
     use_decoded(s);
 }
 
 /* --- brackets ----------------------------------------------------------------------------- */
 
 static bool
-has_role(const struct scanner *s, enum scan_role role, const struct chain *chain)
+has_role(const struct scanner *s, enum scan_role role, const struct scan_chain *chain)
 {
     return scan_rules_find(s->rules, role, chain->text, chain->len) != NULL;
 }
 
 /* The level of a call of the chain: which rules wait for its arguments, and what it is worth. */
 static void
-open_call(struct scanner *s, struct level *level, const struct chain *callee)
+open_call(struct scanner *s, struct level *level, const struct scan_chain *callee)
 {
-    const unsigned before = s->n_pending;
+    const unsigned before = s->match.n_pending;
 
     level->value = VALUE_OF_CALL;
-    chain_copy(&level->chain, callee);
-    check_call(s, callee, s->token.line);
-    if (s->n_pending > before) {
+    scan_chain_copy(&level->chain, callee);
+    scan_match_call(&s->match, callee, s->in_loop, s->token.line);
+    if (s->match.n_pending > before) {
         level->pending_first = before;
-        level->pending_after = s->n_pending;
+        level->pending_after = s->match.n_pending;
     }
     if (!callee->known)
         return;
@@ -757,7 +439,7 @@ open_level(struct scanner *s)
     level->n_terms = 0;
     level->pending_first = outer->pending_first;
     level->pending_after = outer->pending_after;
-    level->pending_before = s->n_pending;
+    level->pending_before = s->match.n_pending;
     level->runner_line = outer->runner_line;
     level->run_first = false;
 }
@@ -800,13 +482,13 @@ close_bracket(struct scanner *s)
         return;
     }
     s->depth--;
-    s->n_pending = level->pending_before;
+    s->match.n_pending = level->pending_before;
     if (level->value == VALUE_OF_CALL || level->value == VALUE_FOUND)
-        chain_copy(&s->chain, &level->chain);
+        scan_chain_copy(&s->chain, &level->chain);
     else if (!keep)
-        chain_forget(&s->chain);
+        scan_chain_forget(&s->chain);
     if (level->value == VALUE_OF_CALL)
-        chain_call(&s->chain);
+        scan_chain_call(&s->chain);
 }
 
 /* --- operators ---------------------------------------------------------------------------- */
@@ -859,7 +541,7 @@ take_comma(struct scanner *s)
     struct level *level = top(s);
 
     if (level->value == VALUE_OF_GETATTR && level->n_terms == 1 && s->chain.len > 0) {
-        chain_copy(&s->object, &s->chain);
+        scan_chain_copy(&s->object, &s->chain);
         s->object_depth = s->depth;
     }
     end_chain(s);
@@ -892,7 +574,7 @@ take_operator(struct scanner *s)
     end_literal(s);
     if (op == '.' && !s->dot) {
         if (s->chain.len == 0)
-            chain_forget(&s->chain);
+            scan_chain_forget(&s->chain);
         s->dot = true;
     } else if (op == '(' || op == '[' || op == '{') {
         open_bracket(s);
@@ -924,14 +606,14 @@ take_shell(struct scanner *s)
     static const char name[] = "os.system";
     struct level *level = top(s);
     const struct level before = *level;
-    struct chain callee;
+    struct scan_chain callee;
 
     end_chain(s);
-    chain_set(s, &callee, name, strlen(name));
-    level->pending_before = s->n_pending;
+    scan_chain_set(&callee, s->rules, name, strlen(name));
+    level->pending_before = s->match.n_pending;
     open_call(s, level, &callee);
     match_literal(s);
-    s->n_pending = before.pending_before;
+    s->match.n_pending = before.pending_before;
     *level = before;
     level->n_terms++;
     scan_lex_drop_value(&s->lex);
@@ -1010,7 +692,7 @@ static void
 scan_python(struct scanner *s)
 {
     next(s);
-    while (s->token.kind != TOKEN_END && !is_full(s)) {
+    while (s->token.kind != TOKEN_END && !scan_match_is_full(&s->match)) {
         if (s->token.first)
             take_first(s);
         if (take_import(s))
@@ -1029,14 +711,15 @@ scan_code(const struct scan *scan, const char *code, size_t len, struct scan_res
     result->n = 0;
     if (!scan->is_python || scan->rules == NULL)
         return;
-    memset(&s, 0, offsetof(struct scanner, lex));
+    memset(&s, 0, offsetof(struct scanner, names));
     memset(&s.levels[0], 0, sizeof(s.levels[0]));
     s.rules = scan->rules;
-    s.result = result;
+    scan_names_init(&s.names, scan->rules);
+    scan_match_init(&s.match, scan->rules, result);
     s.at_statement = true;
     scan_lex_init(&s.lex, code, len);
     scan_python(&s);
-    free(s.bindings);
+    scan_names_clear(&s.names);
 }
 
 /* --- the rules ---------------------------------------------------------------------------- */

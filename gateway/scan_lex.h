@@ -10,7 +10,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum {
     SCAN_VALUE_MAX = 4096, /* bytes of a literal that are kept */
@@ -32,8 +31,8 @@ struct scan_token {
     enum scan_token_kind kind;
     const char *text; /* of a name or number; valid until the next token */
     size_t len;
-    char
-        op; /* of an operator, its first character; '=' is the assignment only, 'e' are == += and so on */
+    /* Of an operator, its first character; '=' is the assignment only, 'e' are == += and so on. */
+    char op;
     unsigned line;   /* where it begins; the first is 1 */
     bool first;      /* of its logical line */
     unsigned column; /* how far a first one is indented */

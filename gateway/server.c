@@ -1,20 +1,17 @@
 /*
  * server.c - see server.h.
  *
- * The order of setting up matters twice: the runtime may have to enter a mount namespace, which must be
- * before ZeroMQ starts its threads; and the token and the lock come before anything that others could see.
+ * The order of setting up matters: the lock and the token come before anything that others could see, and the socket that
+ * clients connect to when all that answers them is there.
  */
 #include "server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sodium.h>
 
 #include "api.h"
@@ -35,11 +32,10 @@
 #include "route.h"
 #include "runtime.h"
 #include "scan.h"
+#include "statedir.h"
 #include "store.h"
 
 enum {
-    LOCK_LIMIT_MS = 2000, /* for the state directory's lock */
-    LOCK_RETRY_MS = 20,
     LAG_PERIOD_MS = 250,
     DRAIN_POLL_MS = 20,
     DRAIN_EXTRA_S = 5,          /* over the execution time limit */
@@ -81,119 +77,6 @@ struct server {
     double lag_due, drain_deadline; /* clock_now */
     bool drained;
 };
-
-/* --- state directory ---------------------------------------------------------------------- */
-
-static char *
-state_path(const struct config *config, const char *name)
-{
-    return xasprintf("%s/%s", config->state_dir, name);
-}
-
-/* A gateway that was killed may leave a child that does not run its program yet, and has the lock for that long. */
-static int
-take_lock(int fd)
-{
-    for (unsigned waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_RETRY_MS) {
-        if (errno != EWOULDBLOCK || waited_ms >= LOCK_LIMIT_MS)
-            return -1;
-        usleep(LOCK_RETRY_MS * 1000);
-    }
-    return 0;
-}
-
-/* 0711: containers' users must be able to walk through to the link, and no further. */
-static int
-open_state_dir(const struct config *config, struct err *err)
-{
-    cleanup_free char *path = state_path(config, "lock");
-    int fd;
-
-    umask(022); /* the modes below are meant */
-    if (files_make_dir(config->state_dir, 0711, err) < 0)
-        return -1;
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_sys(err, "cannot open %s", path);
-    if (take_lock(fd) == 0)
-        return fd;
-    close(fd);
-    return err_set(err, ERR_CONFIG, "TCI_STATE_DIR: another gateway is running on %s",
-                   config->state_dir);
-}
-
-static int
-read_token(struct server *s, const char *path, struct err *err)
-{
-    char text[256] = "";
-    FILE *file = fopen(path, "re");
-    bool ok;
-
-    if (file == NULL)
-        return errno == ENOENT ? 0 : err_sys(err, "cannot open %s", path);
-    ok = fgets(text, sizeof(text), file) != NULL;
-    fclose(file);
-    text[strcspn(text, "\r\n")] = '\0';
-    if (!ok || strlen(text) < 16)
-        return err_set(err, ERR_CONFIG, "%s holds no token of at least 16 characters", path);
-    s->token = xstrdup(text);
-    sodium_memzero(text, sizeof(text));
-    return 0;
-}
-
-static int
-make_token(struct server *s, const char *path, struct err *err)
-{
-    uint8_t random[24];
-    char text[2 * sizeof(random) + 2];
-    int rc;
-
-    randombytes_buf(random, sizeof(random));
-    sodium_bin2hex(text, sizeof(text), random, sizeof(random));
-    s->token = xstrdup(text);
-    strcat(text, "\n");
-    rc = files_write(path, 0600, text, err);
-    sodium_memzero(text, sizeof(text));
-    sodium_memzero(random, sizeof(random));
-    return rc;
-}
-
-static int
-find_token(struct server *s, struct err *err)
-{
-    cleanup_free char *path = state_path(s->config, "auth_token");
-
-    if (s->config->auth_token[0]) {
-        s->token = xstrdup(s->config->auth_token);
-        return 0;
-    }
-    if (read_token(s, path, err) < 0)
-        return -1;
-    return s->token ? 0 : make_token(s, path, err);
-}
-
-static int
-publish(const struct server *s, struct err *err)
-{
-    cleanup_free char *address_path = state_path(s->config, "address");
-    cleanup_free char *pid_path = state_path(s->config, "gateway.pid");
-    cleanup_free char *address = xasprintf("%s\n", http_url(s->http));
-    cleanup_free char *pid = xasprintf("%d\n", (int)getpid());
-
-    if (files_write(pid_path, 0644, pid, err) < 0)
-        return -1;
-    return files_write(address_path, 0644, address, err);
-}
-
-static void
-unpublish(const struct server *s)
-{
-    cleanup_free char *address_path = state_path(s->config, "address");
-    cleanup_free char *pid_path = state_path(s->config, "gateway.pid");
-
-    unlink(address_path);
-    unlink(pid_path);
-}
 
 /* --- signals and timers ------------------------------------------------------------------- */
 
@@ -428,13 +311,22 @@ ask_for_priority(void)
                  strerror(errno));
 }
 
+static int
+find_token(struct server *s, struct err *err)
+{
+    const char *own = s->config->auth_token;
+
+    s->token = own[0] ? xstrdup(own) : statedir_token(s->config->state_dir, err);
+    return s->token ? 0 : -1;
+}
+
 static void
 remove_store(const struct config *config)
 {
     static const char *const names[] = {"tci.db", "tci.db-wal", "tci.db-shm"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        cleanup_free char *path = state_path(config, names[i]);
+        cleanup_free char *path = statedir_path(config->state_dir, names[i]);
 
         unlink(path);
     }
@@ -443,7 +335,7 @@ remove_store(const struct config *config)
 static char *
 unusable_store(const struct config *config)
 {
-    return state_path(config, "tci.db.unusable");
+    return statedir_path(config->state_dir, "tci.db.unusable");
 }
 
 /*
@@ -453,7 +345,7 @@ unusable_store(const struct config *config)
 static struct store *
 open_store(const struct config *config, struct err *err)
 {
-    cleanup_free char *path = state_path(config, "tci.db");
+    cleanup_free char *path = statedir_path(config->state_dir, "tci.db");
     cleanup_free char *aside = unusable_store(config);
     bool unusable;
     struct store *store = store_open(path, &unusable, err);
@@ -481,7 +373,7 @@ static char *
 audit_db_path(const struct config *config)
 {
     if (strcmp(config->audit_db, "on") == 0)
-        return state_path(config, "audit.db");
+        return statedir_path(config->state_dir, "audit.db");
     return xstrdup(config->audit_db[0] == '/' ? config->audit_db : "");
 }
 
@@ -503,8 +395,8 @@ open_backends(struct server *s, struct err *err)
 {
     const struct config *config = s->config;
     const bool network = config->network == NETWORK_ALLOWLIST;
-    cleanup_free char *link_dir = state_path(config, "link");
-    cleanup_free char *proxy_dir = state_path(config, "proxy");
+    cleanup_free char *link_dir = statedir_path(config->state_dir, "link");
+    cleanup_free char *proxy_dir = statedir_path(config->state_dir, "proxy");
     /* Twice, because what one execution left may come with what the next one sent. */
     struct link_options link = {
         .dir = link_dir,
@@ -536,7 +428,7 @@ static int
 open_front(struct server *s, struct err *err)
 {
     const struct http_options options = http_options(s);
-    cleanup_free char *keys_path = state_path(s->config, KEYSTORE_FILE);
+    cleanup_free char *keys_path = statedir_path(s->config->state_dir, KEYSTORE_FILE);
 
     s->scan = scan_new(s->kernelspec.language);
     if (load_scan_rules(s, err) < 0)
@@ -566,14 +458,14 @@ server_open(struct server *s, struct err *err)
     ask_for_priority();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
-    s->lock_fd = open_state_dir(s->config, err);
+    s->lock_fd = statedir_open(s->config->state_dir, err);
     if (s->lock_fd < 0 || find_token(s, err) < 0)
         return -1;
     s->base = xnotnull(event_base_new());
     if (open_backends(s, err) < 0 || open_front(s, err) < 0)
         return -1;
     add_events(s);
-    return publish(s, err);
+    return statedir_publish(s->config->state_dir, http_url(s->http), err);
 }
 
 static void
@@ -621,7 +513,7 @@ server_run(struct config *config, int argc, char *const argv[], struct err *err)
         prepare(&s);
         event_base_dispatch(s.base);
         log_info("stopped; containers stay for the next start");
-        unpublish(&s);
+        statedir_unpublish(config->state_dir);
     }
     server_close(&s);
     return rc;
@@ -647,7 +539,7 @@ remove_all(struct runtime *runtime, unsigned *n, struct err *err)
 int
 server_remove_containers(const struct config *config, unsigned *n, struct err *err)
 {
-    cleanup_free char *link_dir = state_path(config, "link");
+    cleanup_free char *link_dir = statedir_path(config->state_dir, "link");
     struct files files = {.worker = NULL};
     cleanup_close int lock_fd = -1;
     struct event_base *base;
@@ -657,7 +549,7 @@ server_remove_containers(const struct config *config, unsigned *n, struct err *e
     *n = 0;
     if (access(config->state_dir, F_OK) < 0 && errno == ENOENT)
         return 0; /* never started there */
-    lock_fd = open_state_dir(config, err);
+    lock_fd = statedir_open(config->state_dir, err);
 
     if (lock_fd < 0 || files_find(&files, err) < 0)
         return -1;

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "mem.h"
 
@@ -24,4 +26,18 @@ smallfile_pid(const char *text)
     long pid = strtol(text, NULL, 10);
 
     return pid > 1 && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
+void
+smallfile_status(pid_t pid, const char *name, char *value, size_t size)
+{
+    char path[32], text[4096], key[32];
+    const char *line;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    snprintf(key, sizeof(key), "\n%s:\t", name);
+    smallfile_read(path, text, sizeof(text));
+    line = strstr(text, key);
+    line = line == NULL ? "" : line + strlen(key);
+    snprintf(value, size, "%.*s", (int)strcspn(line, "\n"), line);
 }

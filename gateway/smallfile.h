@@ -11,4 +11,7 @@ size_t smallfile_read(const char *path, char *text, size_t size);
 /* A pid that may be signalled, from the beginning of text: more than 1.  0 if there is none. */
 pid_t smallfile_pid(const char *text);
 
+/* The value of a line of /proc/PID/status, which stays when the process has ended; "" if there is none. */
+void smallfile_status(pid_t, const char *name, char *value, size_t size);
+
 #endif

@@ -1,7 +1,6 @@
 #include "store.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sodium.h>
 
 #include "clock.h"

@@ -42,3 +42,12 @@ unixsocket_listen(const char *dir, const char *name, struct err *err)
     close(fd);
     return -1;
 }
+
+bool
+unixsocket_peer_is(int fd, gid_t group)
+{
+    struct ucred who;
+    socklen_t size = sizeof(who);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.gid == group;
+}

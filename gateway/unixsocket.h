@@ -2,6 +2,9 @@
 #ifndef GATEWAY_UNIXSOCKET_H
 #define GATEWAY_UNIXSOCKET_H
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include "err.h"
 #include "mem.h"
 
@@ -11,5 +14,8 @@
  * A descriptor, or -1.
  */
 int unixsocket_listen(const char *dir, const char *name, struct err *) must_check;
+
+/* Whether who has connected is of this primary group; root is of root's. */
+bool unixsocket_peer_is(int fd, gid_t group);
 
 #endif

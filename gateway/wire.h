@@ -38,8 +38,8 @@ struct wire_memo {
 };
 
 /*
- * Frames start at the delimiter; metadata and buffers are not looked into.  Verifies the signature in constant time, and only then
- * parses.  On failure returns -1, fills *err (ERR_PEER) and leaves *out cleared.  What user code can put
+ * Frames start at the delimiter; metadata and buffers are not looked into.  Verifies the signature in constant time, and only
+ * then parses.  On failure returns -1, fills *err (ERR_PEER) and leaves *out cleared.  What user code can put
  * into a kernel's JSON without the kernel being at fault is mended, not refused: reader.h has the rules.
  */
 int wire_decode(const struct wire_key *, struct wire_memo *, const struct wire_frame *, size_t n,

@@ -37,8 +37,8 @@ enum {
     START_LIMIT_MS = 60000, /* container start to READY */
     RECALL_LIMIT_MS = 5000, /* adoption to HELLO */
     LAST_WORDS_MS = 200,    /* container exit to EXITED */
-    PROBE_EXTRA_MS =
-        5000,          /* on top of the execution time limit, for an adopted kernel that is busy */
+    /* On top of the execution time limit, for an adopted kernel that is busy. */
+    PROBE_EXTRA_MS = 5000,
     SANDBOX_ID = 1000, /* uid and gid of the kernel in the container */
 };
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <fcntl.h>
@@ -18,6 +17,7 @@
 #include "control.h"
 #include "gateway/clock.h"
 #include "gateway/ocispec.h"
+#include "gateway/unixsocket.h"
 #include "say.h"
 #include "tunnel.h"
 
@@ -39,16 +39,6 @@ struct proxy {
 
 /* --- connections -------------------------------------------------------------------------- */
 
-/* As the gateway's link: only the containers' root. */
-static bool
-is_welcome(int fd)
-{
-    struct ucred who;
-    socklen_t size = sizeof(who);
-
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.gid == OCISPEC_LINK_GID;
-}
-
 /* Looks away: those that come wait in the socket's queue. */
 static void
 pause_accepting(struct proxy *p)
@@ -57,6 +47,7 @@ pause_accepting(struct proxy *p)
     clock_arm(p->resume, ACCEPT_PAUSE_MS);
 }
 
+/* As the gateway's link, it is there for the containers' root only. */
 static void
 on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
@@ -74,7 +65,7 @@ on_acceptable(evutil_socket_t fd, short what, void *arg)
             pause_accepting(p);
             return;
         }
-        if (is_welcome(peer))
+        if (unixsocket_peer_is(peer, OCISPEC_LINK_GID))
             tunnel_start(&p->env, peer);
         else
             close(peer);

@@ -13,13 +13,11 @@
 #include "frame.h"
 
 enum {
-    FORWARD_MAX = 64,         /* connections; others wait to be accepted */
-    FORWARD_BURST = 64,       /* new ones at once ... */
-    FORWARD_INTERVAL_MS = 50, /* ... and then one in this time */
-    FORWARD_IDLE_MS =
-        180000, /* a connection without a byte for so long ends; the proxy's limit is shorter */
-    FORWARD_LINGER_MS =
-        2000, /* for a program to take the end of an answer that came before it had asked */
+    FORWARD_MAX = 64,          /* connections; others wait to be accepted */
+    FORWARD_BURST = 64,        /* new ones at once ... */
+    FORWARD_INTERVAL_MS = 50,  /* ... and then one in this time */
+    FORWARD_IDLE_MS = 180000,  /* without a byte a connection ends; the proxy's limit is shorter */
+    FORWARD_LINGER_MS = 2000,  /* to take the end of an answer that came before it was asked for */
     FORWARD_BUFFER = 16 << 10, /* bytes in each direction of a connection */
 };
 

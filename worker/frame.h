@@ -3,7 +3,6 @@
 #define WORKER_FRAME_H
 
 #include <stddef.h>
-#include <string.h>
 
 struct frame {
     const void *data;

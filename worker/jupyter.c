@@ -1,6 +1,8 @@
 /* jupyter.c - see jupyter.h. */
 #include "jupyter.h"
 
+#include <string.h>
+
 static bool
 is_delimiter(const struct frame *f)
 {

@@ -39,8 +39,8 @@ enum limits_verdict {
 enum {
     LIMITS_FIRST_BYTES = 1 << 20, /* before the first EXECUTE: what a kernel says while it starts */
     LIMITS_FIRST_MESSAGES = 1000,
-    LIMITS_ALLOWANCE =
-        1000, /* status messages and, apart from them, replies; refilled by each EXECUTE, */
+    /* Status messages and, apart from them, replies: refilled by each EXECUTE, ... */
+    LIMITS_ALLOWANCE = 1000,
     LIMITS_PER_REQUEST = 10,       /* partly by every other request, */
     LIMITS_PER_SECOND = 10,        /* and by time */
     LIMITS_REPLY_EXTRA = 4 << 20,  /* bytes of replies of one execution, beyond its output limit */

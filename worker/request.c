@@ -1,6 +1,8 @@
 /* request.c - see request.h. */
 #include "request.h"
 
+#include <string.h>
+
 #include "jupyter.h"
 
 static int

@@ -11,8 +11,8 @@
 struct request {
     enum tci_verb verb;
     enum tci_channel channel; /* EXECUTE, RELAY: where the message goes */
-    size_t
-        first; /* EXECUTE, RELAY: index of the delimiter; CONFIG: of the JSON; NETWORK: of the session */
+    /* EXECUTE, RELAY: index of the delimiter; CONFIG: of the JSON; NETWORK: of the session. */
+    size_t first;
     uint64_t max_bytes;    /* EXECUTE */
     uint32_t max_messages; /* EXECUTE */
 };

@@ -2,7 +2,6 @@
  * fuzz_output.c - what an execution shows.  The first line is the limit in bytes; each further one is "TYPE CONTENT"
  * as on iopub, "reply CONTENT" of an error, "1 BYTES" or "2 BYTES" of a descriptor, or "truncated".
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>

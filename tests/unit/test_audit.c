@@ -16,18 +16,17 @@
 #include "gateway/audit_db.h"
 #include "gateway/audit_log.h"
 #include "gateway/metrics.h"
+#include "tests/unit/scratch.h"
 
 enum { DB_QUEUE = 8192 };
 
-static char directory[64];
-static char path[128];
+static char directory[SCRATCH_PATH], path[SCRATCH_PATH + 16];
 
 static int
 set_up(void **state)
 {
     (void)state;
-    strcpy(directory, "/tmp/tci-test-audit-XXXXXX");
-    if (mkdtemp(directory) == NULL)
+    if (scratch_make(directory) < 0)
         return -1;
     snprintf(path, sizeof(path), "%s/audit", directory);
     return 0;
@@ -36,15 +35,8 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm", ".unusable", ".1"};
-    char file[160];
-
     (void)state;
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-        snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
-        unlink(file);
-    }
-    return rmdir(directory);
+    return scratch_remove(directory);
 }
 
 /* How large a file may become from now on; 0 = any size. */

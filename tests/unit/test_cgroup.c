@@ -3,16 +3,16 @@
  * the module only reads, writes and removes files.  The mounted layout itself is tested by test_runtime.
  */
 #include "cgroup.c" // NOLINT(bugprone-suspicious-include): its statics are tested
+#include "tests/unit/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <sys/wait.h>
 
-static char top[64];
+static char top[SCRATCH_PATH];
 
 static void
 put(const char *name, const char *text)
@@ -34,25 +34,17 @@ make(const char *name)
 }
 
 static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int
 make_top(void **state)
 {
     (void)state;
-    snprintf(top, sizeof(top), "/tmp/tci-test-cgroup-XXXXXX");
-    return mkdtemp(top) == NULL ? -1 : 0;
+    return scratch_make(top);
 }
 
 static int
 remove_top(void **state)
 {
     (void)state;
-    return nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return scratch_remove(top);
 }
 
 static struct cgroup_host *

@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <event2/event.h>
 
 #include "child.h"
+#include "clock.h"
 
 struct result {
     int n;
@@ -87,15 +87,6 @@ count_fds(void)
     return n;
 }
 
-static double
-seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static void
 test_success(void **state)
 {
@@ -132,22 +123,22 @@ test_flood_of_stderr(void **state)
 static void
 test_time_limit_kills_the_group(void **state)
 {
-    double begin = seconds();
+    double begin = clock_now();
     struct result r = run(*state, "trap '' TERM; sleep 60 & sleep 60", 200);
 
     assert_false(r.ok);
     assert_string_equal(r.why, "sh took longer than 200 ms and was killed");
-    assert_true(seconds() - begin < 5);
+    assert_true(clock_now() - begin < 5);
 }
 
 static void
 test_grandchild_with_stderr_does_not_delay(void **state)
 {
-    double begin = seconds();
+    double begin = clock_now();
     struct result r = run(*state, "(sleep 3) & exit 0", 10000);
 
     assert_true(r.ok);
-    assert_true(seconds() - begin < 2);
+    assert_true(clock_now() - begin < 2);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "gateway/config.h"
+#include "gateway/hostport.h"
 
 #define ARGS(...) ((char *[]){(char *)"tci-gateway", __VA_ARGS__ __VA_OPT__(, ) NULL})
 #define S(text) ((char *)(text))
@@ -412,19 +413,19 @@ test_locale(void **state)
 }
 
 static void
-test_listen_split(void **state)
+test_host_and_port(void **state)
 {
     char host[16];
     uint16_t port;
 
     (void)state;
-    assert_int_equal(config_listen_split("[::1]:80", host, sizeof(host), &port), 0);
+    assert_int_equal(hostport_split("[::1]:80", host, sizeof(host), &port), 0);
     assert_string_equal(host, "::1");
     assert_int_equal(port, 80);
-    assert_int_equal(config_listen_split("10.0.0.1:0", host, sizeof(host), &port), 0);
+    assert_int_equal(hostport_split("10.0.0.1:0", host, sizeof(host), &port), 0);
     assert_string_equal(host, "10.0.0.1");
     assert_int_equal(port, 0);
-    assert_int_equal(config_listen_split("a234567890123456:80", host, sizeof(host), &port), -1);
+    assert_int_equal(hostport_split("a234567890123456:80", host, sizeof(host), &port), -1);
 }
 
 static void
@@ -514,7 +515,7 @@ main(void)
         TEST(test_state_dir),
         TEST(test_together),
         TEST(test_locale),
-        TEST(test_listen_split),
+        TEST(test_host_and_port),
         TEST(test_reload),
         TEST(test_help),
     };

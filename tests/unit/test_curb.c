@@ -9,17 +9,17 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <event2/event.h>
 
 #include "curb.h"
+#include "tests/unit/scratch.h"
 
 #define MB(n) ((unsigned long long)(n) << 20)
 
 static const struct allowance own = {.cpu = 2, .memory_mb = 1000};
 
 struct world {
-    char base_dir[64];
+    char base_dir[SCRATCH_PATH];
     char top[96]; /* in it: version 1 knows a hierarchy by its name */
     struct event_base *base;
     struct cgroup_host *host;
@@ -84,8 +84,7 @@ make_world(void **state, bool v2)
     struct cgroup_host *host = xcalloc(1, sizeof(*host));
 
     *state = world;
-    snprintf(world->base_dir, sizeof(world->base_dir), "/tmp/tci-test-curb-XXXXXX");
-    if (mkdtemp(world->base_dir) == NULL)
+    if (scratch_make(world->base_dir) < 0)
         return -1;
     snprintf(world->top, sizeof(world->top), "%s/cpu,memory", world->base_dir);
     host->root = xstrdup(world->top);
@@ -118,17 +117,10 @@ make_v2(void **state)
 }
 
 static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int
 remove_world(void **state)
 {
     struct world *world = *state;
-    int rc = nftw(world->base_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    int rc = scratch_remove(world->base_dir);
 
     curb_free(world->curb);
     host_free(world->host);
@@ -318,7 +310,7 @@ remove_group(const struct world *world)
 {
     cleanup_free char *group = xasprintf("%s/tci-0/a", world->top);
 
-    assert_int_equal(nftw(group, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(scratch_remove(group), 0);
 }
 
 static void

@@ -8,8 +8,8 @@
 
 #include <event2/event.h>
 #include <string.h>
-#include <time.h>
 
+#include "gateway/clock.h"
 #include "gateway/execution.h"
 #include "gateway/mem.h"
 #include "gateway/output.h"
@@ -116,28 +116,19 @@ reply_ok(struct fixture *f)
     reply(f, "{\"status\": \"ok\", \"execution_count\": 3}");
 }
 
-static double
-now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
-/* Runs the loop until the execution is over; how long that took. */
+/* Runs the loop until the execution is over; how many milliseconds that took. */
 static double
 wait_for_end(struct fixture *f)
 {
-    const double start = now_ms();
+    const double start = clock_now();
 
     while (f->n_done == 0) {
-        if (now_ms() - start > PATIENCE_MS)
+        if (clock_now() - start > PATIENCE_MS / 1e3)
             fail_msg("the execution did not end");
         if (event_base_loop(f->base, EVLOOP_ONCE) == 1)
             fail_msg("the execution waits for nothing");
     }
-    return now_ms() - start;
+    return (clock_now() - start) * 1e3;
 }
 
 static void

@@ -6,34 +6,27 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "gateway/kernelspec.h"
+#include "tests/unit/scratch.h"
 #include "worker/protocol.h"
 
-static char top[] = "/tmp/test_kernelspec.XXXXXX";
+static char top[SCRATCH_PATH];
 
 static int
 make_top(void **state)
 {
     (void)state;
-    return mkdtemp(top) == NULL ? -1 : 0;
-}
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
+    return scratch_make(top);
 }
 
 static int
 remove_top(void **state)
 {
     (void)state;
-    return nftw(top, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return scratch_remove(top);
 }
 
 static void

@@ -11,16 +11,15 @@
 #include <sqlite3.h>
 
 #include "gateway/keystore.h"
+#include "tests/unit/scratch.h"
 
-static char directory[64];
-static char path[128];
+static char directory[SCRATCH_PATH], path[SCRATCH_PATH + 16];
 
 static int
 set_up(void **state)
 {
     (void)state;
-    strcpy(directory, "/tmp/tci-test-keys-XXXXXX");
-    if (mkdtemp(directory) == NULL)
+    if (scratch_make(directory) < 0)
         return -1;
     snprintf(path, sizeof(path), "%s/keys.db", directory);
     return 0;
@@ -30,8 +29,7 @@ static int
 tear_down(void **state)
 {
     (void)state;
-    unlink(path);
-    return rmdir(directory);
+    return scratch_remove(directory);
 }
 
 static void

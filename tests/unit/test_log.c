@@ -14,10 +14,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "gateway/clock.h"
 #include "gateway/log.h"
 
 static int real_stderr;
@@ -196,27 +195,18 @@ test_levels(void **state)
     assert_matches(buf, "^" STAMP " warn  this\n" STAMP " error and this\n$");
 }
 
-static double
-now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 /* Fills stderr, whatever it is now, with more than it takes; reads it empty; writes again. */
 static void
 check_blocked(int reader)
 {
     static char buf[1 << 20];
-    double start = now();
+    double start = clock_now();
 
     alarm(20); /* if it does wait, the test ends */
     for (int i = 0; i < 20000; i++)
         log_info("filling line %d with enough text to get there in time", i);
     alarm(0);
-    assert_true(now() - start < 15);
+    assert_true(clock_now() - start < 15);
     while (drain(reader, buf, sizeof(buf)) == sizeof(buf) - 1)
         continue;
     log_info("free again");

@@ -10,9 +10,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <grp.h>
 #include <limits.h>
 #include <signal.h>
@@ -29,12 +27,12 @@
 #include "ocispec.h"
 #include "runtime.h"
 #include "smallfile.h"
+#include "tests/unit/scratch.h"
 #include "worker/protocol.h"
 
 enum { LIMIT_MS = 30000, SKIPPED = 77 };
 
-static char top[] =
-    "/tmp/tci-test-runtime-XXXXXX"; /* holds the state directory and what is mounted */
+static char top[SCRATCH_PATH]; /* holds the state directory and what is mounted */
 static char platform[] = "", crun[] = "crun";
 static char *program; /* TCI_TEST_RUNTIME: which runtime is tested, crun by default */
 static char state_dir[64], link_dir[64], empty_dir[64], worker_path[PATH_MAX];
@@ -236,7 +234,7 @@ make_directories(void **state)
     ssize_t n = readlink("/proc/self/exe", worker_path, sizeof(worker_path) - 1);
 
     (void)state;
-    if (n < 0 || mkdtemp(top) == NULL || chmod(top, 0711) < 0)
+    if (n < 0 || scratch_make(top) < 0 || chmod(top, 0711) < 0)
         return -1;
     snprintf(state_dir, sizeof(state_dir), "%s/state", top);
     snprintf(link_dir, sizeof(link_dir), "%s/link", top);
@@ -245,17 +243,10 @@ make_directories(void **state)
 }
 
 static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int
 remove_directories(void **state)
 {
     (void)state;
-    return nftw(top, remove_entry, 16, FTW_DEPTH | FTW_MOUNT | FTW_PHYS);
+    return scratch_remove(top);
 }
 
 /* --- nothing is left ------------------------------------------------------------------------ */

@@ -10,21 +10,20 @@
 #include <sqlite3.h>
 
 #include "gateway/store.h"
+#include "tests/unit/scratch.h"
 
 struct seen {
     unsigned n;
     char text[1024];
 };
 
-static char directory[64];
-static char path[128];
+static char directory[SCRATCH_PATH], path[SCRATCH_PATH + 16];
 
 static int
 set_up(void **state)
 {
     (void)state;
-    strcpy(directory, "/tmp/tci-test-store-XXXXXX");
-    if (mkdtemp(directory) == NULL)
+    if (scratch_make(directory) < 0)
         return -1;
     snprintf(path, sizeof(path), "%s/db", directory);
     return 0;
@@ -33,15 +32,8 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-    char file[160];
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
-        unlink(file);
-    }
-    return rmdir(directory);
+    return scratch_remove(directory);
 }
 
 static void

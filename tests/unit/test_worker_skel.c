@@ -9,38 +9,28 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "worker/skel.h"
 
 /* Tests run in a directory that has the empty directories `from` and `to`. */
 static int
 set_up(void **state)
 {
-    char *dir = strdup("/tmp/tci-skel.XXXXXX");
+    static char dir[SCRATCH_PATH];
 
     *state = dir;
-    if (dir == NULL || mkdtemp(dir) == NULL || chdir(dir) < 0)
+    if (scratch_make(dir) < 0 || chdir(dir) < 0)
         return -1;
     return mkdir("from", 0755) | mkdir("to", 0755);
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st, (void)flag, (void)ftw;
-    return remove(path);
-}
-
-static int
 tear_down(void **state)
 {
-    const int rc = chdir("/") | nftw(*state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-
-    free(*state);
-    return rc;
+    return chdir("/") | scratch_remove(*state);
 }
 
 static void

@@ -1,0 +1,204 @@
+#include "pool_lists.h"
+
+#include <string.h>
+#include <utlist.h>
+
+#include "caller.h"
+#include "clock.h"
+#include "mem.h"
+
+/* --- workers ------------------------------------------------------------------------------ */
+
+static void
+member_enter(struct pool_lists *lists, struct member *m, enum member_list list)
+{
+    m->list = list;
+    m->since = clock_now();
+    DL_APPEND(lists->members[list], m);
+    lists->n_members[list]++;
+}
+
+struct member *
+member_new(struct pool_lists *lists, unsigned slot)
+{
+    struct member *m = xcalloc(1, sizeof(*m));
+
+    m->pool = lists->pool;
+    m->slot = slot;
+    member_enter(lists, m, STARTING);
+    return m;
+}
+
+static void
+member_leave(struct pool_lists *lists, struct member *m)
+{
+    DL_DELETE(lists->members[m->list], m);
+    lists->n_members[m->list]--;
+}
+
+void
+member_move(struct pool_lists *lists, struct member *m, enum member_list list)
+{
+    member_leave(lists, m);
+    member_enter(lists, m, list);
+}
+
+void
+member_free(struct pool_lists *lists, struct member *m)
+{
+    member_leave(lists, m);
+    free(m);
+}
+
+unsigned
+pool_lists_alive(const struct pool_lists *lists)
+{
+    return lists->n_members[STARTING] + lists->n_members[WARM] + lists->n_members[ASSIGNED];
+}
+
+unsigned
+pool_lists_coming(const struct pool_lists *lists)
+{
+    const struct member *m;
+    unsigned n = 0;
+
+    DL_FOREACH (lists->members[STARTING], m)
+        n += m->user == NULL;
+    return n;
+}
+
+static bool
+is_slot_used(const struct pool_lists *lists, unsigned slot)
+{
+    const struct member *m;
+
+    for (int i = 0; i < N_MEMBER_LISTS; i++)
+        DL_FOREACH (lists->members[i], m)
+            if (m->slot == slot)
+                return true;
+    return false;
+}
+
+unsigned
+pool_lists_free_slot(const struct pool_lists *lists)
+{
+    unsigned slot = 0;
+
+    while (is_slot_used(lists, slot))
+        slot++;
+    return slot;
+}
+
+/* --- users -------------------------------------------------------------------------------- */
+
+char *
+user_full_name(const struct caller *who, const char *name)
+{
+    return xasprintf("%s%s%s", who->key, caller_is_master(who) ? "" : "/", name);
+}
+
+const char *
+user_short_name(const struct user *u)
+{
+    const char *slash = strchr(u->name, '/');
+
+    return slash ? slash + 1 : u->name;
+}
+
+bool
+user_is_of(const struct user *u, const struct caller *who)
+{
+    size_t len = strlen(who->key);
+
+    return strncmp(u->name, who->key, len) == 0 && u->name[len] == '/';
+}
+
+struct user *
+user_find(const struct pool_lists *lists, const char *name)
+{
+    struct user *u;
+
+    HASH_FIND_STR(lists->users, name, u);
+    return u;
+}
+
+static void
+user_enter(struct pool_lists *lists, struct user *u, enum user_list list)
+{
+    u->list = list;
+    u->since = clock_now();
+    DL_APPEND(lists->user_lists[list], u);
+    lists->n_users[list]++;
+}
+
+static void
+user_leave(struct pool_lists *lists, struct user *u)
+{
+    DL_DELETE(lists->user_lists[u->list], u);
+    lists->n_users[u->list]--;
+}
+
+struct user *
+user_new(struct pool_lists *lists, const char *name, time_t created, enum user_list list)
+{
+    struct user *u = xcalloc(1, sizeof(*u));
+
+    u->pool = lists->pool;
+    u->name = xstrdup(name);
+    u->created = u->last_used = created;
+    u->idle_since = clock_now();
+    HASH_ADD_KEYPTR(hh, lists->users, u->name, strlen(u->name), u);
+    user_enter(lists, u, list);
+    return u;
+}
+
+void
+user_move(struct pool_lists *lists, struct user *u, enum user_list list)
+{
+    user_leave(lists, u);
+    user_enter(lists, u, list);
+}
+
+void
+user_free(struct pool_lists *lists, struct user *u)
+{
+    user_leave(lists, u);
+    HASH_DEL(lists->users, u);
+    free(u->name);
+    free(u);
+}
+
+struct user *
+pool_lists_first_waiting(const struct pool_lists *lists)
+{
+    struct user *u;
+
+    DL_FOREACH (lists->user_lists[WAITING], u)
+        if (u->member == NULL)
+            return u;
+    return NULL;
+}
+
+unsigned
+pool_lists_waiting(const struct pool_lists *lists)
+{
+    const struct user *u;
+    unsigned n = 0;
+
+    DL_FOREACH (lists->user_lists[WAITING], u)
+        n += u->member == NULL;
+    return n;
+}
+
+unsigned
+pool_lists_sessions_of(const struct pool_lists *lists, const struct caller *who)
+{
+    const struct user *u;
+    unsigned n = 0;
+
+    DL_FOREACH (lists->user_lists[WAITING], u)
+        n += user_is_of(u, who);
+    DL_FOREACH (lists->user_lists[ACTIVE], u)
+        n += user_is_of(u, who);
+    return n;
+}

@@ -1,0 +1,106 @@
+/*
+ * pool_lists.h - the users and the workers of a pool.  Each state is a list; who moves them, and when, is pool.c's.
+ *
+ * A user is known, here and in the store, by a full name: "KEY/user_uuid", or for the master token the user_uuid alone.
+ * A user_uuid has no slash.  Part of pool.h.
+ */
+#ifndef GATEWAY_POOL_LISTS_H
+#define GATEWAY_POOL_LISTS_H
+
+#include <stdbool.h>
+#include <time.h>
+#include <uthash.h>
+
+struct caller;
+struct pool;
+struct session;
+struct worker;
+
+enum member_list {
+    STARTING, /* on its way; or being recalled, then with its user */
+    WARM,     /* ready, and nobody's */
+    ASSIGNED, /* a user's */
+    DYING,    /* until nothing of its container is left */
+    N_MEMBER_LISTS
+};
+
+enum user_list {
+    WAITING, /* with a session, for a worker */
+    ACTIVE,  /* with a session and a worker */
+    LOST,    /* without a session; remembered, so that the next answer can tell */
+    N_USER_LISTS
+};
+
+/* A worker and its place in the pool. */
+struct member {
+    struct pool *pool;
+    struct worker *worker;
+    enum member_list list;
+    struct user *user; /* NULL: nobody's */
+    unsigned slot;
+    double since; /* in this list */
+    struct member *prev, *next;
+};
+
+struct user {
+    struct pool *pool;
+    char *name; /* in full */
+    enum user_list list;
+    struct session *session; /* NULL: LOST */
+    struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
+    bool had_worker;         /* ever: there is a state that can be lost */
+    bool network;            /* the session has a way out */
+    unsigned long executions;
+    time_t created, last_used;
+    double idle_since; /* monotonic; when a job last came or ended */
+    double since;      /* in this list */
+    UT_hash_handle hh;
+    struct user *prev, *next;
+};
+
+struct pool_lists {
+    struct pool *pool; /* of all that is in them */
+    struct member *members[N_MEMBER_LISTS];
+    unsigned n_members[N_MEMBER_LISTS];
+    struct user *users; /* by full name */
+    struct user *user_lists[N_USER_LISTS];
+    unsigned n_users[N_USER_LISTS];
+};
+
+/* --- workers ------------------------------------------------------------------------------ */
+
+/* STARTING, without a worker, which the caller gives it or frees it again. */
+struct member *member_new(struct pool_lists *, unsigned slot);
+void member_move(struct pool_lists *, struct member *, enum member_list);
+void member_free(struct pool_lists *, struct member *); /* its worker is the caller's to end */
+
+unsigned pool_lists_alive(const struct pool_lists *); /* workers that are not dying */
+
+/* Starting, and nobody's yet: recalled ones with a user may be busy for as long as an execution lasts. */
+unsigned pool_lists_coming(const struct pool_lists *);
+
+/* The lowest number that no worker has. */
+unsigned pool_lists_free_slot(const struct pool_lists *);
+
+/* --- users -------------------------------------------------------------------------------- */
+
+/* The name in full, a new string; and of that the user_uuid, borrowed. */
+char *user_full_name(const struct caller *, const char *name);
+const char *user_short_name(const struct user *);
+
+/* The caller has a key. */
+bool user_is_of(const struct user *, const struct caller *);
+
+struct user *user_find(const struct pool_lists *, const char *full_name); /* NULL: not known */
+struct user *user_new(struct pool_lists *, const char *full_name, time_t created, enum user_list);
+void user_move(struct pool_lists *, struct user *, enum user_list);
+void user_free(struct pool_lists *, struct user *); /* its session is the caller's to end */
+
+/* Who waits for any worker, not for one of his own that is being recalled: the first (NULL: nobody), and how many. */
+struct user *pool_lists_first_waiting(const struct pool_lists *);
+unsigned pool_lists_waiting(const struct pool_lists *);
+
+/* Of a caller with a key. */
+unsigned pool_lists_sessions_of(const struct pool_lists *, const struct caller *);
+
+#endif

@@ -1,0 +1,17 @@
+/* pool_status.h - what can be seen of a pool's lists.  Part of pool.h. */
+#ifndef GATEWAY_POOL_STATUS_H
+#define GATEWAY_POOL_STATUS_H
+
+#include <jansson.h>
+
+#include "mem.h"
+#include "pool_lists.h"
+
+struct caller;
+
+/* A new array: the sessions, as GET /status has them; those of the caller's key, all for the master token. */
+json_t *pool_status_sessions(const struct pool_lists *, const struct caller *) must_check;
+
+void pool_status_gauge(const struct pool_lists *); /* sets the metrics' gauges */
+
+#endif
