@@ -758,8 +758,10 @@ class Gateway:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def mounts(self):
-        return read_text(f"/proc/{self.pid}/mountinfo").count("\n")
+    def mounts(self, pid=None):
+        """Mounts that the process sees (the gateway), but for those that other suites make at the same time."""
+        lines = read_text(f"/proc/{pid or self.pid}/mountinfo").splitlines()
+        return sum(self.name in line or BASE_PREFIX not in line and "/run/netns/" not in line for line in lines)
 
     def state_entries(self):
         """Paths below the state directory, without descending into mounted file systems of another device."""

@@ -27,7 +27,7 @@ HOLD = 4           # seconds, of a fault that lasts for a while; in a long run u
 LONG_HOLD = 20
 
 # The shorter one: the request came when the worker was dead, but its last words were still waited for.
-KILLED = r"The worker(?:'s container)? (was killed by signal 9 \(Killed\)|died)$"
+KILLED = r"The worker(?:'s container)? (was killed by signal 9 \(Killed\)|died|ended)$"
 NO_WORKER = r"No worker can be started: "
 VICTIM, ANYBODY = "victim", "anybody"
 
@@ -348,7 +348,8 @@ DOWN = [(ANYBODY, "connection", ""), (ANYBODY, "503", "The server is shutting do
 # Before the answer began, and in the midst of it.
 CUT = r"RemoteDisconnected |ConnectionResetError |IncompleteRead |URLError <urlopen error \[Errno 104\]"
 LOST = [(VICTIM, "restarted", "")]
-UNREACHABLE = "the worker cannot be reached: Host unreachable$"  # asked after its end, before that was seen
+# Asked after its end, before that was seen.
+UNREACHABLE = "the worker cannot be reached: (it is not connected|Broken pipe|Connection reset by peer)$"
 
 FAULTS = [
     Fault("kernel-kill", kernel_kill, (VICTIM, "503", KILLED), *LOST),
