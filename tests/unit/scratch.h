@@ -9,11 +9,11 @@
 
 enum { SCRATCH_PATH = 32 }; /* bytes of a directory's path */
 
-/* Makes one below /tmp and fills path; -1 if it cannot. */
+/* Makes one below /var/tmp, for /tmp may have no disk behind it, and fills path; -1 if it cannot. */
 static inline int
 scratch_make(char path[SCRATCH_PATH])
 {
-    snprintf(path, SCRATCH_PATH, "/tmp/tci-test-XXXXXX");
+    snprintf(path, SCRATCH_PATH, "/var/tmp/tci-test-XXXXXX");
     return mkdtemp(path) == NULL ? -1 : 0;
 }
 
