@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import traceback
+from signal import SIG_IGN, SIGINT, signal
 
 import zmq
 from ipykernel.iostream import IOPubThread, OutStream
@@ -173,6 +174,11 @@ def error_reply(error):
     }
 
 
+def ignore_interrupts():
+    """Until the next request: the code is over.  One in the midst of the reply's frames would leave it without its end."""
+    signal(SIGINT, SIG_IGN)
+
+
 def shorten(reply):
     if reply["status"] == "error":
         reply["evalue"] = reply["evalue"][:MAX_ERROR]
@@ -218,12 +224,16 @@ class Kernel(IPythonKernel):
     async def do_execute(self, *args, **kwargs):
         self.shell.transformed = None
         try:
-            return shorten(await super().do_execute(*args, **kwargs))
+            try:
+                reply = await super().do_execute(*args, **kwargs)
+            finally:
+                ignore_interrupts()
         except BaseException as error:  # also what would end the event loop
+            ignore_interrupts()
             builtins.__dict__.update(BUILTINS)
-            return shorten(error_reply(error))
-        finally:
-            self.mend()
+            reply = error_reply(error)
+        self.mend()
+        return shorten(reply)
 
     def mend(self):
         """Puts back what an answer needs: builtin names, and a sys.stdout and sys.stderr that can be flushed."""

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import signal
+import tempfile
 import time
 
 import httpx
@@ -275,20 +276,26 @@ def test_out_of_range(limited, users, field, value):
 # ------------------------------------------------------------------------------------------------------------- others
 
 
+@pytest.fixture
+def cold_file():
+    """600 MiB on a disk, which /tmp need not be on, and in no memory yet."""
+    with tempfile.NamedTemporaryFile(dir="/var/tmp") as f:
+        for _ in range(600):
+            f.write(secrets.token_bytes(1 << 20))
+        f.flush()
+        os.fsync(f.fileno())
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        yield f.name
+
+
 @pytest.mark.crun_only("it keeps what it has read in its own memory")
-def test_freeing_memory_holds_nobody_up(make_gateway, users, tmp_path):
+def test_freeing_memory_holds_nobody_up(make_gateway, users, cold_file):
     """Half a GiB of file cache is freed for a limit: it is not counted as used, and others are answered meanwhile."""
-    cold = tmp_path / "cold"
     gateway = make_gateway(**{**SETTINGS, "worker_memory_mb": 1024})
     user, other = users(), users()
     gateway.ok(other, "1")
     container = gateway.container_of(user)
-    with open(cold, "wb") as f:
-        for _ in range(600):
-            f.write(secrets.token_bytes(1 << 20))
-        os.fsync(f.fileno())
-        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    read_in(container, cold)
+    read_in(container, cold_file)
     assert container.memory_used() > 600
     limits = Limits(gateway, user)
     future, slowest = gateway.spawn(user, "1", memory_mb=200), 0.0
