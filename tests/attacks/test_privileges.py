@@ -219,8 +219,10 @@ for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGQUIT, signal.SIGBUS, si
 files = [os.path.join(d, f) for top in ('/workspace', '/tmp', '/home/sandbox') for d, _, fs in os.walk(top) for f in fs if f.startswith('core')]
 print(json.dumps([limits, codes, files]))""")
     limits, codes, files = answer
-    assert limits == [[1, 1], [1, 1]] and files == []
+    assert files == []
     assert all(code < 0 for code in codes)  # they did crash
+    if runtime() != "runsc":  # there limits and crashes are those of gVisor's kernel: the host's hears of neither
+        assert limits == [[1, 1], [1, 1]]
 
 
 @attack("seccomp", "changes the clock of the host", runsc=True)
