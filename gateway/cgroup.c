@@ -391,10 +391,16 @@ cgroup_limit_cpu(const struct cgroup_host *host, const char *id, double cores, s
                     : write_limit(dir, "cpu.cfs_quota_us", quota, err);
 }
 
-/* Version 2 limits swap by itself, and a container has none. */
-int
-cgroup_raise_memory(const struct cgroup_host *host, const char *id, unsigned mb, struct err *err)
+/*
+ * Version 2 limits swap by itself, and a container has none.  On version 1 memory and swap together may never be limited to
+ * less than memory, so it depends which of the two limits comes first.
+ */
+static int
+limit_memory(const struct cgroup_host *host, const char *id, unsigned mb, bool swap_first,
+             struct err *err)
 {
+    static const char *const files[] = {"memory.limit_in_bytes", "memory.memsw.limit_in_bytes"};
+
     if (host->memory == NULL)
         return no_groups(err);
     cleanup_free char *dir = group_dir(host, host->memory, id);
@@ -402,25 +408,23 @@ cgroup_raise_memory(const struct cgroup_host *host, const char *id, unsigned mb,
 
     if (host->v2)
         return write_limit(dir, "memory.max", bytes, err);
-    /* Memory and swap together may not be limited to less than memory. */
-    if (host->swap && write_limit(dir, "memory.memsw.limit_in_bytes", bytes, err) < 0)
+    if (!host->swap)
+        return write_limit(dir, files[0], bytes, err);
+    if (write_limit(dir, files[swap_first], bytes, err) < 0)
         return -1;
-    return write_limit(dir, "memory.limit_in_bytes", bytes, err);
+    return write_limit(dir, files[!swap_first], bytes, err);
+}
+
+int
+cgroup_raise_memory(const struct cgroup_host *host, const char *id, unsigned mb, struct err *err)
+{
+    return limit_memory(host, id, mb, true, err);
 }
 
 int
 cgroup_lower_memory(const struct cgroup_host *host, const char *id, unsigned mb, struct err *err)
 {
-    if (host->memory == NULL)
-        return no_groups(err);
-    cleanup_free char *dir = group_dir(host, host->memory, id);
-    cleanup_free char *bytes = xasprintf("%llu", (unsigned long long)(mb * MIB));
-
-    if (host->v2)
-        return write_limit(dir, "memory.max", bytes, err);
-    if (write_limit(dir, "memory.limit_in_bytes", bytes, err) < 0)
-        return -1;
-    return host->swap ? write_limit(dir, "memory.memsw.limit_in_bytes", bytes, err) : 0;
+    return limit_memory(host, id, mb, false, err);
 }
 
 /*
