@@ -6,7 +6,7 @@
 #include <event2/buffer.h>
 #include <sodium.h>
 
-#include "audit.h"
+#include "api_audit.h"
 #include "auth.h"
 #include "body.h"
 #include "clock.h"
@@ -17,7 +17,6 @@
 #include "pool.h"
 #include "scan.h"
 #include "smallfile.h"
-#include "utf8.h"
 
 enum { PAGE_MAX = 4 << 20 };
 
@@ -28,11 +27,7 @@ static const char page_policy[] =
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 struct api {
-    const struct config *config;
-    struct pool *pool;
-    struct auth *auth;
-    struct audit *audit;
-    const struct scan *scan;
+    struct api_parts parts;
     char *page;
     size_t page_len;
     double started; /* clock_now */
@@ -65,16 +60,11 @@ read_page(struct api *api, const char *path, struct err *err)
 }
 
 struct api *
-api_new(const struct config *config, struct pool *pool, struct auth *auth, struct audit *audit,
-        const struct scan *scan, const char *page_path, struct err *err)
+api_new(const struct api_parts *parts, const char *page_path, struct err *err)
 {
     struct api *api = xcalloc(1, sizeof(*api));
 
-    api->config = config;
-    api->pool = pool;
-    api->auth = auth;
-    api->audit = audit;
-    api->scan = scan;
+    api->parts = *parts;
     api->started = clock_now();
     if (read_page(api, page_path, err) < 0) {
         api_free(api);
@@ -92,34 +82,10 @@ api_free(struct api *api)
     free(api);
 }
 
-/* --- the audit log ------------------------------------------------------------------------ */
-
-static struct audit_event
-begin_event(const struct http_request *r, const char *action, const char *who, const char *user)
+const struct api_parts *
+api_parts(const struct api *api)
 {
-    struct audit_event event = {.action = action};
-
-    snprintf(event.who, sizeof(event.who), "%s", who);
-    snprintf(event.address, sizeof(event.address), "%s", http_peer(r));
-    snprintf(event.user, sizeof(event.user), "%s", user);
-    return event;
-}
-
-static const char *
-name_of(const struct caller *who)
-{
-    return caller_is_master(who) ? "master" : who->key;
-}
-
-static void
-end_event(struct api *api, struct audit_event *event, const char *outcome, int status,
-          const char *detail)
-{
-    event->outcome = outcome;
-    event->status = status;
-    snprintf(event->detail, sizeof(event->detail), "%.*s",
-             (int)utf8_cut(detail, strlen(detail), sizeof(event->detail) - 1), detail);
-    audit_add(api->audit, event);
+    return &api->parts;
 }
 
 /* --- who may ------------------------------------------------------------------------------ */
@@ -142,9 +108,9 @@ deny(struct api *api, struct http_request *r, enum auth_verdict verdict, const s
 {
     const struct denial *denial = &denials[verdict];
     /* Without a key nobody is known. */
-    struct audit_event event = begin_event(r, "request", who->key, "");
+    struct audit_event event = api_audit_begin(r, "request", who->key, "");
 
-    end_event(api, &event, "denied", denial->status, denial->detail);
+    api_audit_end(api->parts.audit, &event, "denied", denial->status, denial->detail);
     metrics_add(denial->counter, 1);
     if (denial->status == 401) {
         metrics_add(METRIC_AUTH_FAILURES, 1);
@@ -166,14 +132,14 @@ token_of(const struct http_request *r)
 bool
 api_knows(struct api *api, const struct http_request *r)
 {
-    return auth_knows(api->auth, token_of(r));
+    return auth_knows(api->parts.auth, token_of(r));
 }
 
 bool
 api_admit(struct api *api, struct http_request *r, struct caller *who)
 {
     double wait;
-    enum auth_verdict verdict = auth_check(api->auth, token_of(r), who, &wait);
+    enum auth_verdict verdict = auth_check(api->parts.auth, token_of(r), who, &wait);
 
     if (verdict != AUTH_OK)
         deny(api, r, verdict, who, wait);
@@ -183,9 +149,10 @@ api_admit(struct api *api, struct http_request *r, struct caller *who)
 /* --- answers at once ---------------------------------------------------------------------- */
 
 void
-api_page(struct api *api, struct http_request *r, const struct caller *who)
+api_page(struct api *api, struct http_request *r, const struct caller *who,
+         const struct target *target)
 {
-    (void)who;
+    (void)who, (void)target;
     http_add_header(r, "Content-Security-Policy", page_policy);
     http_add_header(r, "Referrer-Policy", "no-referrer");
     http_add_header(r, "Cache-Control", "no-cache");
@@ -193,27 +160,31 @@ api_page(struct api *api, struct http_request *r, const struct caller *who)
 }
 
 void
-api_healthz(struct api *api, struct http_request *r, const struct caller *who)
+api_healthz(struct api *api, struct http_request *r, const struct caller *who,
+            const struct target *target)
 {
-    (void)api, (void)who;
+    (void)api, (void)who, (void)target;
     http_reply_json(r, 200, xnotnull(json_pack("{s:s}", "status", "ok")));
 }
 
 void
-api_readyz(struct api *api, struct http_request *r, const struct caller *who)
+api_readyz(struct api *api, struct http_request *r, const struct caller *who,
+           const struct target *target)
 {
-    (void)who;
-    if (pool_is_ready(api->pool))
+    (void)who, (void)target;
+    if (pool_is_ready(api->parts.pool))
         http_reply_json(r, 200, xnotnull(json_pack("{s:s}", "status", "ready")));
     else
         http_reply_status(r, 503, "The pool is not warm yet");
 }
 
 void
-api_status(struct api *api, struct http_request *r, const struct caller *who)
+api_status(struct api *api, struct http_request *r, const struct caller *who,
+           const struct target *target)
 {
-    json_t *status = pool_status(api->pool, who);
+    json_t *status = pool_status(api->parts.pool, who);
 
+    (void)target;
     json_object_set_new(status, "uptime_seconds", json_real(clock_now() - api->started));
     json_object_set_new(status, "version", json_string(PACKAGE_VERSION));
     http_reply_json(r, 200, status);
@@ -244,12 +215,13 @@ count_descriptors(void)
 }
 
 void
-api_metrics(struct api *api, struct http_request *r, const struct caller *who)
+api_metrics(struct api *api, struct http_request *r, const struct caller *who,
+            const struct target *target)
 {
     struct evbuffer *text = xnotnull(evbuffer_new());
 
-    (void)who;
-    pool_gauge(api->pool);
+    (void)who, (void)target;
+    pool_gauge(api->parts.pool);
     metrics_set(METRIC_UPTIME, clock_now() - api->started);
     metrics_set(METRIC_CONNECTIONS, http_count_connections(r));
     metrics_set(METRIC_OPEN_FDS, count_descriptors());
@@ -277,19 +249,20 @@ static void
 release(struct api *api, struct http_request *r, const struct caller *who, const struct body *body,
         const struct caller *owner)
 {
-    struct audit_event event = begin_event(r, "release", name_of(who), body->user);
+    struct audit_event event = api_audit_begin(r, "release", api_audit_name(who), body->user);
     char detail[BODY_USER_MAX + 64] = "";
 
-    pool_release(api->pool, owner, body->user);
+    pool_release(api->parts.pool, owner, body->user);
     if (strcmp(owner->key, who->key) != 0)
         snprintf(detail, sizeof(detail), "A session of the key %s", owner->key);
-    end_event(api, &event, "ok", 200, detail);
+    api_audit_end(api->parts.audit, &event, "ok", 200, detail);
     snprintf(detail, sizeof(detail), "Worker for user %s has been released.", body->user);
     http_reply_json(r, 200, xnotnull(json_pack("{s:s,s:s}", "status", "ok", "detail", detail)));
 }
 
 void
-api_release(struct api *api, struct http_request *r, const struct caller *who)
+api_release(struct api *api, struct http_request *r, const struct caller *who,
+            const struct target *target)
 {
     struct body body;
     struct caller owner;
@@ -297,6 +270,7 @@ api_release(struct api *api, struct http_request *r, const struct caller *who)
     size_t len;
     const char *text = http_body(r, &len);
 
+    (void)target;
     if (body_parse_release(text, len, &body, &err) < 0) {
         http_reply_error(r, &err, NULL);
         return;
@@ -329,12 +303,12 @@ findings_json(const struct scan_result *result)
 static json_t *
 scan_body(const struct api *api, const struct body *body)
 {
-    const bool block = api->config->scan == SCAN_BLOCK;
+    const bool block = api->parts.config->scan == SCAN_BLOCK;
     struct scan_result result;
 
-    if (api->config->scan == SCAN_OFF)
+    if (api->parts.config->scan == SCAN_OFF)
         return NULL;
-    scan_code(api->scan, body->code, body->code_len, &result);
+    scan_code(api->parts.scan, body->code, body->code_len, &result);
     if (result.n == 0)
         return NULL;
     metrics_add(block ? METRIC_SCAN_BLOCKED : METRIC_SCAN_WARNED, result.n);
@@ -373,6 +347,8 @@ outcome_of(const struct job_result *result)
     switch (result->err->code) {
     case ERR_TIMEOUT:
         return "timeout";
+    case ERR_NOT_FOUND:
+    case ERR_UNSUPPORTED:
     case ERR_FORBIDDEN:
     case ERR_CONFLICT:
     case ERR_NO_WORKER:
@@ -390,8 +366,8 @@ audit_call(struct call *call, const struct job_result *result)
     const struct err *err = result->err;
 
     call->event.duration_ms = (clock_now() - call->received) * 1000;
-    end_event(call->api, &call->event, outcome_of(result), err ? http_status_of(err->code) : 200,
-              err ? err->msg : "");
+    api_audit_end(call->api->parts.audit, &call->event, outcome_of(result),
+                  err ? http_status_of(err->code) : 200, err ? err->msg : "");
 }
 
 static void
@@ -421,7 +397,7 @@ on_client_gone(void *owner)
     struct call *call = owner;
 
     call->event.duration_ms = (clock_now() - call->received) * 1000;
-    end_event(call->api, &call->event, "cancelled", 0, "The client went away");
+    api_audit_end(call->api->parts.audit, &call->event, "cancelled", 0, "The client went away");
     job_cancel(call->job);
     call_free(call);
 }
@@ -434,7 +410,7 @@ call_new(struct api *api, struct http_request *r, const struct caller *who, cons
     call->api = api;
     call->request = r;
     call->received = clock_now();
-    call->event = begin_event(r, "execute", name_of(who), body->user);
+    call->event = api_audit_begin(r, "execute", api_audit_name(who), body->user);
     call->event.has_code = true;
     call->event.code_len = body->code_len;
     crypto_hash_sha256(call->event.code_hash, (const uint8_t *)body->code, body->code_len);
@@ -462,11 +438,11 @@ submit(struct api *api, const struct caller *who, const struct body *body, struc
         .code_len = body->code_len,
         .timeout_ms = body->timeout < 0.001 ? 1 : (unsigned)(body->timeout * 1000),
         .limits = body->limits,
-        .max_output = api->config->max_output_bytes,
+        .max_output = api->parts.config->max_output_bytes,
         .network = body->network,
     };
 
-    return pool_submit(api->pool, who, body->user, &spec, on_job_done, call, err);
+    return pool_submit(api->parts.pool, who, body->user, &spec, on_job_done, call, err);
 }
 
 static void
@@ -494,7 +470,7 @@ block(struct call *call)
                   json_string_value(json_object_get(first, "rule")),
                   json_string_value(json_object_get(first, "message")));
 
-    end_event(call->api, &call->event, "blocked", 422, detail);
+    api_audit_end(call->api->parts.audit, &call->event, "blocked", 422, detail);
     http_reply_json(call->request, 422,
                     xnotnull(json_pack("{s:s,s:O}", "detail", detail, "findings", call->findings)));
     call_free(call);
@@ -503,17 +479,19 @@ block(struct call *call)
 static struct body_limits
 body_limits(const struct api *api)
 {
-    struct body_limits limits = {api->config->max_code_bytes, api->config->exec_timeout, {0, 0}};
+    struct body_limits limits = {
+        api->parts.config->max_code_bytes, api->parts.config->exec_timeout, {0, 0}};
 
-    if (pool_limits_executions(api->pool)) {
-        limits.most.cpu = api->config->worker_cpu;
-        limits.most.memory_mb = api->config->worker_memory_mb;
+    if (pool_limits_executions(api->parts.pool)) {
+        limits.most.cpu = api->parts.config->worker_cpu;
+        limits.most.memory_mb = api->parts.config->worker_memory_mb;
     }
     return limits;
 }
 
 void
-api_execute(struct api *api, struct http_request *r, const struct caller *who)
+api_execute(struct api *api, struct http_request *r, const struct caller *who,
+            const struct target *target)
 {
     const struct body_limits limits = body_limits(api);
     struct body body;
@@ -522,13 +500,14 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who)
     size_t len;
     const char *text = http_body(r, &len);
 
+    (void)target;
     if (body_parse_execute(text, len, &limits, &body, &err) < 0) {
         http_reply_error(r, &err, NULL);
         return;
     }
     call = call_new(api, r, who, &body);
     call->findings = scan_body(api, &body);
-    if (call->findings && api->config->scan == SCAN_BLOCK)
+    if (call->findings && api->parts.config->scan == SCAN_BLOCK)
         block(call);
     else
         run(call, who, &body);

@@ -1,4 +1,4 @@
-/* api.h - the handlers of all paths: JSON in, one call into the domain, JSON out. */
+/* api.h - the handlers of all paths but those of /v1: JSON in, one call into the domain, JSON out. */
 #ifndef GATEWAY_API_H
 #define GATEWAY_API_H
 
@@ -15,11 +15,21 @@ struct config;
 struct http_request;
 struct pool;
 struct scan;
+struct target;
 
-/* All but page_path are borrowed.  Reads the page's file; fails when it cannot. */
-struct api *api_new(const struct config *, struct pool *, struct auth *, struct audit *,
-                    const struct scan *, const char *page_path, struct err *) must_check;
+/* What the handlers work on; borrowed, and must outlive them. */
+struct api_parts {
+    const struct config *config;
+    struct pool *pool;
+    struct auth *auth;
+    struct audit *audit;
+    const struct scan *scan;
+};
+
+/* Reads the page's file; fails when it cannot. */
+struct api *api_new(const struct api_parts *, const char *page_path, struct err *) must_check;
 void api_free(struct api *); /* accepts NULL */
+const struct api_parts *api_parts(const struct api *);
 
 /* X-Auth-Token or Authorization: Bearer.  False: the request has been answered, with 401 or 429. */
 bool api_admit(struct api *, struct http_request *, struct caller *);
@@ -27,8 +37,9 @@ bool api_admit(struct api *, struct http_request *, struct caller *);
 /* Whether api_admit would let the request in, its rate aside; counts for nothing. */
 bool api_knows(struct api *, const struct http_request *);
 
-/* The caller is borrowed for the call, and means nothing where everybody may call. */
-typedef void api_handler_fn(struct api *, struct http_request *, const struct caller *);
+/* Caller and target are borrowed for the call; the former means nothing where everybody may call. */
+typedef void api_handler_fn(struct api *, struct http_request *, const struct caller *,
+                            const struct target *);
 
 api_handler_fn api_execute;
 api_handler_fn api_healthz;

@@ -26,19 +26,24 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [INSERT] = "INSERT INTO audit (time, action, who, address, user_uuid, code_sha256, code_bytes,"
-               " outcome, status, duration_ms, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               " outcome, status, duration_ms, detail, request_id)"
+               " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PURGE] = "DELETE FROM audit WHERE id IN"
               " (SELECT id FROM audit WHERE time < ? ORDER BY time LIMIT ?)",
 };
 
+static const char *const upgrades[] = {"ALTER TABLE audit ADD COLUMN request_id TEXT"};
+
 static const struct database_layout layout = {
-    .version = 1,
+    .version = 2,
+    .upgrades = upgrades,
     .settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
                 "PRAGMA wal_autocheckpoint = 200", /* often, so that none takes long */
     .tables = "CREATE TABLE audit ("
               " id INTEGER PRIMARY KEY, time TEXT NOT NULL, action TEXT NOT NULL, who TEXT,"
               " address TEXT NOT NULL, user_uuid TEXT, code_sha256 TEXT, code_bytes INTEGER,"
-              " outcome TEXT NOT NULL, status INTEGER, duration_ms REAL NOT NULL, detail TEXT)"
+              " outcome TEXT NOT NULL, status INTEGER, duration_ms REAL NOT NULL, detail TEXT,"
+              " request_id TEXT)"
               " STRICT;"
               "CREATE INDEX audit_by_time ON audit (time);",
 };
@@ -174,6 +179,7 @@ insert(struct audit_db *a, const struct audit_event *e, struct err *err)
         sqlite3_bind_int(st, 9, e->status);
     sqlite3_bind_double(st, 10, e->duration_ms);
     bind_text(st, 11, e->detail);
+    bind_text(st, 12, e->request);
     rc = run(a, INSERT, err);
     sqlite3_clear_bindings(st);
     return rc;
@@ -229,7 +235,7 @@ int
 audit_db_purge(struct audit_db *a, unsigned days, bool *more, struct err *err)
 {
     time_t oldest = time(NULL) - (time_t)days * 86400;
-    char text[AUDIT_TIME_SIZE];
+    char text[TIMESTAMP_SIZE];
     struct tm tm;
 
     *more = false;

@@ -1,7 +1,5 @@
 #include "audit_event.h"
 
-#include <stdio.h>
-#include <time.h>
 #include <sodium.h>
 
 #include "mem.h"
@@ -9,13 +7,7 @@
 void
 audit_event_set_time(struct audit_event *e)
 {
-    struct timespec now;
-    struct tm tm;
-    size_t len;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    len = strftime(e->time, sizeof(e->time), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
-    snprintf(e->time + len, sizeof(e->time) - len, ".%03dZ", (int)(now.tv_nsec / 1000000));
+    timestamp_text(timestamp_now(), e->time);
 }
 
 void
@@ -38,11 +30,11 @@ audit_event_json(const struct audit_event *e)
     char hash[2 * AUDIT_HASH_BYTES + 1];
 
     audit_event_hash_text(e, hash);
-    return xnotnull(
-        json_pack("{s:s,s:s,s:s?,s:s,s:s?,s:s?,s:o,s:s,s:o,s:f,s:s?}", "time", e->time, "action",
-                  e->action, "who", or_null(e->who), "address", e->address, "user_uuid",
-                  or_null(e->user), "code_sha256", or_null(hash), "code_bytes",
-                  e->has_code ? json_integer((json_int_t)e->code_len) : json_null(), "outcome",
-                  e->outcome, "status", e->status ? json_integer(e->status) : json_null(),
-                  "duration_ms", e->duration_ms, "detail", or_null(e->detail)));
+    return xnotnull(json_pack(
+        "{s:s,s:s?,s:s,s:s?,s:s,s:s?,s:s?,s:o,s:s,s:o,s:f,s:s?}", "time", e->time, "request_id",
+        or_null(e->request), "action", e->action, "who", or_null(e->who), "address", e->address,
+        "user_uuid", or_null(e->user), "code_sha256", or_null(hash), "code_bytes",
+        e->has_code ? json_integer((json_int_t)e->code_len) : json_null(), "outcome", e->outcome,
+        "status", e->status ? json_integer(e->status) : json_null(), "duration_ms", e->duration_ms,
+        "detail", or_null(e->detail)));
 }

@@ -8,14 +8,16 @@
 #include <stdint.h>
 
 #include "body.h"
+#include "requestid.h"
+#include "timestamp.h"
 
 #define AUDIT_HASH_BYTES 32
-#define AUDIT_TIME_SIZE 32
 
 /* Never the code itself, never a secret. */
 struct audit_event {
-    char time[AUDIT_TIME_SIZE];   /* RFC 3339, UTC, milliseconds; set by audit_add */
-    const char *action;           /* "execute", "release" or "request"; static */
+    char time[TIMESTAMP_SIZE];    /* RFC 3339, UTC, milliseconds; set by audit_add */
+    char request[REQUESTID_SIZE]; /* X-Request-Id; "" = none */
+    const char *action;           /* "execute", "create", "release" or "request"; static */
     char who[16];                 /* a key's id or "master"; "" = nobody known */
     char address[64];             /* of the client, without port */
     char user[BODY_USER_MAX + 1]; /* user_uuid; "" = none */

@@ -12,6 +12,7 @@ enum field { USER_UUID, CODE, TIMEOUT, CPU, MEMORY_MB, NETWORK, KEY, N_FIELDS };
 enum {
     OF_EXECUTE =
         1 << USER_UUID | 1 << CODE | 1 << TIMEOUT | 1 << CPU | 1 << MEMORY_MB | 1 << NETWORK,
+    OF_SESSION = 1 << USER_UUID | 1 << NETWORK,
     OF_RELEASE = 1 << USER_UUID | 1 << KEY,
 };
 
@@ -91,6 +92,14 @@ check_fields(const struct body *body, unsigned allowed, struct err *err)
     return 0;
 }
 
+bool
+body_is_user(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len >= 1 && len <= BODY_USER_MAX && strspn(text, user_alphabet) == len;
+}
+
 static int
 take_user(struct body *body, struct err *err)
 {
@@ -102,7 +111,7 @@ take_user(struct body *body, struct err *err)
     if (!json_is_string(user))
         return bad(err, USER_UUID, "must be a string");
     body->user = json_string_value(user);
-    if (len < 1 || len > BODY_USER_MAX || strspn(body->user, user_alphabet) != len)
+    if (strlen(body->user) != len || !body_is_user(body->user))
         return bad(err, USER_UUID, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ -");
     return 0;
 }
@@ -219,6 +228,17 @@ body_parse_execute(const char *text, size_t len, const struct body_limits *limit
         take_timeout(out, limits->max_timeout, err) == 0 &&
         take_cpu(out, limits->most.cpu, err) == 0 &&
         take_memory(out, limits->most.memory_mb, err) == 0 && take_network(out, err) == 0)
+        return 0;
+    body_clear(out);
+    return -1;
+}
+
+int
+body_parse_session(const char *text, size_t len, struct body *out, struct err *err)
+{
+    if (load(text, len, out, err) == 0 && check_fields(out, OF_SESSION, err) == 0 &&
+        (json_object_get(out->json, "user_uuid") == NULL || take_user(out, err) == 0) &&
+        take_network(out, err) == 0)
         return 0;
     body_clear(out);
     return -1;

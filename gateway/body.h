@@ -38,7 +38,12 @@ struct body {
  */
 int body_parse_execute(const char *text, size_t len, const struct body_limits *, struct body *out,
                        struct err *) must_check;
+/* POST /v1/sessions: without user if the body names none. */
+int body_parse_session(const char *text, size_t len, struct body *out, struct err *) must_check;
 int body_parse_release(const char *text, size_t len, struct body *out, struct err *) must_check;
+/* Whether it is a user_uuid. */
+bool body_is_user(const char *);
+
 void body_clear(struct body *); /* idempotent */
 
 #endif

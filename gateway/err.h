@@ -6,6 +6,8 @@ enum err_code {
     ERR_NONE,
     ERR_BAD_REQUEST, /* the client sent something unusable */
     ERR_TOO_LARGE,   /* ... or something over a limit */
+    ERR_NOT_FOUND,   /* ... or something about what is not there */
+    ERR_UNSUPPORTED, /* ... or something that is not to be had of this kernel, or here */
     ERR_FORBIDDEN,   /* ... or something that the operator does not permit */
     ERR_CONFLICT,    /* ... or something that does not go with what there is */
     ERR_BUSY,        /* the session's queue is full */

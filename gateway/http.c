@@ -28,8 +28,10 @@
 #include "http_json.h"
 #include "linger.h"
 #include "listener.h"
+#include "log.h"
 #include "metrics.h"
 #include "peers.h"
+#include "requestid.h"
 #include "tls.h"
 
 enum {
@@ -65,6 +67,8 @@ struct http_request {
     http_gone_fn *gone;
     void *gone_owner;
     bool is_cut; /* its body was not read */
+    char id[REQUESTID_SIZE];
+    char *session; /* NULL: none */
     struct http_request *prev, *next;
 };
 
@@ -83,6 +87,7 @@ request_free(struct http_request *r)
         r->next->prev = r->prev;
     event_del(&r->patience);
     event_del(&r->closed);
+    free(r->session);
     free(r);
 }
 
@@ -128,6 +133,14 @@ on_client_gone(evutil_socket_t fd, short what, void *arg)
     evhttp_connection_free(connection); /* with its request */
 }
 
+/* ... and tells the client. */
+static void
+take_id(struct evhttp_request *ev, char id[REQUESTID_SIZE])
+{
+    requestid_take(evhttp_find_header(evhttp_request_get_input_headers(ev), "X-Request-Id"), id);
+    evhttp_add_header(evhttp_request_get_output_headers(ev), "X-Request-Id", id);
+}
+
 static struct http_request *
 request_new(struct http *http, struct evhttp_request *ev)
 {
@@ -135,6 +148,7 @@ request_new(struct http *http, struct evhttp_request *ev)
 
     r->http = http;
     r->ev = ev;
+    take_id(ev, r->id);
     r->next = http->requests;
     if (r->next)
         r->next->prev = r;
@@ -182,12 +196,28 @@ may_send(const struct http *http, struct evhttp_request *ev)
     return http->handlers->may_send(http->owner, &r);
 }
 
+/*
+ * evhttp forgets the target of a request whose body it does not take, and the answer depends on whether that was below /v1.  A
+ * client that sends this header itself changes the form of its errors.
+ */
+static const char door[] = "TCI-Door";
+
+static void
+note_door(struct evhttp_request *ev)
+{
+    if (strncmp(evhttp_request_get_uri(ev), "/v1", 3) == 0)
+        evhttp_add_header(evhttp_request_get_input_headers(ev), door, "/v1");
+}
+
 /* Most bodies are short, and are not worth asking whose they are: that is asked when they are there. */
 static void
 on_headers(struct evhttp_request *ev, void *arg)
 {
     const struct http *http = arg;
-    const bool trusted = !http_framing_is_within(ev, HTTP_STRANGERS_BODY) && may_send(http, ev);
+    bool trusted;
+
+    note_door(ev);
+    trusted = !http_framing_is_within(ev, HTTP_STRANGERS_BODY) && may_send(http, ev);
 
     if (!trusted)
         http_framing_refuse_chunks(ev, HTTP_STRANGERS_BODY + 1);
@@ -217,11 +247,15 @@ add_cors(struct http_request *r)
     if (strcmp(origin, "*") != 0 && strcmp(origin, asked) != 0)
         return;
     http_add_header(r, "Access-Control-Allow-Origin", origin);
-    http_add_header(r, "Access-Control-Expose-Headers", "Retry-After");
+    http_add_header(r, "Access-Control-Expose-Headers",
+                    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, "
+                    "Retry-After, X-Request-Id");
     if (http_header(r, "Access-Control-Request-Method") == NULL)
         return;
-    http_add_header(r, "Access-Control-Allow-Methods", "GET, POST");
-    http_add_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Auth-Token");
+    http_add_header(r, "Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE");
+    http_add_header(r, "Access-Control-Allow-Headers",
+                    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
+                    "Last-Event-ID, Range, X-Auth-Token, X-Request-Id");
     http_add_header(r, "Access-Control-Max-Age", "86400");
 }
 
@@ -232,6 +266,7 @@ on_request(struct evhttp_request *ev, void *arg)
     struct http_request *r = request_new(http, ev);
 
     metrics_add(METRIC_HTTP_REQUESTS, 1);
+    log_request(r->id);
     watch(r);
     add_cors(r);
     if (peers_is_surplus(http->peers, fd_of(evhttp_request_get_connection(ev))))
@@ -240,6 +275,7 @@ on_request(struct evhttp_request *ev, void *arg)
         refuse(r, 400, "The request is not valid HTTP");
     else
         http->handlers->request(http->owner, r);
+    log_request(NULL);
 }
 
 /* --- what a handler sees of it ------------------------------------------------------------ */
@@ -270,9 +306,36 @@ const char *
 http_path(const struct http_request *r)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(r->ev);
-    const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+    const char *path = uri ? evhttp_uri_get_path(uri) : http_header(r, door);
 
     return path ? path : "";
+}
+
+const char *
+http_query(const struct http_request *r)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(r->ev);
+
+    return uri ? evhttp_uri_get_query(uri) : NULL;
+}
+
+const char *
+http_id(const struct http_request *r)
+{
+    return r->id;
+}
+
+void
+http_set_session(struct http_request *r, const char *id)
+{
+    free(r->session);
+    r->session = id ? xstrdup(id) : NULL;
+}
+
+const char *
+http_session(const struct http_request *r)
+{
+    return r->session;
 }
 
 const char *
@@ -416,12 +479,23 @@ add_body(struct evhttp_request *ev, const void *body, size_t len)
         evbuffer_add(evhttp_request_get_output_buffer(ev), body, len);
 }
 
+static void
+log_answer(const struct http_request *r, int status)
+{
+    if (!log_enabled(LOG_LEVEL_DEBUG))
+        return;
+    log_request(r->id);
+    log_debug("http: %s %s: %d", http_method(r), http_path(r), status);
+    log_request(NULL);
+}
+
 void
 http_reply(struct http_request *r, int status, const char *content_type, const void *body,
            size_t len)
 {
     struct evhttp_request *ev = r->ev;
 
+    log_answer(r, status);
     if (status >= 500)
         metrics_add(METRIC_HTTP_ERRORS_5XX, 1);
     else if (status >= 400)
@@ -464,6 +538,9 @@ refuse_plainly(struct evhttp_request *ev, int status)
     const char *detail = status == HTTP_ENTITYTOOLARGE   ? "The request body is too large"
                          : status == HTTP_NOTIMPLEMENTED ? "The method is not known"
                                                          : "The request is not valid HTTP";
+    cleanup_free char *text = http_error_text(
+        evhttp_find_header(evhttp_request_get_input_headers(ev), door), status, detail);
+    char id[REQUESTID_SIZE];
 
     metrics_add(METRIC_HTTP_REQUESTS, 1);
     metrics_add(status >= 500 ? METRIC_HTTP_ERRORS_5XX : METRIC_HTTP_ERRORS_4XX, 1);
@@ -475,7 +552,8 @@ refuse_plainly(struct evhttp_request *ev, int status)
     evhttp_add_header(headers, "Content-Type", "application/json");
     evhttp_add_header(headers, "Connection", "close");
     evbuffer_drain(body, evbuffer_get_length(body));
-    evbuffer_add_printf(body, "{\"detail\":\"%s\"}", detail);
+    take_id(ev, id);
+    evbuffer_add(body, text, strlen(text));
     evhttp_request_set_on_complete_cb(ev, on_refusal_sent, NULL);
     evhttp_send_reply(ev, status, NULL, NULL);
 }

@@ -63,12 +63,20 @@ unsigned http_pending(const struct http *); /* requests unanswered, and answers 
 
 const char *http_method(const struct http_request *); /* "GET"; HEAD counts as GET */
 const char *http_path(const struct http_request *);   /* as sent, without the query */
+const char *http_query(const struct http_request *);  /* as sent, behind the `?`; NULL = none */
 const char *http_header(const struct http_request *, const char *name); /* NULL = absent */
 const char *http_bearer(const struct http_request *); /* of Authorization: Bearer; NULL = absent */
 const char *http_body(struct http_request *, size_t *len); /* contiguous, borrowed; "" if none */
 
 /* The client's address, without port; borrowed.  Behind a proxy, the proxy's. */
 const char *http_peer(const struct http_request *);
+
+/* Its X-Request-Id (requestid.h), which the answer, log lines and the audit log have. */
+const char *http_id(const struct http_request *);
+
+/* The session that it is about (copied), which errors of /v1 tell; NULL: none. */
+void http_set_session(struct http_request *, const char *id);
+const char *http_session(const struct http_request *);
 
 /* The body is not needed any more: frees it. */
 void http_drop_body(struct http_request *);

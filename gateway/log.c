@@ -24,8 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "requestid.h"
+
 #define MAX_MESSAGE 2048 /* bytes of a message after escaping */
-#define MAX_LINE (MAX_MESSAGE + 128)
+#define MAX_LINE (MAX_MESSAGE + REQUESTID_MAX + 160)
 _Static_assert(MAX_LINE <= PIPE_BUF, "a line must go into a pipe in one piece");
 
 enum sink_kind { SINK_PLAIN, SINK_POLLED, SINK_NONBLOCKING, SINK_SOCKET };
@@ -39,8 +41,9 @@ static struct {
     enum sink_kind kind;
     int fd;
     bool torn; /* the last line was written in part: the next one begins with a newline */
-    unsigned long dropped; /* lines since the last one that got through */
-} sink = {LOG_LEVEL_INFO, LOG_FORMAT_TEXT, SINK_POLLED, STDERR_FILENO, false, 0};
+    unsigned long dropped;        /* lines since the last one that got through */
+    char request[REQUESTID_SIZE]; /* "": none */
+} sink = {LOG_LEVEL_INFO, LOG_FORMAT_TEXT, SINK_POLLED, STDERR_FILENO, false, 0, ""};
 
 struct text { /* a string that is cut at its size and never overflows */
     char *data;
@@ -88,6 +91,12 @@ log_setup(enum log_level level, enum log_format format)
     sink.format = format;
     open_sink();
     errno = saved;
+}
+
+void
+log_request(const char *id)
+{
+    snprintf(sink.request, sizeof(sink.request), "%s", id ? id : "");
 }
 
 int
@@ -221,6 +230,16 @@ append_message(struct text *line, const char *msg)
         append_string(line, "...");
 }
 
+static void
+append_request(struct text *t, const char *before, const char *after)
+{
+    if (sink.request[0] == '\0')
+        return;
+    append_string(t, before);
+    append_escaped(t, sink.request);
+    append_string(t, after);
+}
+
 static size_t
 format_line(char *buf, size_t size, enum log_level level, const char *msg)
 {
@@ -233,12 +252,15 @@ format_line(char *buf, size_t size, enum log_level level, const char *msg)
         append_string(&t, level_name[level]);
         append_string(&t, "\",\"msg\":\"");
         append_message(&t, msg);
-        append_string(&t, "\"}\n");
+        append_string(&t, "\"");
+        append_request(&t, ",\"request_id\":\"", "\"");
+        append_string(&t, "}\n");
     } else {
         append_time(&t);
         append_string(&t, " ");
         append_string(&t, level_padded[level]);
         append_message(&t, msg);
+        append_request(&t, " request=", "");
         append_string(&t, "\n");
     }
     return t.len;

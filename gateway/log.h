@@ -2,6 +2,7 @@
  * log.h - one line on stderr for each event, as text or as JSON.
  *
  * Text: `2026-11-21T07:25:00.123Z info  worker 3f2a: warm after 512 ms`.  JSON: {"time","level","msg"}.
+ * What is about a request ends with ` request=ID`, and has "request_id".
  * Control characters and bytes that are not UTF-8 are escaped, so that nothing a client or a kernel sent
  * can forge a line.  A message is cut at 2 KiB.  Never log user code, tokens or keys.
  *
@@ -18,6 +19,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 void log_setup(enum log_level, enum log_format);
 int log_enabled(enum log_level);
 void log_write(enum log_level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The lines from here on are about that request, which is told behind each; copied, NULL: about none. */
+void log_request(const char *id);
 
 #define log_at(level, ...) (log_enabled(level) ? log_write(level, __VA_ARGS__) : (void)0)
 #define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)

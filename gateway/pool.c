@@ -84,6 +84,7 @@ static void
 open_session(struct user *u, bool restarted, bool network)
 {
     u->network = network;
+    u->ended = false;
     u->session = session_new(u->pool->env->base, restarted, on_session_spent, u);
 }
 
@@ -384,6 +385,7 @@ sweep_idle(struct pool *pool, double now)
 
             log_info("worker %s: idle for too long", worker_identity(m->worker)->id);
             metrics_add(METRIC_SESSIONS_REAPED, 1);
+            u->ended = true;
             member_doom(m);
             part(u, NULL);
         }
@@ -602,6 +604,13 @@ pool_reconfigure(struct pool *pool)
 
 /* --- admission, jobs ---------------------------------------------------------------------- */
 
+/* There is a session, or what is left of one whose worker ended. */
+static bool
+is_session(const struct user *u)
+{
+    return u && !(u->list == LOST && u->ended);
+}
+
 /* A new session: is there room for one more, for this caller and at all? */
 static int
 admit_session(const struct pool *pool, const struct caller *who, struct err *err)
@@ -699,6 +708,20 @@ pool_submit(struct pool *pool, const struct caller *who, const char *user,
     return job;
 }
 
+int
+pool_open(struct pool *pool, const struct caller *who, const char *user, enum network_mode network,
+          bool *made, struct err *err)
+{
+    cleanup_free char *name = user_full_name(who, user);
+    struct user *u = user_find(&pool->lists, name);
+
+    *made = !is_session(u);
+    if (admit_network(pool, u, network, err) < 0 || admit(pool, who, u, err) < 0)
+        return -1;
+    user_with_session(pool, u, name, network == NETWORK_ALLOWLIST)->last_used = time(NULL);
+    return 0;
+}
+
 bool
 pool_limits_executions(const struct pool *pool)
 {
@@ -736,6 +759,44 @@ bool
 pool_is_ready(const struct pool *pool)
 {
     return pool->filled && !pool->draining;
+}
+
+bool
+pool_has_session(const struct pool *pool, const struct caller *who, const char *user)
+{
+    cleanup_free char *name = user_full_name(who, user);
+
+    return is_session(user_find(&pool->lists, name));
+}
+
+json_t *
+pool_session(const struct pool *pool, const struct caller *who, const char *user)
+{
+    cleanup_free char *name = user_full_name(who, user);
+    const struct user *u = user_find(&pool->lists, name);
+
+    return is_session(u) ? pool_status_session(u) : NULL;
+}
+
+json_t *
+pool_sessions(const struct pool *pool, const struct caller *who, unsigned long long after,
+              unsigned limit, unsigned long long *next)
+{
+    json_t *list = xnotnull(json_array());
+    unsigned long long last = after;
+
+    *next = 0;
+    for (const struct user *u = pool->lists.users; u && *next == 0; u = u->hh.next) {
+        if (u->serial <= after || !is_session(u) || !(caller_is_master(who) || user_is_of(u, who)))
+            continue;
+        if (json_array_size(list) == limit) {
+            *next = last;
+        } else {
+            json_array_append_new(list, pool_status_session(u));
+            last = u->serial;
+        }
+    }
+    return list;
 }
 
 json_t *

@@ -53,6 +53,16 @@ struct job *pool_submit(struct pool *, const struct caller *, const char *user,
                         const struct job_spec *, job_done_fn *done, void *owner,
                         struct err *) must_check;
 
+/*
+ * Makes the user's session if there is none, or it has lost its environment; it has a worker at once, or waits for one.  *made:
+ * there was none.  Fails as pool_submit does.
+ */
+int pool_open(struct pool *, const struct caller *, const char *user, enum network_mode, bool *made,
+              struct err *) must_check;
+
+/* Whether the user has a session, be it one whose worker has ended. */
+bool pool_has_session(const struct pool *, const struct caller *, const char *user);
+
 /* Whether a job may have limits of its own (job_spec.limits) on this host. */
 bool pool_limits_executions(const struct pool *);
 
@@ -67,6 +77,17 @@ bool pool_is_ready(const struct pool *);
 
 /* A new object: GET /status.  The master token sees all sessions, a key its own. */
 json_t *pool_status(const struct pool *, const struct caller *);
+
+/* A new object: the session as /v1 has it; NULL: there is none. */
+json_t *pool_session(const struct pool *, const struct caller *, const char *user);
+
+/*
+ * A new array of such, the oldest first: what is behind the cursor `after` (0: from the first on), at most limit of them.
+ * *next: the cursor for those that follow; 0: there are none.  The master token sees all sessions, a key its own.
+ */
+json_t *pool_sessions(const struct pool *, const struct caller *, unsigned long long after,
+                      unsigned limit, unsigned long long *next);
+
 void pool_gauge(const struct pool *); /* sets the metrics' gauges */
 
 #endif

@@ -147,6 +147,10 @@ user_new(struct pool_lists *lists, const char *name, time_t created, enum user_l
     u->name = xstrdup(name);
     u->created = u->last_used = created;
     u->idle_since = clock_now();
+    lists->serial++;
+    if (lists->serial < (unsigned long long)created * 1000)
+        lists->serial = (unsigned long long)created * 1000;
+    u->serial = lists->serial;
     HASH_ADD_KEYPTR(hh, lists->users, u->name, strlen(u->name), u);
     user_enter(lists, u, list);
     return u;

@@ -50,6 +50,8 @@ struct user {
     struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
     bool had_worker;         /* ever: there is a state that can be lost */
     bool network;            /* the session has a way out */
+    bool ended; /* LOST: on purpose, for want of use; there is no session to go on with */
+    unsigned long long serial; /* grows from each user to the next, also over restarts */
     unsigned long executions;
     time_t created, last_used;
     double idle_since; /* monotonic; when a job last came or ended */
@@ -62,7 +64,8 @@ struct pool_lists {
     struct pool *pool; /* of all that is in them */
     struct member *members[N_MEMBER_LISTS];
     unsigned n_members[N_MEMBER_LISTS];
-    struct user *users; /* by full name */
+    struct user *users;        /* by full name; in the order of their serials */
+    unsigned long long serial; /* the last one */
     struct user *user_lists[N_USER_LISTS];
     unsigned n_users[N_USER_LISTS];
 };

@@ -5,6 +5,7 @@
 #include "caller.h"
 #include "metrics.h"
 #include "session.h"
+#include "timestamp.h"
 
 static json_t *
 iso8601(time_t t)
@@ -36,6 +37,37 @@ user_status(const struct user *u)
                               session_jobs(u->session) - (state == SESSION_BUSY), "created",
                               iso8601(u->created), "last_used", iso8601(u->last_used), "executions",
                               (json_int_t)(u->executions + session_executions(u->session))));
+}
+
+static json_t *
+moment(time_t t)
+{
+    char text[TIMESTAMP_SIZE];
+
+    timestamp_text((int64_t)t * 1000, text);
+    return json_string(text);
+}
+
+static const char *
+state_of(const struct user *u)
+{
+    static const char *const name[] = {"starting", "idle", "busy"};
+
+    return u->session ? name[session_state(u->session)] : "stopped";
+}
+
+json_t *
+pool_status_session(const struct user *u)
+{
+    const bool busy = u->session && session_state(u->session) == SESSION_BUSY;
+    const unsigned jobs = u->session ? session_jobs(u->session) : 0;
+
+    return xnotnull(
+        json_pack("{s:s,s:s,s:o,s:s,s:s,s:i,s:I,s:o,s:o}", "id", user_short_name(u), "user_uuid",
+                  user_short_name(u), "key", key_of(u), "state", state_of(u), "network",
+                  u->network ? "allowlist" : "none", "queued", jobs - busy, "executions",
+                  (json_int_t)(u->executions + (u->session ? session_executions(u->session) : 0)),
+                  "created_at", moment(u->created), "last_used_at", moment(u->last_used)));
 }
 
 json_t *

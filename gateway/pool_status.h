@@ -12,6 +12,9 @@ struct caller;
 /* A new array: the sessions, as GET /status has them; those of the caller's key, all for the master token. */
 json_t *pool_status_sessions(const struct pool_lists *, const struct caller *) must_check;
 
+/* A new object: a session, or what is left of one, as /v1 has it. */
+json_t *pool_status_session(const struct user *) must_check;
+
 void pool_status_gauge(const struct pool_lists *); /* sets the metrics' gauges */
 
 #endif

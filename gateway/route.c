@@ -1,18 +1,22 @@
 #include "route.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api.h"
 #include "caller.h"
 #include "http_json.h"
+#include "target.h"
+#include "v1_sessions.h"
 
 struct route {
-    const char *method, *path;
+    const char *method, *pattern; /* target.h */
     enum { OPEN, WITH_TOKEN } access;
     api_handler_fn *handler;
 };
 
+/* Where two patterns match a path, the first does.  The methods of one pattern stand together. */
 static const struct route routes[] = {
     {"GET", "/", OPEN, api_page},
     {"POST", "/execute", WITH_TOKEN, api_execute},
@@ -21,27 +25,55 @@ static const struct route routes[] = {
     {"GET", "/readyz", OPEN, api_readyz},
     {"POST", "/release", WITH_TOKEN, api_release},
     {"GET", "/status", WITH_TOKEN, api_status},
+    {"GET", "/v1/sessions", WITH_TOKEN, v1_sessions_list},
+    {"POST", "/v1/sessions", WITH_TOKEN, v1_sessions_create},
+    {"GET", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_get},
+    {"DELETE", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_delete},
 };
 
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
-/* At most one method per path today, so the first row with the path says what is allowed. */
+/* The first row whose pattern matches. */
 static const struct route *
 find(const char *path)
 {
     for (size_t i = 0; i < N_ROUTES; i++)
-        if (strcmp(routes[i].path, path) == 0)
+        if (target_matches(routes[i].pattern, path))
             return &routes[i];
     return NULL;
+}
+
+/* The row after it, if that is about the same pattern. */
+static const struct route *
+next_method(const struct route *route)
+{
+    const struct route *next = route + 1;
+
+    return next < routes + N_ROUTES && strcmp(next->pattern, route->pattern) == 0 ? next : NULL;
+}
+
+static const struct route *
+with_method(const struct route *route, const char *method)
+{
+    while (route && strcmp(route->method, method) != 0)
+        route = next_method(route);
+    return route;
 }
 
 static void
 reply_allowed(const struct route *route, struct http_request *r)
 {
     bool asked = strcmp(http_method(r), "OPTIONS") == 0;
+    char allowed[80] = "";
 
-    http_add_header(r, "Allow",
-                    strcmp(route->method, "GET") == 0 ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
+    for (; route; route = next_method(route)) {
+        size_t len = strlen(allowed);
+
+        snprintf(allowed + len, sizeof(allowed) - len, "%s%s, ", route->method,
+                 strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
+    }
+    strcat(allowed, "OPTIONS");
+    http_add_header(r, "Allow", allowed);
     if (asked)
         http_reply(r, 204, NULL, "", 0);
     else
@@ -49,18 +81,35 @@ reply_allowed(const struct route *route, struct http_request *r)
 }
 
 static void
+handle(const struct route *route, struct api *api, struct http_request *r, const struct caller *who)
+{
+    struct target target = {.text = NULL};
+    struct err err = ERR_INIT;
+
+    /* The other doors have never minded a query. */
+    if (strncmp(route->pattern, "/v1", 3) == 0 &&
+        target_parse(route->pattern, http_path(r), http_query(r), &target, &err) < 0) {
+        http_reply_error(r, &err, NULL);
+        return;
+    }
+    route->handler(api, r, who, &target);
+    target_clear(&target);
+}
+
+static void
 dispatch(void *owner, struct http_request *r)
 {
     struct api *api = owner;
-    const struct route *route = find(http_path(r));
+    const struct route *path = find(http_path(r));
+    const struct route *route = with_method(path, http_method(r));
     struct caller who = {.key = ""};
 
-    if (route == NULL)
+    if (path == NULL)
         http_reply_status(r, 404, "There is nothing at this path");
-    else if (strcmp(http_method(r), route->method) != 0)
-        reply_allowed(route, r);
+    else if (route == NULL)
+        reply_allowed(path, r);
     else if (route->access == OPEN || api_admit(api, r, &who))
-        route->handler(api, r, &who);
+        handle(route, api, r, &who);
 }
 
 static bool

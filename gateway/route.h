@@ -1,4 +1,5 @@
-/* route.h - the table of paths: which method and path lead to which handler, and which need the token. */
+/* route.h - the table of paths: which method and path lead to which handler, and which need the token.  v1.h says how to add
+ * one. */
 #ifndef GATEWAY_ROUTE_H
 #define GATEWAY_ROUTE_H
 

@@ -444,7 +444,8 @@ open_front(struct server *s, struct err *err)
     s->audit = open_audit(s, err);
     if (s->audit == NULL)
         return -1;
-    s->api = api_new(s->config, s->pool, s->auth, s->audit, s->scan, s->files.page, err);
+    const struct api_parts parts = {s->config, s->pool, s->auth, s->audit, s->scan};
+    s->api = api_new(&parts, s->files.page, err);
     if (s->api == NULL)
         return -1;
     s->http = http_new(s->base, &options, &route_handlers, s->api, err);

@@ -24,6 +24,8 @@ import uuid
 
 import httpx
 
+import openapi
+
 SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BASE_PREFIX = "tci-bb."
 OWNER_FILE = "owner"
@@ -631,6 +633,7 @@ class Gateway:
 
     def new_client(self, **options):
         options.setdefault("headers", {"X-Auth-Token": self.token})
+        options.setdefault("event_hooks", {"response": [openapi.check]})
         return httpx.Client(base_url=self.url, trust_env=False, verify=self.verify, timeout=180,
                             limits=httpx.Limits(max_connections=None), **options)
 

@@ -14,7 +14,7 @@ import pytest
 import harness
 from harness import eventually, read_text
 
-FIELDS = {"time", "action", "who", "address", "user_uuid", "code_sha256", "code_bytes", "outcome", "status",
+FIELDS = {"time", "request_id", "action", "who", "address", "user_uuid", "code_sha256", "code_bytes", "outcome", "status",
           "duration_ms", "detail"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -237,7 +237,7 @@ def test_old_records_go(make_gateway, users):
     gateway, user = audited.gateway, users()
     assert gateway.stop() == 0
     with sqlite3.connect(audited.db) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
         for days in (6, 8):
             when = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - days * 86400))
             db.executemany("INSERT INTO audit (time, action, user_uuid, address, outcome, duration_ms)"

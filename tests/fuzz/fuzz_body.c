@@ -1,4 +1,4 @@
-/* fuzz_body.c - the bodies of POST /execute and POST /release. */
+/* fuzz_body.c - the bodies of POST /execute, POST /release and POST /v1/sessions. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +63,19 @@ parse_release(const char *text, size_t len)
     body_clear(&body);
 }
 
+static void
+parse_session(const char *text, size_t len)
+{
+    struct body body;
+    struct err err = ERR_INIT;
+
+    if (body_parse_session(text, len, &body, &err) < 0)
+        check_failure(&body, &err);
+    else if (body.user)
+        check_user(body.user);
+    body_clear(&body);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -72,6 +85,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     parse_execute(text, size);
     parse_release(text, size);
+    parse_session(text, size);
     free(text);
     return 0;
 }

@@ -57,6 +57,7 @@ execution(unsigned n)
     struct audit_event e = {.action = "execute",
                             .who = "0123456789ab",
                             .address = "192.0.2.7",
+                            .request = "r-1",
                             .has_code = true,
                             .code_len = 17,
                             .outcome = "ok",
@@ -82,7 +83,8 @@ records_say_who_did_what(void **state)
     char hash[2 * AUDIT_HASH_BYTES + 1];
 
     (void)state;
-    assert_int_equal(json_object_size(object), 11);
+    assert_int_equal(json_object_size(object), 12);
+    assert_string_equal(json_string_value(json_object_get(object, "request_id")), "r-1");
     assert_int_equal(strlen(e.time), strlen("2026-11-21T07:25:00.123Z"));
     assert_int_equal(e.time[23], 'Z');
     assert_string_equal(json_string_value(json_object_get(object, "time")), e.time);
@@ -97,7 +99,8 @@ records_say_who_did_what(void **state)
     assert_true(json_is_null(json_object_get(object, "detail")));
     audit_event_set_time(&denied);
     other = audit_event_json(&denied);
-    assert_int_equal(json_object_size(other), 11);
+    assert_int_equal(json_object_size(other), 12);
+    assert_true(json_is_null(json_object_get(other, "request_id")));
     assert_true(json_is_null(json_object_get(other, "who")));
     assert_true(json_is_null(json_object_get(other, "user_uuid")));
     assert_true(json_is_null(json_object_get(other, "code_sha256")));

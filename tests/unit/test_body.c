@@ -261,6 +261,29 @@ release_takes_a_key(void **state)
     }
 }
 
+static void
+a_session_needs_no_user(void **state)
+{
+    static const char *const wrong[][2] = {{"{\"user_uuid\":null}", "user_uuid"},
+                                           {"{\"user_uuid\":\"a/b\"}", "user_uuid"},
+                                           {"{\"network\":\"all\"}", "network"},
+                                           {"{\"code\":\"\"}", "code"}};
+    struct body body;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(body_parse_session("{}", 2, &body, &err), 0);
+    assert_null(body.user);
+    body_clear(&body);
+    assert_int_equal(body_parse_session("{\"user_uuid\":\"a\"}", 17, &body, &err), 0);
+    assert_string_equal(body.user, "a");
+    body_clear(&body);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(body_parse_session(wrong[i][0], strlen(wrong[i][0]), &body, &err), -1);
+        assert_string_equal(err.field, wrong[i][1]);
+    }
+}
+
 int
 main(void)
 {
@@ -275,6 +298,7 @@ main(void)
         cmocka_unit_test(takes_a_network),
         cmocka_unit_test(release_takes_a_user_only),
         cmocka_unit_test(release_takes_a_key),
+        cmocka_unit_test(a_session_needs_no_user),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

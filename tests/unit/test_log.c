@@ -117,6 +117,26 @@ test_json(void **state)
 }
 
 static void
+test_lines_about_a_request(void **state)
+{
+    char line[4096];
+    json_t *o;
+
+    (void)state;
+    log_request("r-1");
+    line_of(LOG_FORMAT_TEXT, "said", line, sizeof(line));
+    assert_matches(line, "^" STAMP " info  said request=r-1\n$");
+    line_of(LOG_FORMAT_JSON, "said", line, sizeof(line));
+    o = json_loads(line, 0, NULL);
+    assert_int_equal(json_object_size(o), 4);
+    assert_string_equal(json_string_value(json_object_get(o, "request_id")), "r-1");
+    json_decref(o);
+    log_request(NULL);
+    line_of(LOG_FORMAT_TEXT, "said", line, sizeof(line));
+    assert_matches(line, "^" STAMP " info  said\n$");
+}
+
+static void
 test_nothing_is_forged(void **state)
 {
     static const struct {
@@ -333,6 +353,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_lines_about_a_request),
         cmocka_unit_test(test_nothing_is_forged),
         cmocka_unit_test(test_long_messages_are_cut),
         cmocka_unit_test(test_levels),
