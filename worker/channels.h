@@ -1,10 +1,8 @@
-/* channels.h - our ends of the kernel's Jupyter channels: ipc sockets in TCI_PATH_KERNEL_DIR. */
+/* channels.h - the kernel's Jupyter channels: sockets in TCI_PATH_KERNEL_DIR, as its connection file names them. */
 #ifndef WORKER_CHANNELS_H
 #define WORKER_CHANNELS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
+#include "channel.h"
 #include "protocol.h"
 
 #define CHANNELS_IP                                                                                \
@@ -22,25 +20,10 @@ enum channels_port {
 enum { CHANNELS_COUNT = 4 };
 
 /*
- * A ZeroMQ descriptor is edge-triggered, and any call on the socket may take the edge: so what may
- * be readable without its descriptor saying so is remembered.
+ * Opens all channels; the kernel may come later.  The order in the array is that in which they are served: what ends an
+ * execution first.
  */
-struct channel {
-    enum tci_channel name;
-    void *socket;
-    int fd;          /* to poll for input */
-    bool pending;    /* look for messages though fd is silent */
-    int64_t held_ms; /* not listened to before then (relay.h); 0 = not held */
-};
-
-/*
- * Connects all channels; the kernel may come later.  Dies when ZeroMQ refuses.  The order in the
- * array is that in which they are served: what ends an execution first.  With flow_control little of iopub is
- * queued here, for the kernel waits rather than drop what does not fit.
- */
-void channels_open(void *context, bool flow_control, struct channel[CHANNELS_COUNT]);
-
-/* Nothing that is still queued is sent.  Accepts what never was opened (all zero). */
-void channels_close(struct channel[CHANNELS_COUNT]);
+void channels_open(struct channel[CHANNELS_COUNT]);
+void channels_close(struct channel[CHANNELS_COUNT]); /* accepts what never was opened (all zero) */
 
 #endif

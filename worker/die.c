@@ -31,7 +31,6 @@ die(int code, const char *fmt, ...)
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     write_line(text);
-    /* Not exit(): the ZeroMQ context may still hold threads and messages that nobody will take. */
     _exit(code);
 }
 

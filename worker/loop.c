@@ -25,7 +25,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <jansson.h>
-#include <zmq.h>
 
 #include "clock.h"
 #include "die.h"
@@ -49,7 +48,6 @@ enum phase { WAITING, RUNNING, DRAINING, PARTING, OVER };
 
 struct loop {
     const struct boot *boot;
-    void *context;
     struct uplink *uplink;
     struct relay relay;
     struct forward *forward; /* NULL: the session has no way out */
@@ -168,7 +166,7 @@ start_kernel(struct loop *l, const struct launch *launch)
         return;
     }
     l->kernel = spawned.pid;
-    relay_open(&l->relay, l->context, l->uplink, &spawned, launch->flow_control);
+    relay_open(&l->relay, l->uplink, &spawned, launch->flow_control);
     l->phase = RUNNING;
     uplink_set_running(l->uplink);
     if (uplink_send(l->uplink, TCI_STARTED, NULL, 0) < 0)
@@ -183,7 +181,7 @@ on_config(struct loop *l, struct message *m)
 
     if (l->phase != WAITING)
         die(TCI_EXIT_PROTOCOL, "the gateway sent CONFIG twice");
-    if (launch_parse(zmq_msg_data(&m->frames[1]), zmq_msg_size(&m->frames[1]), &launch, &why) < 0)
+    if (launch_parse(m->frames[1].data, m->frames[1].len, &launch, &why) < 0)
         die(TCI_EXIT_BOOT, "the gateway sent an unusable CONFIG: %s", why);
     start_kernel(l, &launch);
     launch_clear(&launch);
@@ -201,12 +199,10 @@ interrupt(struct loop *l)
 static void
 on_request(struct loop *l, struct message *m)
 {
-    struct frame frames[TCI_MAX_FRAMES];
     struct request request;
     const char *why;
 
-    message_view(m, frames);
-    if (request_parse(frames, m->n, &request, &why) < 0)
+    if (request_parse(m->frames, m->n, &request, &why) < 0)
         die(TCI_EXIT_PROTOCOL, "the gateway sent %s", why);
     switch (request.verb) {
     case TCI_CONFIG:
@@ -214,7 +210,7 @@ on_request(struct loop *l, struct message *m)
         break;
     case TCI_NETWORK:
         if (l->forward == NULL)
-            l->forward = forward_new(&frames[request.first]);
+            l->forward = forward_new(&m->frames[request.first]);
         break;
     case TCI_INTERRUPT:
         interrupt(l);
@@ -265,7 +261,9 @@ on_kernel(struct loop *l, const struct pollfd *items)
     for (int i = 0; i < CHANNELS_COUNT; i++) {
         struct channel *c = &r->channels[i];
 
-        if (items[AT_CHANNELS + i].revents || relay_is_ready(c))
+        channel_tick(c);
+        channel_on_event(c, items[AT_CHANNELS + i].revents);
+        if ((items[AT_CHANNELS + i].revents & ~POLLOUT) || relay_is_ready(c))
             any |= relay_channel(r, c);
     }
     for (int i = 0; i < SPAWN_PIPES; i++)
@@ -295,7 +293,7 @@ fill_items(const struct loop *l, struct pollfd items[N_ITEMS])
     items[AT_FORWARD] = item(forward_fd(l->forward));
     for (int i = 0; i < CHANNELS_COUNT; i++)
         items[AT_CHANNELS + i] =
-            item(listen && relay_hears(r, &r->channels[i]) ? r->channels[i].fd : -1);
+            listen ? channel_item(&r->channels[i], relay_hears(r, &r->channels[i])) : item(-1);
     for (int i = 0; i < SPAWN_PIPES; i++)
         items[AT_PIPES + i] = item(listen && relay_hears_pipes(r) ? r->pipes[i] : -1);
 }
@@ -404,9 +402,6 @@ loop_run(const struct boot *boot, int signals)
     l.boot = boot;
     l.signals = signals;
     memset(l.relay.pipes, -1, sizeof(l.relay.pipes));
-    l.context = zmq_ctx_new();
-    if (l.context == NULL)
-        die(TCI_EXIT_SYSTEM, "cannot set up ZeroMQ: %s", zmq_strerror(zmq_errno()));
     l.uplink = uplink_new(boot);
     while (l.phase != OVER)
         turn(&l);
@@ -414,6 +409,5 @@ loop_run(const struct boot *boot, int signals)
     relay_close(&l.relay);
     forward_free(l.forward);
     uplink_free(l.uplink, LINGER_MS);
-    zmq_ctx_term(l.context);
     return l.exit_code;
 }

@@ -16,7 +16,6 @@
 #include "protocol.h"
 #include "tasks.h"
 
-/* Blocked before ZeroMQ starts threads, so that all of them are read here and nowhere else. */
 static int
 take_signals(void)
 {

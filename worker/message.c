@@ -1,98 +1,91 @@
 /* message.c - see message.h. */
 #include "message.h"
 
-int
-message_fd(void *socket)
-{
-    int fd = -1;
-    size_t size = sizeof(fd);
+#include <stdlib.h>
+#include <string.h>
 
-    zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
-    return fd;
+#include "die.h"
+
+struct block *
+block_new(size_t size)
+{
+    struct block *b = malloc(sizeof(*b) + size);
+
+    if (b == NULL)
+        die(TCI_EXIT_SYSTEM, "out of memory");
+    b->refs = 1;
+    b->size = size;
+    return b;
 }
 
-/* Takes what is left of a message that has too many frames. */
-static void
-discard_rest(void *socket)
+void
+block_unref(struct block *b)
 {
-    int more = 1;
-
-    while (more) {
-        zmq_msg_t frame;
-
-        zmq_msg_init(&frame);
-        more = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame);
-        zmq_msg_close(&frame);
-    }
-}
-
-int
-message_recv(void *socket, struct message *m)
-{
-    int more = 1;
-
-    for (m->n = 0; more; m->n++) {
-        if (m->n == TCI_MAX_FRAMES) {
-            discard_rest(socket);
-            message_clear(m);
-            return -1;
-        }
-        zmq_msg_init(&m->frames[m->n]);
-        if (zmq_msg_recv(&m->frames[m->n], socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&m->frames[m->n]);
-            message_clear(m); /* a message comes whole, so this is before its first frame */
-            return 0;
-        }
-        more = zmq_msg_more(&m->frames[m->n]);
-    }
-    return 1;
+    if (b && --b->refs == 0)
+        free(b);
 }
 
 void
 message_clear(struct message *m)
 {
     for (size_t i = 0; i < m->n; i++)
-        zmq_msg_close(&m->frames[i]);
+        block_unref(m->blocks[i]);
     m->n = 0;
 }
 
 void
-message_view(struct message *m, struct frame *out)
+message_append_bytes(struct message *m, struct block *block, const void *data, size_t len)
 {
-    for (size_t i = 0; i < m->n; i++) {
-        out[i].data = zmq_msg_data(&m->frames[i]);
-        out[i].len = zmq_msg_size(&m->frames[i]);
-    }
+    block->refs++;
+    m->frames[m->n] = (struct frame){data, len};
+    m->blocks[m->n++] = block;
+}
+
+void
+message_append_byte(struct message *m, uint8_t byte)
+{
+    static uint8_t every[UINT8_MAX + 1];
+
+    every[byte] = byte;
+    m->frames[m->n] = (struct frame){&every[byte], 1};
+    m->blocks[m->n++] = NULL;
 }
 
 void
 message_append(struct message *to, struct message *from, size_t first)
 {
-    for (size_t i = first; i < from->n; i++) {
-        zmq_msg_t *frame = &to->frames[to->n++];
+    const size_t n = from->n - first;
 
-        zmq_msg_init(frame);
-        zmq_msg_move(frame, &from->frames[i]);
-    }
+    memcpy(to->frames + to->n, from->frames + first, n * sizeof(*to->frames));
+    memcpy(to->blocks + to->n, from->blocks + first, n * sizeof(struct block *));
+    to->n += n;
+    from->n = first;
+}
+
+size_t
+message_size(const struct message *m, size_t first)
+{
+    size_t size = 0;
+
+    for (size_t i = first; i < m->n; i++)
+        size += m->frames[i].len;
+    return size;
 }
 
 void
-message_append_byte(struct message *to, uint8_t byte)
+message_detach(struct message *m)
 {
-    zmq_msg_t *frame = &to->frames[to->n++];
+    struct block *own = block_new(message_size(m, 0));
+    struct message copy = {.n = 0};
+    uint8_t *p = own->data;
 
-    zmq_msg_init_size(frame, 1); /* so short a frame is kept in place: this cannot fail */
-    *(uint8_t *)zmq_msg_data(frame) = byte;
-}
-
-int
-message_send(void *socket, struct message *m, size_t first)
-{
-    for (size_t i = first; i < m->n; i++) {
-        const int more = i + 1 < m->n ? ZMQ_SNDMORE : 0;
-
-        if (zmq_msg_send(&m->frames[i], socket, ZMQ_DONTWAIT | more) < 0)
-            return -1;
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->frames[i].len > 0)
+            memcpy(p, m->frames[i].data, m->frames[i].len);
+        message_append_bytes(&copy, own, p, m->frames[i].len);
+        p += m->frames[i].len;
     }
-    return 0;
+    block_unref(own);
+    message_clear(m);
+    message_append(m, &copy, 0);
 }

@@ -1,46 +1,49 @@
-/* message.h - a multipart message between two sockets; its frames are moved, never copied. */
+/*
+ * message.h - a multipart message.  Its frames are views of blocks, which several messages may share: a frame is moved or
+ * shared, never copied.
+ */
 #ifndef WORKER_MESSAGE_H
 #define WORKER_MESSAGE_H
 
 #include <stddef.h>
 #include <stdint.h>
-#include <zmq.h>
 
 #include "frame.h"
 #include "protocol.h"
 
-/*
- * The socket's descriptor: readable after something has happened to it (edge-triggered, see
- * zmq_getsockopt(3)).
- */
-int message_fd(void *socket);
+/* Bytes that go with the last who refers to them. */
+struct block {
+    unsigned refs;
+    size_t size;
+    uint8_t data[];
+};
+
+/* With one reference, the caller's.  Dies when there is no memory. */
+struct block *block_new(size_t size);
+void block_unref(struct block *); /* accepts NULL */
 
 struct message {
-    zmq_msg_t frames[TCI_MAX_FRAMES];
+    struct frame frames[TCI_MAX_FRAMES];
+    struct block
+        *blocks[TCI_MAX_FRAMES]; /* where each frame's bytes are; NULL: they live for ever */
     size_t n;
 };
 
-/*
- * 1: one was there.  0: none now.  -1: one of more frames than fit was there, and is dropped. After
- * 0 and -1 there is nothing to clear.  Never waits.
- */
-int message_recv(void *socket, struct message *) __attribute__((warn_unused_result));
+/* All frames go. */
 void message_clear(struct message *);
 
-/*
- * What the frames hold, valid until the message is sent or cleared.  out has room for
- * TCI_MAX_FRAMES.
- */
-void message_view(struct message *, struct frame *out);
+/* Put a frame at the end.  There must be room.  len bytes of the block at data, which gets one more reference; or one byte. */
+void message_append_bytes(struct message *, struct block *, const void *data, size_t len);
+void message_append_byte(struct message *, uint8_t byte);
 
-/* Moves frames from `first` on to the end of another message, or puts one byte there.  There must be room. */
+/* Moves the frames from `first` on to the end of another message, which must have room; these are no frames of `from` any
+ * more. */
 void message_append(struct message *to, struct message *from, size_t first);
-void message_append_byte(struct message *to, uint8_t byte);
 
-/*
- * Sends the frames from `first` on.  0, or -1 when the socket does not take it now.  Never waits.
- * The message remains to be cleared either way.
- */
-int message_send(void *socket, struct message *, size_t first) __attribute__((warn_unused_result));
+/* For one that will be kept: copies its bytes into a block of their size, since it may refer to a few of a large one. */
+void message_detach(struct message *);
+
+/* Bytes of the frames from `first` on. */
+size_t message_size(const struct message *, size_t first);
 
 #endif

@@ -26,8 +26,7 @@ enum {
 };
 
 void
-relay_open(struct relay *r, void *context, struct uplink *uplink, const struct spawned *spawned,
-           bool flow_control)
+relay_open(struct relay *r, struct uplink *uplink, const struct spawned *spawned, bool flow_control)
 {
     memset(r, 0, sizeof(*r));
     r->uplink = uplink;
@@ -35,7 +34,7 @@ relay_open(struct relay *r, void *context, struct uplink *uplink, const struct s
     memcpy(r->pipes, spawned->pipes, sizeof(r->pipes));
     limits_init(&r->limits, clock_ms());
     tail_reset(&r->tail, 0, 0);
-    channels_open(context, flow_control, r->channels);
+    channels_open(r->channels);
 }
 
 static void
@@ -92,11 +91,10 @@ relay_request(struct relay *r, const struct request *request, struct message *m)
     if (request->channel == TCI_CONTROL)
         relay_hurry(r); /* an interrupt, most likely */
     /* A kernel that does not read for so long is for the gateway's time limit to deal with. */
-    if (message_send(c->socket, m, request->first) < 0)
+    if (channel_send(c, m, request->first) < 0)
         note("channel '%c' of the kernel takes no more messages", request->channel);
     r->executing |= request->verb == TCI_EXECUTE;
-    c->pending = request->verb != TCI_EXECUTE;
-    c->held_ms = c->pending ? 0 : clock_ms() + HOLD_MS;
+    c->held_ms = request->verb == TCI_EXECUTE ? clock_ms() + HOLD_MS : 0;
 }
 
 /* --- to the gateway ----------------------------------------------------------------------- */
@@ -325,9 +323,9 @@ sort(struct relay *r, const struct channel *c, const struct frame *frames, size_
 
 /* Reads the channel's next message; 0 when there is none. */
 static int
-receive(struct relay *r, const struct channel *c)
+receive(struct relay *r, struct channel *c)
 {
-    const int rc = message_recv(c->socket, &r->received);
+    const int rc = channel_recv(c, &r->received);
 
     if (rc < 0)
         note("dropped bad message %lu: too many frames on channel '%c'", ++r->n_bad, c->name);
@@ -338,13 +336,12 @@ receive(struct relay *r, const struct channel *c)
 static void
 collect(struct relay *r, const struct channel *c)
 {
-    struct frame frames[TCI_MAX_FRAMES];
+    const struct frame *frames = r->received.frames;
     const size_t n = r->received.n;
     int begin;
 
     if (r->batch.n == 0)
         r->batch_due_ms = clock_ms() + GATHER_MS;
-    message_view(&r->received, frames);
     begin = jupyter_begin(frames, n);
     if (begin < 0 || n - (size_t)begin > MAX_JUPYTER_FRAMES)
         note("dropped bad message %lu: %zu frames on channel '%c'", ++r->n_bad, n, c->name);
@@ -366,6 +363,7 @@ end_execution(struct relay *r)
     struct channel *shell = find_channel(r, TCI_SHELL);
 
     shell->held_ms = 0;
+    shell->readable = true;
     shell->pending = r->blocked || receive(r, shell) != 0;
     if (r->received.n > 0)
         collect(r, shell);
@@ -408,6 +406,9 @@ relay_due_ms(const struct relay *r)
     for (int i = 0; i < CHANNELS_COUNT; i++)
         if (r->channels[i].held_ms != 0 && r->channels[i].held_ms < due)
             due = r->channels[i].held_ms;
+    for (int i = 0; i < CHANNELS_COUNT; i++)
+        if (channel_due_ms(&r->channels[i]) < due)
+            due = channel_due_ms(&r->channels[i]);
     return due;
 }
 
@@ -416,6 +417,7 @@ relay_channel(struct relay *r, struct channel *c)
 {
     bool any = false;
 
+    c->readable |= c->held_ms != 0;
     for (int i = 0; i < CHANNEL_BUDGET && !r->blocked && !r->give_up && !is_left(r, c); i++) {
         const int rc = receive(r, c);
 

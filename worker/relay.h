@@ -57,8 +57,7 @@ struct relay {
 };
 
 /* Connects the channels and takes the pipes.  flow_control is what CONFIG says of the kernel. */
-void relay_open(struct relay *, void *context, struct uplink *, const struct spawned *,
-                bool flow_control);
+void relay_open(struct relay *, struct uplink *, const struct spawned *, bool flow_control);
 void
 relay_close(struct relay *); /* accepts one that was never opened, with its pipes -1; idempotent */
 

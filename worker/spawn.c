@@ -3,7 +3,7 @@
  *
  * The child does all of it itself, after it has given up root wherever it can: what it writes is
  * the sandbox user's, and nothing there can make root write elsewhere.  Between fork and exec it
- * does nothing but system calls, because ZeroMQ's threads may have held any lock at the fork.
+ * does little but system calls.
  */
 #include "spawn.h"
 

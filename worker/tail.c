@@ -133,7 +133,7 @@ tail_add_message(struct tail *t, struct message *relay, size_t size)
     item.message = allocate(sizeof(*item.message));
     item.message->n = 0;
     message_append(item.message, relay, 0);
-    message_clear(relay);
+    message_detach(item.message);
     add(t, item);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "buffer.h"
 #include "clock.h"
 #include "die.h"
 #include "framing.h"
@@ -28,11 +29,6 @@ enum {
 
 enum state { DOWN, DIALLING, UP };
 
-struct buffer {
-    uint8_t *data;
-    size_t begin, end, size; /* data[begin..end) is in use */
-};
-
 struct uplink {
     const struct boot *boot;
     enum state state;
@@ -45,53 +41,6 @@ struct uplink {
     bool readable;       /* there may be more to read than was */
     bool running;
 };
-
-/* --- bytes that wait ---------------------------------------------------------------------- */
-
-static void
-buffer_free(struct buffer *b)
-{
-    free(b->data);
-    *b = (struct buffer){0};
-}
-
-/* Makes room for `more` bytes at the end. */
-static void
-buffer_reserve(struct buffer *b, size_t more)
-{
-    const size_t used = b->end - b->begin;
-
-    if (b->data && b->begin > used) {
-        memcpy(b->data, b->data + b->begin, used);
-        b->begin = 0;
-        b->end = used;
-    }
-    if (b->data && b->size - b->end >= more)
-        return;
-    b->size = b->end + more > 2 * b->size ? b->end + more : 2 * b->size;
-    b->data = realloc(b->data, b->size);
-    if (b->data == NULL)
-        die(TCI_EXIT_SYSTEM, "out of memory");
-}
-
-static void
-buffer_add(struct buffer *b, const void *data, size_t len)
-{
-    if (len == 0)
-        return;
-    buffer_reserve(b, len);
-    memcpy(b->data + b->end, data, len);
-    b->end += len;
-}
-
-/* One that is empty holds no memory: a large message is a rare one. */
-static void
-buffer_skip(struct buffer *b, size_t len)
-{
-    b->begin += len;
-    if (b->begin == b->end)
-        buffer_free(b);
-}
 
 /* --- dialling ----------------------------------------------------------------------------- */
 
@@ -306,15 +255,15 @@ static int
 take(struct uplink *u, const struct framing *f, struct message *m)
 {
     const uint8_t *p = u->received.data + u->received.begin + f->head;
+    struct block *block = block_new(f->size - f->head);
+    size_t at = 0;
 
-    for (m->n = 0; m->n < f->n; m->n++) {
-        zmq_msg_t *frame = &m->frames[m->n];
-
-        if (zmq_msg_init_size(frame, f->lens[m->n]) < 0)
-            die(TCI_EXIT_SYSTEM, "out of memory");
-        memcpy(zmq_msg_data(frame), p, f->lens[m->n]);
-        p += f->lens[m->n];
+    memcpy(block->data, p, block->size);
+    for (size_t i = 0; i < f->n; i++) {
+        message_append_bytes(m, block, block->data + at, f->lens[i]);
+        at += f->lens[i];
     }
+    block_unref(block);
     buffer_skip(&u->received, f->size);
     return 1;
 }
@@ -322,8 +271,7 @@ take(struct uplink *u, const struct framing *f, struct message *m)
 static bool
 is_welcome(struct message *m)
 {
-    return m->n == 1 && zmq_msg_size(&m->frames[0]) == 1 &&
-           *(const char *)zmq_msg_data(&m->frames[0]) == TCI_WELCOME;
+    return m->n == 1 && m->frames[0].len == 1 && *(const char *)m->frames[0].data == TCI_WELCOME;
 }
 
 static int
@@ -382,10 +330,7 @@ uplink_send(struct uplink *u, enum tci_verb verb, const struct frame *frames, si
 }
 
 int
-uplink_relay(struct uplink *u, struct message *m)
+uplink_relay(struct uplink *u, const struct message *m)
 {
-    struct frame frames[TCI_MAX_FRAMES];
-
-    message_view(m, frames);
-    return uplink_send(u, TCI_RELAY, frames, m->n);
+    return uplink_send(u, TCI_RELAY, m->frames, m->n);
 }

@@ -58,6 +58,6 @@ int uplink_recv(struct uplink *, struct message *) __attribute__((warn_unused_re
  */
 int uplink_send(struct uplink *, enum tci_verb, const struct frame *, size_t n)
     __attribute__((warn_unused_result));
-int uplink_relay(struct uplink *, struct message *) __attribute__((warn_unused_result));
+int uplink_relay(struct uplink *, const struct message *) __attribute__((warn_unused_result));
 
 #endif

@@ -56,7 +56,7 @@ holds(const char *expected)
 
         if (item->message) {
             strcat(text, "[");
-            strncat(text, zmq_msg_data(&item->message->frames[0]), 1);
+            strncat(text, item->message->frames[0].data, 1);
             strcat(text, "]");
         } else {
             strncat(text, item->bytes + item->offset, item->size);

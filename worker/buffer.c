@@ -1,0 +1,51 @@
+/* buffer.c - see buffer.h. */
+#include "buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "die.h"
+#include "protocol.h"
+
+void
+buffer_free(struct buffer *b)
+{
+    free(b->data);
+    *b = (struct buffer){0};
+}
+
+void
+buffer_reserve(struct buffer *b, size_t more)
+{
+    const size_t used = buffer_len(b);
+
+    if (b->data && b->begin > used) {
+        memcpy(b->data, b->data + b->begin, used);
+        b->begin = 0;
+        b->end = used;
+    }
+    if (b->data && b->size - b->end >= more)
+        return;
+    b->size = b->end + more > 2 * b->size ? b->end + more : 2 * b->size;
+    b->data = realloc(b->data, b->size);
+    if (b->data == NULL)
+        die(TCI_EXIT_SYSTEM, "out of memory");
+}
+
+void
+buffer_add(struct buffer *b, const void *data, size_t len)
+{
+    if (len == 0)
+        return;
+    buffer_reserve(b, len);
+    memcpy(b->data + b->end, data, len);
+    b->end += len;
+}
+
+void
+buffer_skip(struct buffer *b, size_t len)
+{
+    b->begin += len;
+    if (b->begin == b->end)
+        buffer_free(b);
+}
