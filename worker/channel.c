@@ -224,7 +224,7 @@ make_room(struct channel *c)
     if (old && old->size - c->end >= MIN_ROOM && (used > 0 || old->size == READ_SIZE))
         return;
     c->in = block_new(used + more);
-    if (used > 0)
+    if (old && used > 0)
         memcpy(c->in->data, old->data + c->begin, used);
     c->begin = 0;
     c->end = used;
