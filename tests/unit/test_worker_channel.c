@@ -384,7 +384,7 @@ greeting_is_judged_as_far_as_it_is_there(void **state)
     assert_int_equal(zmtp_check_greeting(greeting, sizeof(greeting)), 1);
     greeting[11] = 1; /* 3.1, whose peers speak 3.0 with one of 3.0 */
     assert_int_equal(zmtp_check_greeting(greeting, sizeof(greeting)), 1);
-    memcpy(greeting + 12, "CURVE", 5);
+    greeting[12] = 'X'; /* another mechanism */
     assert_int_equal(zmtp_check_greeting(greeting, sizeof(greeting)), -1);
 }
 
