@@ -41,6 +41,8 @@ files_find(struct files *out, struct err *err)
     in_tree = strcmp(dir, TCI_BUILD_TREE "/gateway") == 0;
     out->worker =
         xstrdup(in_tree ? TCI_BUILD_TREE "/worker/tci-worker" : TCI_LIBEXECDIR "/tci-worker");
+    out->kernel =
+        xstrdup(in_tree ? TCI_BUILD_TREE "/kernel/tci-kernel" : TCI_LIBEXECDIR "/tci-kernel");
     out->proxy = xstrdup(in_tree ? TCI_BUILD_TREE "/proxy/tci-proxy" : TCI_LIBEXECDIR "/tci-proxy");
     out->kernelspecs =
         xstrdup(in_tree ? TCI_SOURCE_TREE "/kernelspecs" : TCI_DATADIR "/kernelspecs");
@@ -48,6 +50,7 @@ files_find(struct files *out, struct err *err)
     out->scan_rules =
         xstrdup(in_tree ? TCI_SOURCE_TREE "/gateway/scan.rules" : TCI_DATADIR "/scan.rules");
     if (check(out->worker, "the worker program", err) == 0 &&
+        check(out->kernel, "the kernel program", err) == 0 &&
         check(out->proxy, "the proxy program", err) == 0 &&
         check(out->kernelspecs, "the directory of kernelspecs", err) == 0 &&
         check(out->page, "the test page", err) == 0 &&
@@ -61,6 +64,7 @@ void
 files_clear(struct files *files)
 {
     free(files->worker);
+    free(files->kernel);
     free(files->proxy);
     free(files->kernelspecs);
     free(files->page);

@@ -7,6 +7,7 @@
 
 struct files {
     char *worker;      /* the tci-worker program */
+    char *kernel;      /* the tci-kernel program */
     char *proxy;       /* the tci-proxy program */
     char *kernelspecs; /* our directory of kernelspecs */
     char *page;        /* web/test.html */

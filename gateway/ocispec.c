@@ -207,6 +207,8 @@ mounts(const struct ocispec_host *host, const struct container_spec *spec)
     add_bind(list, spec->skel_dir, TCI_PATH_SKEL);
     add_bind(list, spec->kernelspec_dir, TCI_PATH_KERNELSPEC);
     add_bind(list, host->worker_path, TCI_PATH_WORKER);
+    if (host->kernel_path)
+        add_bind(list, host->kernel_path, TCI_PATH_KERNEL);
     add_tmpfs(list, TCI_PATH_WORKSPACE, spec->disk_mb, 0755, SANDBOX_ID);
     add_tmpfs(list, TCI_PATH_HOME, quarter(spec->disk_mb), 0755, SANDBOX_ID);
     add_tmpfs(list, "/tmp", quarter(spec->disk_mb), 01777, 0);

@@ -32,6 +32,7 @@ enum {
 struct ocispec_host {
     const char *rootfs;      /* directory of rootfs.h */
     const char *worker_path; /* tci-worker on the host */
+    const char *kernel_path; /* tci-kernel on the host; NULL: there is none */
     const char *link_dir;    /* holds the link's socket */
     const char *proxy_dir;   /* holds the proxy's; NULL: there is none */
     json_t *seccomp;         /* seccomp_profile(), or NULL: none */

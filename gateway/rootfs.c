@@ -73,7 +73,8 @@ static const char *const files[][2] = {
     {"/etc/resolv.conf", ""},
     {"/etc/shells", "/bin/sh\n/bin/bash\n"},
     {"/etc/timezone", "Etc/UTC\n"},
-    {TCI_PATH_WORKER, ""}, /* mount point */
+    {TCI_PATH_WORKER, ""}, /* mount points */
+    {TCI_PATH_KERNEL, ""},
 };
 
 /*

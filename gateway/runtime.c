@@ -596,9 +596,14 @@ static int
 open_rootless(struct runtime *rt, const struct config *config, const struct runtime_paths *paths,
               struct err *err)
 {
-    const char *const shown[] = {config->state_dir, paths->worker, paths->kernelspec_dir};
+    const char *shown[4] = {config->state_dir, paths->worker};
+    size_t n = 2;
 
-    rt->rootless = rootless_open(shown, paths->kernelspec_dir != NULL ? 3 : 2, err);
+    if (paths->kernelspec_dir != NULL)
+        shown[n++] = paths->kernelspec_dir;
+    if (paths->kernel != NULL)
+        shown[n++] = paths->kernel;
+    rt->rootless = rootless_open(shown, n, err);
     return rt->rootless != NULL ? 0 : -1;
 }
 
@@ -615,7 +620,8 @@ open_driver(struct runtime *rt, const struct config *config, const struct runtim
     if (rootless_is_needed() && open_rootless(rt, config, paths, err) < 0)
         return -1;
     const struct runtime_host host = {config->state_dir, paths->worker,          paths->link_dir,
-                                      paths->proxy_dir,  config->runsc_platform, rt->rootless};
+                                      paths->proxy_dir,  config->runsc_platform, rt->rootless,
+                                      paths->kernel};
     rt->state = rt->driver->open(rt->base, &host, err);
     return rt->state != NULL ? 0 : -1;
 }

@@ -39,6 +39,7 @@ struct runtime_paths {
     const char *link_dir;       /* holds the link's socket */
     const char *proxy_dir;      /* the proxy's; NULL: there is none */
     const char *kernelspec_dir; /* that container_spec will name; NULL: none will be started */
+    const char *kernel;         /* the tci-kernel program; NULL: there is none */
 };
 
 /* Everything that says what a container is; borrowed for the call. */

@@ -23,6 +23,7 @@ struct runtime_host {
     const char *proxy_dir; /* NULL: none */
     const char *runsc_platform;
     const struct rootless *rootless; /* NULL: root's; outlives the driver */
+    const char *kernel_path;         /* NULL: none */
 };
 
 /* Exactly once after a start or remove that returned 0, never before it has returned; err is NULL if it went well. */

@@ -35,7 +35,8 @@ struct oci {
     struct event_base *base;
     char *state_dir, *bundles, *rootfs;
     char *worker_path, *link_dir;
-    char *proxy_dir; /* NULL: none */
+    char *kernel_path; /* NULL: none */
+    char *proxy_dir;   /* NULL: none */
     struct ociprogram *program;
     struct cgroup_host *cgroups;
     json_t *seccomp; /* NULL: own_kernel */
@@ -278,6 +279,7 @@ make_config(const struct oci *oci, const struct container_spec *spec)
     const struct ocispec_host host = {
         .rootfs = oci->rootfs,
         .worker_path = oci->worker_path,
+        .kernel_path = oci->kernel_path,
         .link_dir = oci->link_dir,
         .proxy_dir = oci->proxy_dir,
         .seccomp = oci->seccomp,
@@ -448,6 +450,7 @@ runtime_oci_close(void *arg)
     free(oci->bundles);
     free(oci->rootfs);
     free(oci->worker_path);
+    free(oci->kernel_path);
     free(oci->link_dir);
     free(oci->proxy_dir);
     free(oci);
@@ -533,6 +536,7 @@ runtime_oci_open(struct event_base *base, const struct runtime_host *host,
     oci->bundles = xasprintf("%s/containers", host->state_dir);
     oci->rootfs = xasprintf("%s/rootfs", host->state_dir);
     oci->worker_path = xstrdup(host->worker_path);
+    oci->kernel_path = host->kernel_path ? xstrdup(host->kernel_path) : NULL;
     oci->link_dir = xstrdup(host->link_dir);
     oci->rootless = host->rootless;
     oci->proxy_dir = host->proxy_dir ? xstrdup(host->proxy_dir) : NULL;

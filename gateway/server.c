@@ -409,7 +409,7 @@ open_backends(struct server *s, struct err *err)
         kernelspec_find(s->files.kernelspecs, config->kernel, &s->kernelspec, err) < 0)
         return -1;
     const struct runtime_paths paths = {s->files.worker, link_dir, network ? proxy_dir : NULL,
-                                        s->kernelspec.dir};
+                                        s->kernelspec.dir, s->files.kernel};
     s->env.runtime = runtime_new(s->base, config, &paths, err);
     if (s->env.runtime == NULL)
         return -1;
@@ -555,7 +555,7 @@ server_remove_containers(const struct config *config, unsigned *n, struct err *e
     if (lock_fd < 0 || files_find(&files, err) < 0)
         return -1;
     base = xnotnull(event_base_new());
-    const struct runtime_paths paths = {files.worker, link_dir, NULL, NULL};
+    const struct runtime_paths paths = {files.worker, link_dir, NULL, NULL, NULL};
     runtime = runtime_new(base, config, &paths, err);
     if (runtime)
         rc = remove_all(runtime, n, err);

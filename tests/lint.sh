@@ -15,11 +15,11 @@ TREE=${TCI_BUILD_DIR:-build}
 [ $# -gt 0 ] || set -- format tidy cppcheck shell own
 
 c_files() {
-    find gateway worker proxy cli bench tests -name '*.[ch]' | sort
+    find gateway worker proxy cli kernel bench tests -name '*.[ch]' | sort
 }
 
 c_sources() {
-    find gateway worker proxy cli bench tests -name '*.c' | sort
+    find gateway worker proxy cli kernel bench tests -name '*.c' | sort
 }
 
 scripts() {
@@ -60,7 +60,7 @@ check_tidy() {
 # follow those macros; clang's analyzer and the sanitizers look for the same.
 check_cppcheck() {
     # The tests include some sources whole, which says everything twice; they are seen by clang-tidy.
-    set -- gateway worker proxy cli
+    set -- gateway worker proxy cli kernel
     [ -z "$(find bench -name '*.c')" ] || set -- "$@" bench
     cppcheck --quiet --error-exitcode=1 -j "$(nproc)" --std=c11 --inline-suppr \
         --enable=warning,performance,portability --suppress=uninitvar \

@@ -105,6 +105,7 @@ enum tci_channel {
 
 /* Paths inside the container; the runtime makes them (gateway/ocispec.c). */
 #define TCI_PATH_WORKER "/tci-worker"       /* this program */
+#define TCI_PATH_KERNEL "/tci-kernel"       /* the kernel of languages that are only a command */
 #define TCI_PATH_LINK_DIR "/run/tci/link"   /* the link's directory, under a 0700 directory */
 #define TCI_PATH_LINK_SOCKET "gateway.sock" /* the link's name in it */
 #define TCI_PATH_PROXY_DIR "/run/tci/proxy" /* the proxy's directory, where there is one */

@@ -6,6 +6,7 @@ import os
 import queue
 import secrets
 import subprocess
+import tempfile
 import time
 
 from jupyter_client.blocking import BlockingKernelClient
@@ -21,8 +22,9 @@ class Spec:
         self.directory = os.path.join(SOURCE_DIR, "kernelspecs", name)
         with open(os.path.join(self.directory, "kernel.json"), encoding="utf-8") as f:
             kernel_json = json.load(f)
+        self.json = kernel_json
         self.argv = kernel_json["argv"]
-        self.env = kernel_json["env"]
+        self.env = kernel_json.get("env", {})
         self.tci = kernel_json["metadata"]["tci"]
 
     def fill(self, argv, **values):
@@ -32,7 +34,18 @@ class Spec:
             argv = [arg.replace("{" + name + "}", str(value)) for arg in argv]
         return argv
 
+    def change(self, command):
+        """Goes on in a directory of its own, with these members of metadata.tci.command."""
+        self.tci["command"].update(command)
+        self.own = tempfile.TemporaryDirectory(prefix="kernelspec")
+        self.directory = self.own.name
+        with open(os.path.join(self.directory, "kernel.json"), "w", encoding="utf-8") as f:
+            json.dump(self.json, f)
+
     def prepare(self, skel):
+        if "prepare" not in self.tci:
+            skel.mkdir()
+            return
         subprocess.run(self.fill(self.tci["prepare"], skel_dir=skel), check=True, timeout=120)
 
 
@@ -44,6 +57,8 @@ class Kernel:
         spec.prepare(self.home)
         self.workspace = top / "workspace"
         self.workspace.mkdir()
+        self.tmp = top / "tmp"
+        self.tmp.mkdir()
         connection = top / "connection.json"
         connection.write_text(json.dumps({
             "transport": "ipc", "ip": str(top / "k"), "key": secrets.token_hex(32),
@@ -51,7 +66,7 @@ class Kernel:
             "signature_scheme": "hmac-sha256", "kernel_name": "python3"}))
         self.raw_fd, write_fd = os.pipe()
         os.set_blocking(self.raw_fd, False)
-        env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **spec.env}
+        env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": str(self.tmp), **spec.env}
         self.process = subprocess.Popen(
             spec.fill(spec.argv, connection_file=connection), env=env, cwd=self.workspace,
             stdin=subprocess.DEVNULL, stdout=write_fd, stderr=write_fd)
@@ -60,7 +75,7 @@ class Kernel:
         self.client.load_connection_file(str(connection))
         self.client.start_channels(hb=False)  # on a busy machine a starting kernel may not beat in time
         self.wait_for_ready(60)
-        for code in spec.tci["warmup"]:
+        for code in spec.tci.get("warmup", []):
             assert self.run(code, silent=True)["status"] == "ok"
 
     def wait_for_ready(self, seconds):
@@ -78,7 +93,8 @@ class Kernel:
     def run(self, code, silent=False):
         """Status, text by stream, results, images and error of one execution."""
         msg_id = self.client.execute(code, silent=silent, allow_stdin=False, stop_on_error=False)
-        answer = {"text": "", "result": None, "images": [], "ename": None, "types": []}
+        answer = {"text": "", "result": None, "images": [], "ename": None, "evalue": None,
+                  "types": []}
         while True:
             msg = self.client.get_iopub_msg(timeout=60)
             content = msg["content"]
@@ -92,7 +108,7 @@ class Kernel:
             elif msg["msg_type"] == "execute_result":
                 answer["result"] = content["data"]["text/plain"]
             elif msg["msg_type"] == "error":
-                answer["ename"] = content["ename"]
+                answer["ename"], answer["evalue"] = content["ename"], content["evalue"]
             if "image/png" in content.get("data", {}):
                 answer["images"].append(base64.b64decode(content["data"]["image/png"]))
         reply = {"parent_header": {}}

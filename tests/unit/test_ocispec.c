@@ -42,6 +42,7 @@ make(const struct container_spec *spec, bool limits_more)
     const struct ocispec_host host = {
         .rootfs = "/state/rootfs",
         .worker_path = "/lib/tci-worker",
+        .kernel_path = "/lib/tci-kernel",
         .link_dir = "/state/link",
         .seccomp = seccomp,
         .limits_swap = limits_more,

@@ -199,7 +199,7 @@ open_runtime(struct event_base *base)
     config.state_dir = state_dir;
     config.runtime = program;
     config.runsc_platform = platform;
-    const struct runtime_paths paths = {worker_path, link_dir, NULL, NULL};
+    const struct runtime_paths paths = {worker_path, link_dir, NULL, NULL, NULL};
     struct runtime *rt = runtime_new(base, &config, &paths, &err);
     if (rt == NULL)
         fail_msg("%s", err.msg);
@@ -1067,7 +1067,7 @@ test_host_ids(void **state)
 static void
 test_state_directory_must_be_passable(void **state)
 {
-    const struct runtime_paths paths = {worker_path, link_dir, NULL, NULL};
+    const struct runtime_paths paths = {worker_path, link_dir, NULL, NULL, NULL};
     struct config config = {.state_dir = state_dir, .runtime = program, .runsc_platform = platform};
     struct box *box = *state;
     struct err err = ERR_INIT;

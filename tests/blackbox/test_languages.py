@@ -1,0 +1,106 @@
+"""Every language of kernelspecs/ but Python: a gateway with its kernel, and what a session of it does.  languages.py says which
+are tested."""
+import os
+
+import pytest
+
+from harness import SOURCE_DIR, eventually
+from languages import LANGUAGES, skip_unless_tested
+
+PNG = "iVBORw0KGgo"  # as base64
+
+
+@pytest.fixture(scope="module", params=sorted(LANGUAGES))
+def started(request, make_module_gateway):
+    skip_unless_tested(request.param)
+    return request.param, make_module_gateway(kernel=request.param, min_idle_workers=1)
+
+
+@pytest.fixture
+def language(started):
+    return LANGUAGES[started[0]]
+
+
+@pytest.fixture
+def on(started, users):
+    """on(code, ...) runs code in one session of the language."""
+    gateway, user = started[1], users(started[1])
+
+    def run(code, **more):
+        answer = gateway.execute(user, code, **more)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    run.gateway, run.user = gateway, user
+    return run
+
+
+def needs(value, what):
+    if value is None:
+        pytest.skip(f"the language has no {what}")
+    return value
+
+
+def test_each_directory_has_its_code():
+    found = {name for name in os.listdir(os.path.join(SOURCE_DIR, "kernelspecs")) if name[0] not in "._"}
+    assert found - set(LANGUAGES) == {"python3", "python3-fast", "xpython"}
+
+
+def test_hello(on, language):
+    for _ in range(2):
+        answer = on(language.hello)
+        assert answer["error"] is None and answer["result_text"] == "hello\n"
+    assert answer["execution_count"] == 2 and not answer["restarted"]
+
+
+def test_standard_error(on, language):
+    answer = on(needs(language.writes, "such code here"))
+    assert answer["error"] is None and answer["result_text"] == "err\n"
+
+
+def test_error_and_life_after_it(on, language):
+    answer = on(language.fails)
+    assert language.ename in answer["error"]["ename"]
+    assert answer["result_text"].strip()
+    assert on(language.hello)["result_text"] == "hello\n"
+
+
+def test_code_that_cannot_be_built(on, language):
+    answer = on(needs(language.invalid, "compiler"))
+    assert answer["error"]["ename"] == "CompileError"
+    assert "/tmp/" not in answer["result_text"]  # where the cell was is of no interest
+    assert on(language.hello)["error"] is None
+
+
+def test_state(on, language):
+    on(needs(language.keep, "state between cells"))
+    assert "42" in on(language.kept)["result_text"]
+
+
+def test_input_is_refused(on, language):
+    assert on(needs(language.reads, "such code here"))["result_text"] == "[]\n"
+
+
+def test_interrupt(on, language):
+    """A client that hangs up: its code ends, and its session lives on."""
+    if language.keep:
+        on(language.keep)
+    else:
+        on(language.hello)
+    with on.gateway.new_client() as client, pytest.raises(Exception, match="timed out"):
+        client.post("/execute", json={"user_uuid": on.user, "code": language.forever}, timeout=2)
+    eventually(lambda: on.gateway.session(on.user)["state"] == "idle", 30, "the code has ended")
+    answer = on(language.kept if language.keep else language.hello)
+    assert ("42" if language.keep else "hello") in answer["result_text"] and not answer["restarted"]
+
+
+def test_time_limit(on, language):
+    assert on.gateway.execute(on.user, language.forever, timeout=2).status_code == 504
+    answer = on(language.hello)
+    assert answer["result_text"] == "hello\n" and answer["restarted"]
+
+
+def test_plot(on, language):
+    answer = on(needs(language.plot, "plots here"))
+    assert answer["error"] is None and len(answer["images"]) == 1
+    assert answer["images"][0]["data"].startswith(PNG)

@@ -1,0 +1,393 @@
+"""tci-kernel by itself, with the kernelspecs of languages that are only a command: no worker and no container."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from lonekernel import SOURCE_DIR, Kernel, Spec
+
+TCI_KERNEL = os.path.join(os.environ.get("TCI_BUILD_DIR", os.path.join(SOURCE_DIR, "build")), "kernel", "tci-kernel")
+
+
+def spec_of(name, **command):
+    """A kernelspec whose program is the one under test; command: what is different in metadata.tci.command."""
+    spec = Spec(name)
+    spec.argv = [TCI_KERNEL if arg == "/tci-kernel" else arg for arg in spec.argv]
+    if command:
+        spec.change(command)
+    return spec
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def start(name, **command):
+        top = tmp_path / str(len(made))
+        top.mkdir()
+        made.append(Kernel(spec_of(name, **command), top))
+        return made[-1]
+
+    yield start
+    for kernel in made:
+        kernel.close()
+
+
+@pytest.fixture
+def bash(make):
+    return make("bash")
+
+
+def output(kernel, code):
+    """What code writes, in all: it must end well."""
+    kernel.raw()  # an interrupted bash ends its line
+    answer = kernel.run(code)
+    assert answer["status"] == "ok", answer
+    return kernel.raw()
+
+
+def interrupt_soon(kernel):
+    timer = threading.Timer(0.5, os.kill, [kernel.process.pid, signal.SIGINT])
+    timer.start()
+
+
+def request(kernel, kind, **content):
+    """The reply's content."""
+    message = kernel.client.session.msg(kind + "_request", content)
+    kernel.client.shell_channel.send(message)
+    while True:
+        reply = kernel.client.get_shell_msg(timeout=30)
+        if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+            return reply["content"]
+
+
+def answer_input(kernel, *lines):
+    for line in lines:
+        asked = kernel.client.get_stdin_msg(timeout=30)
+        assert asked["msg_type"] == "input_request"
+        kernel.client.input(line)
+
+
+def run_with_input(kernel, code, *lines):
+    """What it writes, when it is given these lines as it asks for them."""
+    msg_id = kernel.client.execute(code, allow_stdin=True, stop_on_error=False)
+    answer_input(kernel, *lines)
+    reply = {"parent_header": {}}
+    while reply["parent_header"].get("msg_id") != msg_id:
+        reply = kernel.client.get_shell_msg(timeout=30)
+    return kernel.raw()
+
+
+# --- any language
+
+
+def test_start_is_silent_and_leaves_nothing(make, tmp_path):
+    kernel = make("perl")
+    assert kernel.raw() == ""
+    output(kernel, "1;")
+    assert not os.listdir(kernel.workspace)
+    left = set(os.listdir(kernel.tmp))
+    assert len(left) == 1
+    kernel.client.shutdown()
+    assert kernel.process.wait(30) == 0
+    assert not os.listdir(kernel.tmp)
+
+
+def test_kernel_info(make):
+    info = request(make("c"), "kernel_info")
+    assert info["status"] == "ok" and info["protocol_version"] == "5.3"
+    language = info["language_info"]
+    assert (language["name"], language["file_extension"], language["mimetype"]) == ("c", ".c", "text/x-csrc")
+    assert language["version"] == subprocess.check_output(["gcc", "-dumpfullversion"], text=True).strip()
+
+
+def test_messages_of_one_execution(make):
+    kernel = make("perl")
+    assert kernel.run("print 1;")["types"] == ["status", "execute_input", "status"]
+    assert kernel.run("print 1;", silent=True)["types"] == ["status", "status"]
+    assert kernel.run(" \n")["types"] == ["status", "execute_input", "status"]
+    assert request(kernel, "execute", code="1;", silent=False, allow_stdin=False)["execution_count"] == 2
+
+
+def test_what_was_sent_behind_a_failure_is_not_run(make):
+    kernel = make("perl")
+    first = kernel.client.execute("select undef, undef, undef, 0.3; exit 1;", allow_stdin=False)
+    second = kernel.client.execute("print 'not reached';", allow_stdin=False)
+    states = {}
+    while len(states) < 2:
+        reply = kernel.client.get_shell_msg(timeout=30)
+        states[reply["parent_header"]["msg_id"]] = reply["content"]["status"]
+    assert states == {first: "error", second: "aborted"} and kernel.raw() == ""
+
+
+@pytest.mark.parametrize("code, ename, evalue", [
+    ("exit 3;", "ExitStatus", "exit status 3"),
+    ("kill 'SEGV', $$; sleep 9;", "SIGSEGV", "ended by signal 11: Segmentation fault"),
+])
+def test_how_a_program_ends(make, code, ename, evalue):
+    kernel = make("perl")
+    msg_id = kernel.client.execute(code, allow_stdin=False)
+    reply = kernel.client.get_shell_msg(timeout=30)
+    assert reply["parent_header"]["msg_id"] == msg_id
+    content = reply["content"]
+    assert (content["ename"], content["evalue"], content["traceback"]) == (ename, evalue, [f"{ename}: {evalue}"])
+
+
+@pytest.mark.parametrize("code", ["sleep 600;", "$SIG{INT} = 'IGNORE'; while (1) {}",
+                                  "if (fork) { wait } else { sleep 600 }"])
+def test_interrupt_ends_the_whole_group(make, code):
+    kernel = make("perl")
+    kernel.run("print 1;")
+    interrupt_soon(kernel)
+    begun = time.monotonic()
+    assert kernel.run(code)["ename"] == "KeyboardInterrupt"
+    assert time.monotonic() - begun < 30
+    assert not subprocess.run(["pgrep", "-P", str(kernel.process.pid)], capture_output=True).stdout
+    kernel.raw()
+    assert output(kernel, "print 2;") == "2"
+
+
+def test_interrupt_by_message(make):
+    kernel = make("perl")
+    threading.Timer(0.5, lambda: kernel.client.control_channel.send(
+        kernel.client.session.msg("interrupt_request", {}))).start()
+    assert kernel.run("sleep 600;")["ename"] == "KeyboardInterrupt"
+
+
+def test_an_interrupt_while_idle_does_nothing(make):
+    kernel = make("perl")
+    os.kill(kernel.process.pid, signal.SIGINT)
+    assert output(kernel, "print 1;") == "1"
+
+
+def test_what_is_left_of_a_program_ends_with_it(make):
+    kernel = make("perl")
+    pid = int(output(kernel, "$| = 1; my $p = fork; if (!$p) { sleep 600; exit } print $p;"))
+    deadline = time.monotonic() + 10
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_output_comes_as_it_is_written(make):
+    kernel = make("perl")
+    kernel.client.execute("$| = 1; print 'first'; sleep 600;", allow_stdin=False)
+    deadline = time.monotonic() + 20
+    seen = ""
+    while seen != "first" and time.monotonic() < deadline:
+        seen += kernel.raw()
+        time.sleep(0.02)
+    assert seen == "first"
+
+
+def test_compile_error(make):
+    kernel = make("c")
+    kernel.client.execute("int main(void)\n{\n    return nonsense;\n}\n", allow_stdin=False)
+    content = kernel.client.get_shell_msg(timeout=30)["content"]
+    assert (content["ename"], content["evalue"]) == ("CompileError", "gcc: exit status 1")
+    assert any(line.startswith("main.c:3:") for line in content["traceback"])
+    assert kernel.raw() == ""  # it is the error, and not said twice
+
+
+def test_warnings_are_shown_and_the_program_runs(make):
+    text = output(make("c"), '#include <stdio.h>\nint main(void)\n{\n    int unused;\n    puts("ran");\n}\n')
+    assert "main.c:4:" in text and "unused" in text and text.endswith("ran\n")
+
+
+def test_errors_of_running_tell_the_two_times_apart(make):
+    answer = make("c").run("int main(void) { return 3; }")
+    assert answer["ename"] == "ExitStatus" and "built in" in answer["evalue"] and "ran for" in answer["evalue"]
+
+
+def test_a_compiler_can_be_interrupted(make):
+    kernel = make("c", build=["sleep", "600"])
+    interrupt_soon(kernel)
+    assert kernel.run("int main(void) {}")["ename"] == "KeyboardInterrupt"
+
+
+def test_a_compiler_that_is_not_there(make):
+    kernel = make("c", build=["no-such-compiler"])
+    answer = kernel.run("int main(void) {}")
+    assert answer["ename"] == "CompileError" and "no-such-compiler" in answer["evalue"]
+
+
+def test_a_program_that_is_not_there(make):
+    kernel = make("perl", run=["no-such-program"])
+    assert kernel.run("1;")["ename"] == "NotStarted"
+
+
+def test_files_beside_the_cell(make):
+    kernel = make("c")
+    (kernel.workspace / "mine.h").write_text("#define MINE 7\n")
+    assert output(kernel, '#include <stdio.h>\n#include "mine.h"\nint main(void) { printf("%d", MINE); }') == "7"
+
+
+def test_input(make):
+    kernel = make("perl")
+    code = 'my $a = <STDIN>; my $b = <STDIN>; chomp($a, $b); print "$b$a";'
+    assert run_with_input(kernel, code, "one", "two") == "twoone"
+    assert run_with_input(kernel, 'print scalar(my @l = <STDIN>);', "one", "two", "\x04") == "2"
+    assert output(kernel, 'print defined(<STDIN>) ? 1 : 0;') == "0"  # nobody to ask
+
+
+def test_input_of_a_child(make):
+    assert run_with_input(make("perl"), "$| = 1; system('cat');", "one", "\x04") == "one\n"
+
+
+def test_code_that_does_not_read_is_asked_nothing(make):
+    kernel = make("perl")
+    assert run_with_input(kernel, "select undef, undef, undef, 0.3; print 1;") == "1"
+
+
+@pytest.mark.parametrize("command, word", [
+    ({"fiel": "x"}, "fiel"), ({"file": "a/b"}, "file"), ({"run": []}, "run"), ({"feed": "x"}, "feed"),
+])
+def test_a_wrong_kernel_json_is_refused_by_name(make, tmp_path, command, word):
+    spec = spec_of("perl", **command)
+    done = subprocess.run(spec.fill(spec.argv, connection_file=tmp_path / "none"), capture_output=True, text=True)
+    assert done.returncode == 65 and f"metadata.tci.command.{word}" in done.stderr
+
+
+# --- bash, which has state
+
+
+def test_state_in_bash(bash):
+    output(bash, "kept=41; f() { echo $((kept + $1)); }; cd /usr; export there=1; alias hi='echo hi'")
+    assert output(bash, "f 1; pwd; sh -c 'echo $there'; hi") == "42\n/usr\n1\nhi\n"
+
+
+def test_status_of_the_last_command(bash):
+    answer = bash.run("true; (exit 7)")
+    assert (answer["ename"], answer["evalue"]) == ("ExitStatus", "exit status 7")
+    assert output(bash, "echo $?") == "7\n"
+    assert bash.run("nonsense_command")["evalue"] == "exit status 127"
+    assert bash.run("if")["ename"] == "ExitStatus"
+
+
+@pytest.mark.parametrize("code", ["sleep 600", "while :; do :; done", "sleep 600 | cat; echo not reached",
+                                  "for i in 1 2 3; do sleep 600; done"])
+def test_interrupt_keeps_the_shell(bash, code):
+    output(bash, "kept=41")
+    interrupt_soon(bash)
+    assert bash.run(code)["ename"] == "KeyboardInterrupt"
+    assert output(bash, "echo $kept") == "41\n"
+
+
+def test_a_shell_that_ignores_interrupts_is_replaced(bash):
+    interrupt_soon(bash)
+    answer = bash.run("trap '' INT; while :; do :; done")
+    assert answer["ename"] == "KeyboardInterrupt" and "lost" in answer["evalue"]
+    assert output(bash, "echo new") == "new\n"
+
+
+@pytest.mark.parametrize("code, status", [
+    ("exit 3", 3), ("set -e; false; echo not reached", 1), ("exit", 0), ("set -eu; echo $unset_name", 1)])
+def test_exit_ends_the_code_and_not_the_state(bash, code, status):
+    output(bash, "kept='a b'; list=(1 '2 3'); f() { echo f; }; cd /usr; declare -A map=([k]=v); set +eu")
+    answer = bash.run(code)
+    assert answer["evalue"] == (f"exit status {status}" if status else None)
+    bash.raw()
+    assert output(bash, 'set +eu; echo "$kept" "${list[1]}" "${map[k]}"; f; pwd') == "a b 2 3 v\nf\n/usr\n"
+
+
+def test_a_shell_that_is_killed_is_replaced(bash):
+    answer = bash.run("kept=1; kill -9 $$")
+    assert answer["ename"] == "SessionEnded" and "lost" in answer["evalue"]
+    assert output(bash, 'echo "[$kept]"') == "[]\n"
+
+
+@pytest.mark.parametrize("code", ["PROMPT_COMMAND=", "unset PROMPT_COMMAND", "PS1='$ ' PS2='> '", "set -x",
+                                  "printf() { :; }", "exec 3>&-", "IFS=x", "set -C", "set -u", "trap 'echo t' DEBUG",
+                                  "shopt -s expand_aliases; alias builtin=false"])
+def test_what_users_do_to_their_shell(bash, code):
+    bash.run(code)
+    bash.raw()
+    assert "done 1\n" in output(bash, "command echo 'done' 1")
+
+
+def test_background_jobs_live_on(bash):
+    output(bash, "sleep 600 & job=$!")
+    interrupt_soon(bash)
+    bash.run("sleep 600")
+    assert output(bash, "kill -0 $job && echo lives; kill $job") == "lives\n"
+
+
+def test_cells_do_not_read_the_next_ones(bash):
+    assert output(bash, "cat; read -r x; echo \"[$x]\"") == "[]\n"
+    assert output(bash, "exec 0</dev/null; echo still here") == "still here\n"
+
+
+def test_input_in_bash(bash):
+    assert run_with_input(bash, 'read -r name; echo "hello $name"', "you") == "hello you\n"
+    assert run_with_input(bash, "head -n 1; cat", "one", "two", "\x04") == "one\ntwo\n"
+
+
+def test_completion(bash):
+    output(bash, "long_name_of_a_variable=1; long_function() { :; }; touch long_file; mkdir -p d; touch d/inner")
+
+    def complete(code, cursor=None):
+        cursor = len(code) if cursor is None else cursor
+        reply = request(bash, "complete", code=code, cursor_pos=cursor)
+        assert reply["cursor_end"] == cursor
+        return [code[:reply["cursor_start"]] + match for match in reply["matches"]]
+
+    assert complete("echo $long_n") == ["echo $long_name_of_a_variable"]
+    assert "long_function" in complete("long_f") and "long_file" in complete("long_f")
+    assert complete("cat long_f") == ["cat long_file"]
+    assert complete("ls d/i; echo", cursor=6) == ["ls d/inner"]
+    assert complete("é; cat long_f") == ["é; cat long_file"]
+    assert complete("cat no_such_") == []
+    assert output(bash, "echo $?") == "0\n"
+
+
+@pytest.mark.parametrize("code, status", [
+    ("echo 1", "complete"), ("if true; then", "incomplete"), ("echo 'a", "incomplete"), ("fi", "invalid")])
+def test_is_complete(bash, code, status):
+    assert request(bash, "is_complete", code=code)["status"] == status
+
+
+def test_languages_without_a_check(make):
+    assert request(make("c"), "is_complete", code="int main(")["status"] == "unknown"
+    assert request(make("perl"), "complete", code="pri", cursor_pos=3)["matches"] == []
+
+
+# --- as others see a kernel
+
+
+def test_jupyter_kernel_test(tmp_path):
+    """The suite by which Jupyter's kernels are tested.  What cells write is in no stream message (kernel/main.c), so what
+    it says of these is left out."""
+    pytest.importorskip("jupyter_kernel_test", reason="python3-jupyter-kernel-test is not installed")
+    spec = spec_of("bash")
+    home = tmp_path / "kernels" / "bash"
+    home.mkdir(parents=True)
+    (home / "session.bash").write_text(open(os.path.join(spec.directory, "session.bash"), encoding="utf-8").read())
+    text = json.loads(open(os.path.join(spec.directory, "kernel.json"), encoding="utf-8").read())
+    text["argv"] = spec.argv
+    (home / "kernel.json").write_text(json.dumps(text))
+    suite = tmp_path / "suite.py"
+    suite.write_text("""
+import unittest
+import jupyter_kernel_test
+
+class Bash(jupyter_kernel_test.KernelTests):
+    kernel_name = "bash"
+    language_name = "bash"
+    file_extension = ""
+    code_generate_error = "false"
+    completion_samples = [{"text": "ech", "matches": {"echo"}}]
+    complete_code_samples = ["echo 1"]
+    incomplete_code_samples = ["if true; then"]
+    invalid_code_samples = ["fi"]
+
+unittest.main(verbosity=2)
+""")
+    done = subprocess.run([sys.executable, str(suite)], env={**os.environ, "JUPYTER_PATH": str(tmp_path)},
+                          cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "Ran 12 tests" in done.stderr and "OK (skipped=8)" in done.stderr
