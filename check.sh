@@ -7,6 +7,9 @@
 #   sh check.sh runsc       every black-box test and attack with TCI_RUNTIME=runsc; not in `all of it`, where a part is
 #   sh check.sh rootless    ... and with the gateway of an ordinary user
 #
+# Of the languages beside Python, those are tried that cost little; TCI_TEST_LANGUAGES=all tries every one, and wants what
+# `sh start.sh --with all` installs.
+#
 # Three trees are built and tested, apart from the one start.sh uses: build-gcc (warnings are errors),
 # build-asan (gcc, AddressSanitizer and UndefinedBehaviorSanitizer) and build-check (clang, warnings are
 # errors, with the fuzz targets).  Two lanes run side by side.  Logs are in build-logs/.  The last line is

@@ -9,7 +9,7 @@ PACKAGES_ROOTLESS="uidmap util-linux" # newuidmap, nsenter: with --rootless
 PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config libzmq3-dev libjansson-dev libevent-dev
     libssl-dev libsodium-dev libsqlite3-dev libinih-dev uthash-dev"
 PACKAGES_CHECK="libcmocka-dev clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
-    python3-pytest python3-httpx python3-jsonschema python3-zmq python3-selenium xpython chromium chromium-driver
+    python3-jupyter-kernel-test python3-pytest python3-httpx python3-jsonschema python3-zmq python3-selenium xpython chromium chromium-driver
     procps iproute2 openssl git libfaketime"
 
 TOP=$(cd "$(dirname "$0")" && while [ ! -e common.sh ]; do cd ..; done && pwd)
@@ -106,6 +106,76 @@ apt_get() {
     # Installing a service must not start it, and nothing may stop to ask.
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# The names of the languages in kernelspecs/.
+languages() {
+    for spec in "$TOP"/kernelspecs/*/kernel.json; do
+        basename "$(dirname "$spec")"
+    done
+}
+
+# named_languages LIST - what a list with commas names, one a line; `all` names every one.
+named_languages() {
+    for name in $(printf '%s' "$1" | tr ',' ' '); do
+        if [ "$name" = all ]; then
+            languages
+        elif languages | grep -qxF -- "$name"; then
+            printf '%s\n' "$name"
+        else
+            die "there is no language named $name; there are: $(languages | paste -s -d ' ')"
+        fi
+    done
+}
+
+# What kernel.json names as metadata.tci.package, one a line: a Debian package, or
+# `npm:NAME@VERSION INTEGRITY MACHINE DIRECTORY` for an archive of npm's registry.
+language_packages() {
+    /usr/bin/python3 -c 'import json, sys
+print("\n".join(json.load(open(sys.argv[1]))["metadata"]["tci"].get("package", [])))' "$TOP/kernelspecs/$1/kernel.json"
+}
+
+# install_languages NAME... - what they need and is not there.
+install_languages() {
+    for language; do
+        packages=$(language_packages "$language" | grep -v '^npm:') || packages=
+        # shellcheck disable=SC2086 # a list of words
+        [ -z "$packages" ] || install_packages $packages
+        language_packages "$language" | grep '^npm:' >"$TOP/build-logs/npm.$$" || true
+        while read -r source integrity machine directory; do
+            install_npm "${source#npm:}" "$integrity" "$machine" "$directory" "$language"
+        done <"$TOP/build-logs/npm.$$"
+        rm -f "$TOP/build-logs/npm.$$"
+    done
+}
+
+# Where containers see what is neither Debian's nor ours.
+NPM_PLACE=/usr/local/lib/tci
+
+# install_npm NAME@VERSION INTEGRITY MACHINE DIRECTORY LANGUAGE
+install_npm() {
+    [ "$(uname -m)" = "$3" ] || die "$5: $1 is for $3, and this is $(uname -m)"
+    [ "$(cat "$NPM_PLACE/$4/.integrity" 2>/dev/null)" != "$2" ] || return 0
+    [ "$ROOTLESS" = no ] || die "$1 is missing, which only root can install: sh start.sh --with $5, as root"
+    need_root
+    step "$TOP/build-logs/npm.log" "Fetching $1" fetch_npm "$@" || die "$1 could not be installed"
+}
+
+# An archive that is not, bit by bit, what kernel.json says is not unpacked.
+fetch_npm() {
+    archive=$TOP/build-logs/npm.tgz
+    registry=${NPM_CONFIG_REGISTRY:-https://registry.npmjs.org}
+    name=${1%@*}
+    curl -fsSL --retry 2 -o "$archive" "${registry%/}/$name/-/${name##*/}-${1##*@}.tgz" || return 1
+    /usr/bin/python3 -c 'import base64, hashlib, sys
+kind, _, wanted = sys.argv[2].partition("-")
+found = base64.b64encode(hashlib.new(kind, open(sys.argv[1], "rb").read()).digest()).decode()
+sys.exit(found != wanted and f"the archive has {kind}-{found}, not {sys.argv[2]}")' "$archive" "$2" || return 1
+    as_root rm -rf "$NPM_PLACE/$4.new" "$NPM_PLACE/$4.old" && as_root mkdir -p "$NPM_PLACE/$4.new" &&
+        as_root tar -xzf "$archive" -C "$NPM_PLACE/$4.new" --strip-components=1 --no-same-owner || return 1
+    printf '%s\n' "$2" | as_root tee "$NPM_PLACE/$4.new/.integrity" >/dev/null
+    [ ! -e "$NPM_PLACE/$4" ] || as_root mv "$NPM_PLACE/$4" "$NPM_PLACE/$4.old"
+    as_root mv "$NPM_PLACE/$4.new" "$NPM_PLACE/$4" && as_root rm -rf "$NPM_PLACE/$4.old" && rm -f "$archive"
 }
 
 explain_without_apt() {

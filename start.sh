@@ -1,7 +1,7 @@
 #!/bin/sh
 # start.sh - sets everything up and starts the gateway: packages, build, service, and what to do next.
 #
-#   sh start.sh [--rootless] [--foreground] [--restart] [GATEWAY OPTIONS...]
+#   sh start.sh [--with LANGUAGES] [--rootless] [--foreground] [--restart] [GATEWAY OPTIONS...]
 #
 # Every setting of the gateway is taken from the environment (TCI_MIN_IDLE_WORKERS=2 sh start.sh) or
 # passed on from here (sh start.sh --min-idle-workers 2).  Running it again is safe.
@@ -16,6 +16,8 @@ READY_TIMEOUT=120
 usage() {
     sed -n '2,/^set/s/^# \{0,1\}//p' "$TOP/start.sh"
     cat <<END
+  --with LIST   install what these languages need, as in --with javascript,r; all, or some of:
+$(languages | paste -s -d ' ' | fold -s -w 80 | sed 's/^/                /')
   --rootless    without root: the gateway and its containers are yours; some limits are not enforced
   --foreground  stay in the foreground, for a service manager
   --restart     replace a running gateway; its sessions live on
@@ -157,12 +159,20 @@ token_place() {
 
 FOREGROUND=no
 RESTART=no
+WITH=
 left=$#
 while [ "$left" -gt 0 ]; do
     argument=$1
     shift
     left=$((left - 1))
     case $argument in
+    --with)
+        [ "$left" -gt 0 ] || die "--with wants languages: $(languages | paste -s -d ' ')"
+        WITH="$WITH,$1"
+        shift
+        left=$((left - 1))
+        ;;
+    --with=*) WITH="$WITH,${argument#*=}" ;;
     --rootless) ROOTLESS=yes ;;
     --foreground) FOREGROUND=yes ;;
     --restart) RESTART=yes ;;
@@ -172,6 +182,7 @@ while [ "$left" -gt 0 ]; do
 done
 
 [ "$ROOTLESS" = no ] || [ "$(id -u)" -ne 0 ] || die "--rootless is for a user who is not root"
+WITH=$(named_languages "$WITH")
 check_host
 check_writable
 [ "$ROOTLESS" = yes ] || need_root
@@ -179,6 +190,8 @@ one_at_a_time
 # shellcheck disable=SC2046,SC2086 # lists of words
 install_packages $PACKAGES_RUN $PACKAGES_BUILD $(runtime_packages "$@") \
     $([ "$ROOTLESS" = no ] || printf '%s\n' "$PACKAGES_ROOTLESS")
+# shellcheck disable=SC2086 # a list of words
+install_languages $WITH
 build
 STATE_DIR=$(state_dir "$@")
 

@@ -17,7 +17,8 @@ struct attendant {
     /* Until fd (-1: none) can be read, a child has ended, the client has said something, or the time is up (-1: never). */
     int (*wait)(void *owner, int fd, int timeout_ms);
 
-    void (*ask)(void *owner); /* asks the client for a line */
+    void (*ask)(void *owner);                    /* asks the client for a line */
+    void (*show)(void *owner, const char *path); /* shows the client a PNG */
 
     /* The line that the client has sent since then, with its line break: a new string; NULL: none has come yet. */
     char *(*take_line)(void *owner);

@@ -8,11 +8,16 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/signalfd.h>
+#include <sodium.h>
 
 #include "runner.h"
 
-enum { MAX_LINE = 64 << 10 }; /* bytes of input at a time: what a pipe holds */
+enum {
+    MAX_LINE = 64 << 10, /* bytes of input at a time: what a pipe holds */
+    MAX_IMAGE = 8 << 20, /* bytes */
+};
 
 struct serve {
     struct client *client;
@@ -226,7 +231,7 @@ static bool
 is_blank(const struct code *code)
 {
     for (size_t i = 0; i < code->len; i++)
-        if (memchr(" \t\r\n", code->text[i], 4) == NULL)
+        if (code->text[i] == '\0' || strchr(" \t\r\n", code->text[i]) == NULL)
             return false;
     return true;
 }
@@ -383,6 +388,41 @@ ask(void *owner)
 }
 
 static char *
+read_base64(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    unsigned char *data = xnotnull(malloc(MAX_IMAGE));
+    const size_t n = file != NULL ? fread(data, 1, MAX_IMAGE, file) : 0;
+    char *text = NULL;
+
+    if (file != NULL)
+        fclose(file);
+    if (n > 0 && n < MAX_IMAGE) {
+        const size_t size = sodium_base64_encoded_len(n, sodium_base64_VARIANT_ORIGINAL);
+
+        text = xnotnull(malloc(size));
+        sodium_bin2base64(text, size, data, n, sodium_base64_VARIANT_ORIGINAL);
+    }
+    free(data);
+    return text;
+}
+
+/* What is no file, or too large for a message, is not shown. */
+static void
+show(void *owner, const char *path)
+{
+    struct serve *s = owner;
+    cleanup_free char *data = read_base64(path);
+    json_auto_t *content = NULL;
+
+    if (data == NULL || s->running == NULL)
+        return;
+    content = json_pack("{s:{s:s,s:s},s:{},s:{}}", "data", "image/png", data, "text/plain",
+                        "<a picture>", "metadata", "transient");
+    client_publish(s->client, s->running, "display_data", xnotnull(content));
+}
+
+static char *
 take_line(void *owner)
 {
     struct serve *s = owner;
@@ -433,7 +473,7 @@ serve_run(struct client *client, const struct language *language, int signals, s
     struct serve s = {.client = client,
                       .language = language,
                       .signals = signals,
-                      .attendant = {&s, attend, ask, take_line}};
+                      .attendant = {&s, attend, ask, show, take_line}};
 
     s.runner = runner_new(language, &s.attendant, err);
     if (s.runner == NULL)

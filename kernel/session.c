@@ -22,6 +22,7 @@ struct session {
     unsigned number;  /* of the cell that runs */
     bool over;
     int exit_status;
+    char *error; /* NAME: TEXT; NULL: nothing was said of one */
     json_t *matches;
     int word;
     char line[LINE];
@@ -31,22 +32,46 @@ struct session {
 /* --- what it says --------------------------------------------------------------------------- */
 
 static void
+on_exit_line(struct session *s, unsigned number, int status)
+{
+    if (number != s->number || s->over)
+        return;
+    s->over = true;
+    s->exit_status = status;
+}
+
+static void
+on_match(struct session *s, const char *word)
+{
+    json_t *match = json_array_size(s->matches) < MAX_MATCHES ? json_string(word) : NULL;
+
+    if (match != NULL) /* else it is no UTF-8 */
+        json_array_append_new(s->matches, match);
+}
+
+static void
+on_error_line(struct session *s, const char *text)
+{
+    free(s->error);
+    s->error = xstrdup(text);
+}
+
+static void
 on_line(struct session *s, const char *line)
 {
     unsigned number;
     int value;
 
-    if (sscanf(line, "exit %u %d", &number, &value) == 2) {
-        s->exit_status = value;
-        s->over = s->over || number == s->number;
-    } else if (sscanf(line, "word %d", &value) == 1) {
+    if (sscanf(line, "exit %u %d", &number, &value) == 2)
+        on_exit_line(s, number, value);
+    else if (sscanf(line, "word %d", &value) == 1)
         s->word = value;
-    } else if (strncmp(line, "match ", 6) == 0 && json_array_size(s->matches) < MAX_MATCHES) {
-        json_t *match = json_string(line + 6);
-
-        if (match != NULL) /* else it is no UTF-8 */
-            json_array_append_new(s->matches, match);
-    }
+    else if (strncmp(line, "match ", 6) == 0)
+        on_match(s, line + 6);
+    else if (strncmp(line, "image ", 6) == 0)
+        s->attendant->show(s->attendant->owner, line + 6);
+    else if (strncmp(line, "error ", 6) == 0)
+        on_error_line(s, line + 6);
 }
 
 /* A line that is longer than any of ours comes in pieces, which mean nothing. */
@@ -130,6 +155,7 @@ session_free(struct session *s)
     if (s->status >= 0)
         close(s->status);
     json_decref(s->matches);
+    free(s->error);
     free(s->status_path);
     free(s->kept_path);
     free(s);
@@ -148,6 +174,8 @@ feed(struct session *s, const char *template, struct language_values *values)
     line = language_fill(s->language, template, values);
     values->number = NULL;
     s->over = false;
+    free(s->error);
+    s->error = NULL;
     return dprintf(s->feed, "%s\n", line) < 0 ? -1 : 0;
 }
 
@@ -181,13 +209,26 @@ explain_end(struct session *s, struct outcome *o)
         outcome_fail(o, ename, xstrdup(evalue));
 }
 
+/* What it has said of an error, or the bare status. */
+static void
+explain_status(const struct session *s, struct outcome *o)
+{
+    const char *text = s->error ? strstr(s->error, ": ") : NULL;
+    cleanup_free char *name = text ? xasprintf("%.*s", (int)(text - s->error), s->error) : NULL;
+
+    if (text != NULL)
+        outcome_fail(o, name, xstrdup(text + 2));
+    else
+        outcome_fail(o, "ExitStatus", xasprintf("exit status %d", s->exit_status));
+}
+
 static void
 explain(struct session *s, bool interrupted, struct outcome *o)
 {
     if (!s->over)
         explain_end(s, o);
     else if (s->exit_status != 0)
-        outcome_fail(o, "ExitStatus", xasprintf("exit status %d", s->exit_status));
+        explain_status(s, o);
     if (interrupted && s->over)
         outcome_fail(o, "KeyboardInterrupt", xstrdup("interrupted"));
     else if (interrupted)

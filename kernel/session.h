@@ -6,6 +6,8 @@
  *
  *     match WORD               a completion of the word before the cursor
  *     word CHARACTERS          how long that word is
+ *     image FILE               a PNG that the cell shows
+ *     error NAME: TEXT         what went wrong, where a status says too little
  *     exit NUMBER STATUS       the end: the number is the cell's; lines with another number are none
  *
  * When it ends it is started anew for the next cell.  What it wants to have then it keeps in a file of its own beside the

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
+#include <sys/ioctl.h>
 
 #define END_OF_INPUT "\004\n"
 
@@ -68,6 +69,16 @@ give_line(struct watch *w, const char *line)
         perror("input");
 }
 
+/* Who has just been given a line may still look as if he waited for it. */
+static bool
+wants_input(const struct watch *w)
+{
+    int left = 0;
+
+    return ioctl(w->input, FIONREAD, &left) == 0 && left == 0 &&
+           program_wants_input(w->program, w->input);
+}
+
 static void
 serve_input(struct watch *w)
 {
@@ -75,7 +86,7 @@ serve_input(struct watch *w)
 
     if (line != NULL) {
         give_line(w, line);
-    } else if (!w->asked && program_wants_input(w->program, w->input)) {
+    } else if (!w->asked && wants_input(w)) {
         w->attendant->ask(w->attendant->owner);
         w->asked = true;
     }

@@ -43,7 +43,7 @@ def _java(body):
 
 
 def _rust(body):
-    return f"use std::io::Read;\nfn main() {{\n{body}\n}}\n"
+    return f"fn main() {{\n{body}\n}}\n"
 
 
 LANGUAGES = {
@@ -78,19 +78,12 @@ LANGUAGES = {
         writes=_java('System.err.println("err");'),
         reads=_java('var s = new java.util.Scanner(System.in); '
                     'System.out.println("[" + (s.hasNextLine() ? s.nextLine() : "") + "]");')),
-    "javascript": Language(
-        hello='console.log("hello")', fails='throw new TypeError("no")', ename="TypeError",
-        forever="await new Promise(() => setInterval(() => {}, 1000))", keep="const kept = 41", kept="kept + 1",
-        writes='console.error("err")'),
-    "typescript": Language(
-        hello='const s: string = "hello"; console.log(s)', fails='throw new TypeError("no")', ename="TypeError",
-        forever="await new Promise(() => setInterval(() => {}, 1000))", keep="let kept: number = 41", kept="kept + 1",
-        writes='console.error("err")'),
     "lua": Language(
         hello="print('hello')", fails="error('no')", ename="ExitStatus", forever="while true do end",
         writes="io.stderr:write('err\\n')", reads="print('[' .. (io.read() or '') .. ']')"),
     "octave": Language(
-        hello="disp('hello')", fails="error('no')", ename="", forever="pause(600)", keep="kept = 41;", kept="kept + 1",
+        hello="disp('hello')", fails="error('no')", ename="error", forever="pause(600)", keep="kept = 41;", kept="kept + 1",
+        writes="fprintf(stderr, 'err\\n')",
         plot="plot([1 2 3])"),
     "perl": Language(
         hello='print "hello\\n";', fails="die 'no';", ename="ExitStatus", forever="sleep 600;",
@@ -108,7 +101,7 @@ LANGUAGES = {
         hello=_rust('println!("hello");'), fails=_rust("std::process::exit(3);"), ename="ExitStatus",
         forever=_rust("loop { std::thread::sleep(std::time::Duration::from_secs(9)); }"), invalid=_rust("nonsense();"),
         writes=_rust('eprintln!("err");'),
-        reads=_rust('let mut s = String::new(); std::io::stdin().read_to_string(&mut s).unwrap(); '
+        reads=_rust('let mut s = String::new(); std::io::stdin().read_line(&mut s).unwrap(); '
                     'println!("[{}]", s.trim());')),
     "tcl": Language(
         hello="puts hello", fails="error no", ename="ExitStatus", forever="while 1 {after 1000}",

@@ -41,6 +41,11 @@ def needs(value, what):
     return value
 
 
+def shown(answer):
+    """Its text, wherever the kernel has put a value."""
+    return "\n".join([answer["result_text"] or "", *answer["displays"]])
+
+
 def test_each_directory_has_its_code():
     found = {name for name in os.listdir(os.path.join(SOURCE_DIR, "kernelspecs")) if name[0] not in "._"}
     assert found - set(LANGUAGES) == {"python3", "python3-fast", "xpython"}
@@ -74,7 +79,7 @@ def test_code_that_cannot_be_built(on, language):
 
 def test_state(on, language):
     on(needs(language.keep, "state between cells"))
-    assert "42" in on(language.kept)["result_text"]
+    assert "42" in shown(on(language.kept))
 
 
 def test_input_is_refused(on, language):
@@ -91,7 +96,7 @@ def test_interrupt(on, language):
         client.post("/execute", json={"user_uuid": on.user, "code": language.forever}, timeout=2)
     eventually(lambda: on.gateway.session(on.user)["state"] == "idle", 30, "the code has ended")
     answer = on(language.kept if language.keep else language.hello)
-    assert ("42" if language.keep else "hello") in answer["result_text"] and not answer["restarted"]
+    assert ("42" if language.keep else "hello") in shown(answer) and not answer["restarted"]
 
 
 def test_time_limit(on, language):

@@ -12,6 +12,7 @@ import time
 from jupyter_client.blocking import BlockingKernelClient
 
 SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TCI_KERNEL = os.path.join(os.environ.get("TCI_BUILD_DIR", os.path.join(SOURCE_DIR, "build")), "kernel", "tci-kernel")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -23,7 +24,7 @@ class Spec:
         with open(os.path.join(self.directory, "kernel.json"), encoding="utf-8") as f:
             kernel_json = json.load(f)
         self.json = kernel_json
-        self.argv = kernel_json["argv"]
+        self.argv = [TCI_KERNEL if arg == "/tci-kernel" else arg for arg in kernel_json["argv"]]
         self.env = kernel_json.get("env", {})
         self.tci = kernel_json["metadata"]["tci"]
 

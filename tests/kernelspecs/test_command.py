@@ -9,15 +9,11 @@ import threading
 import time
 
 import pytest
-from lonekernel import SOURCE_DIR, Kernel, Spec
-
-TCI_KERNEL = os.path.join(os.environ.get("TCI_BUILD_DIR", os.path.join(SOURCE_DIR, "build")), "kernel", "tci-kernel")
-
+from lonekernel import Kernel, Spec
 
 def spec_of(name, **command):
-    """A kernelspec whose program is the one under test; command: what is different in metadata.tci.command."""
+    """A kernelspec; command: what is different in its metadata.tci.command."""
     spec = Spec(name)
-    spec.argv = [TCI_KERNEL if arg == "/tci-kernel" else arg for arg in spec.argv]
     if command:
         spec.change(command)
     return spec
