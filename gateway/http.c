@@ -21,9 +21,11 @@
 #include <event2/event_struct.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
+#include <utlist.h>
 
 #include "clock.h"
 #include "evhooks.h"
+#include "http_answer.h"
 #include "http_framing.h"
 #include "http_json.h"
 #include "linger.h"
@@ -56,6 +58,7 @@ struct http {
     bool draining;
     unsigned n_pending;            /* requests unanswered, and answers not sent in full */
     struct http_request *requests; /* unanswered */
+    struct http_answer *answers;   /* in pieces, of which more are to come */
     const struct http_handlers *handlers;
     void *owner;
 };
@@ -489,12 +492,9 @@ log_answer(const struct http_request *r, int status)
     log_request(NULL);
 }
 
-void
-http_reply(struct http_request *r, int status, const char *content_type, const void *body,
-           size_t len)
+static void
+add_head(struct http_request *r, int status, const char *content_type)
 {
-    struct evhttp_request *ev = r->ev;
-
     log_answer(r, status);
     if (status >= 500)
         metrics_add(METRIC_HTTP_ERRORS_5XX, 1);
@@ -505,6 +505,15 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
     http_add_header(r, "X-Content-Type-Options", "nosniff");
     if (r->http->draining || r->is_cut)
         http_add_header(r, "Connection", "close");
+}
+
+void
+http_reply(struct http_request *r, int status, const char *content_type, const void *body,
+           size_t len)
+{
+    struct evhttp_request *ev = r->ev;
+
+    add_head(r, status, content_type);
     if (status != 204)
         add_body(ev, body, len);
     peers_sending(r->http->peers, fd_of(evhttp_request_get_connection(ev)), len);
@@ -513,6 +522,62 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
     evhttp_request_set_on_complete_cb(ev, r->is_cut ? on_cut_answer_sent : on_answer_sent, r->http);
     request_free(r);
     evhttp_send_reply(ev, status, NULL, NULL);
+}
+
+/* --- its answer, in pieces ---------------------------------------------------------------- */
+
+static void
+on_piecemeal_broken(struct evhttp_connection *connection, void *arg)
+{
+    struct http_answer *a = arg;
+
+    DL_DELETE(a->http->answers, a);
+    answer_ended(a->http, connection);
+    a->on_lost(a);
+}
+
+void
+http_answer_begin(struct http_answer *a, struct http_request *r, int status,
+                  const char *content_type)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(r->ev);
+
+    add_head(r, status, content_type);
+    a->http = r->http;
+    a->ev = r->ev;
+    DL_APPEND(a->http->answers, a);
+    a->ev->userdone = 1; /* so that evhttp frees it with its connection */
+    time_reading(connection, false);
+    evhttp_connection_set_closecb(connection, on_piecemeal_broken, a);
+    request_free(r);
+}
+
+static void
+leave_answer(struct http_answer *a)
+{
+    DL_DELETE(a->http->answers, a);
+    evhttp_connection_set_closecb(evhttp_request_get_connection(a->ev), on_answer_broken, a->http);
+}
+
+void
+http_answer_end(struct http_answer *a)
+{
+    leave_answer(a);
+    evhttp_request_set_on_complete_cb(a->ev, on_answer_sent, a->http);
+    evhttp_send_reply_end(a->ev);
+}
+
+void
+http_answer_abort(struct http_answer *a)
+{
+    leave_answer(a);
+    shutdown(fd_of(evhttp_request_get_connection(a->ev)), SHUT_RDWR); /* evhttp finds its end */
+}
+
+void
+http_answer_hasten(const struct http_answer *a, size_t left)
+{
+    peers_sending(a->http->peers, fd_of(evhttp_request_get_connection(a->ev)), left);
 }
 
 /* --- what evhttp would answer itself ------------------------------------------------------ */
@@ -658,6 +723,8 @@ http_reconfigure(struct http *http, const struct http_options *o, struct err *er
 void
 http_free(struct http *http)
 {
+    const struct http_answer *a;
+
     if (http == NULL)
         return;
     for (struct http_request *r = http->requests, *next; r; r = next) {
@@ -665,6 +732,8 @@ http_free(struct http *http)
         evhttp_connection_set_closecb(evhttp_request_get_connection(r->ev), NULL, NULL);
         request_free(r);
     }
+    DL_FOREACH (http->answers, a)
+        evhttp_connection_set_closecb(evhttp_request_get_connection(a->ev), NULL, NULL);
     linger_end();
     evhttp_free(http->server); /* with connections and listener */
     evhooks_set(http->server, NULL, NULL);
