@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "output.h"
+#include "worker/protocol.h"
 
 enum state { NEW, RUNNING, DONE };
 enum { LATE_REPLY_MS = 1000 };
@@ -26,16 +28,21 @@ static const char *const state_name[] = {"NEW", "RUNNING", "DONE"};
 
 struct execution {
     enum state state;
-    bool replied, idled, silent;
+    bool replied, idled, silent, no_history, input;
     enum execution_result result; /* what the reply said */
     int count;
     unsigned timeout_ms;
-    size_t max_output;
+    size_t max_output, max_message;
+    unsigned max_messages, interrupt_ms;
+    const char *request;
+    json_t *content, *user_expressions; /* NULL = none */
+    const struct execution_sink *sink;  /* NULL = none, or not any more */
+    void *sink_owner;
     char *code;
     size_t code_len;
     char msg_id[64];
-    struct output *output;
-    struct event *timer; /* the time limit; after idle, of a late reply */
+    struct output *output; /* NULL: there was a sink */
+    struct event *timer;   /* the time limit; after idle, of a late reply */
     execution_done_fn *done;
     void *owner;
 };
@@ -99,9 +106,20 @@ execution_new(const struct execution_spec *spec, execution_done_fn *done, void *
     x->code_len = spec->code_len;
     x->timeout_ms = spec->timeout_ms;
     x->max_output = spec->max_output;
+    x->max_message = spec->max_message;
+    x->max_messages = spec->max_messages;
+    x->interrupt_ms = spec->interrupt_ms;
     x->silent = spec->silent;
+    x->no_history = spec->no_history;
+    x->input = spec->input;
+    x->request = spec->request ? spec->request : "execute";
+    x->content = json_incref(spec->content);
+    x->user_expressions = json_incref(spec->user_expressions);
+    x->sink = spec->sink;
+    x->sink_owner = spec->sink_owner;
     x->count = -1;
-    x->output = output_new(spec->max_output);
+    if (x->sink == NULL)
+        x->output = output_new(spec->max_output);
     x->done = done;
     x->owner = owner;
     return x;
@@ -115,6 +133,8 @@ execution_free(struct execution *x)
     if (x->timer)
         event_free(x->timer);
     output_free(x->output);
+    json_decref(x->content);
+    json_decref(x->user_expressions);
     free(x->code);
     free(x);
 }
@@ -127,6 +147,8 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
     x->timer = xnotnull(evtimer_new(base, on_timer, x));
     if (x->timeout_ms > 0)
         clock_arm(x->timer, x->timeout_ms);
+    if (x->sink)
+        x->sink->on_begin(x->sink_owner);
 }
 
 /*
@@ -136,9 +158,16 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
 json_t *
 execution_request(const struct execution *x)
 {
-    return xnotnull(json_pack("{s:s%,s:b,s:b,s:{},s:b,s:b}", "code", x->code, x->code_len, "silent",
-                              x->silent, "store_history", !x->silent, "user_expressions",
-                              "allow_stdin", 0, "stop_on_error", 0));
+    json_t *content;
+
+    if (x->content)
+        return json_incref(x->content);
+    content = xnotnull(json_pack("{s:s%,s:b,s:b,s:{},s:b,s:b}", "code", x->code, x->code_len,
+                                 "silent", x->silent, "store_history", !x->silent && !x->no_history,
+                                 "user_expressions", "allow_stdin", x->input, "stop_on_error", 0));
+    if (x->user_expressions)
+        json_object_set(content, "user_expressions", x->user_expressions);
+    return content;
 }
 
 const char *
@@ -159,10 +188,54 @@ execution_max_output(const struct execution *x)
     return x->max_output;
 }
 
+unsigned
+execution_interrupt_ms(const struct execution *x)
+{
+    return x->interrupt_ms;
+}
+
+uint64_t
+execution_max_message(const struct execution *x)
+{
+    return x->max_message ? x->max_message : UINT64_MAX;
+}
+
+unsigned
+execution_max_messages(const struct execution *x)
+{
+    return x->max_messages ? x->max_messages : TCI_MAX_OUTPUT_MESSAGES;
+}
+
+const char *
+execution_request_type(const struct execution *x)
+{
+    return x->request;
+}
+
 struct output *
 execution_output(struct execution *x)
 {
     return x->output;
+}
+
+void
+execution_unplug(struct execution *x)
+{
+    x->sink = NULL;
+}
+
+void
+execution_hasten(struct execution *x, unsigned ms)
+{
+    struct timeval due = {0, 0}, now;
+
+    if (x->state != RUNNING)
+        return;
+    gettimeofday(&now, NULL);
+    if (event_pending(x->timer, EV_TIMEOUT, &due) &&
+        (double)(due.tv_sec - now.tv_sec) * 1000 + (double)(due.tv_usec - now.tv_usec) / 1000 < ms)
+        return;
+    clock_arm(x->timer, ms);
 }
 
 int
@@ -190,7 +263,9 @@ execution_reply(struct execution *x, const json_t *content)
         return;
     take_count(x, content);
     x->result = status && strcmp(status, "ok") == 0 ? EXECUTION_OK : EXECUTION_RAISED;
-    if (x->result == EXECUTION_RAISED)
+    if (x->sink)
+        x->sink->on_reply(x->sink_owner, content);
+    if (x->result == EXECUTION_RAISED && x->output)
         output_set_error(x->output, content);
     step(x, GOT_REPLY);
 }
@@ -207,7 +282,39 @@ execution_iopub(struct execution *x, const char *msg_type, const json_t *content
             step(x, GOT_IDLE);
         return;
     }
-    output_message(x->output, msg_type, content);
+    if (x->sink)
+        x->sink->on_message(x->sink_owner, msg_type, content);
+    else if (x->output)
+        output_message(x->output, msg_type, content);
+}
+
+bool
+execution_is_answered_by(const struct execution *x, const char *msg_type)
+{
+    const size_t len = strlen(x->request);
+
+    return strncmp(msg_type, x->request, len) == 0 && strcmp(msg_type + len, "_reply") == 0;
+}
+
+bool
+execution_input(struct execution *x, const json_t *content)
+{
+    const char *prompt = json_string_value(json_object_get(content, "prompt"));
+
+    if (x->state != RUNNING || x->sink == NULL || !x->input)
+        return false;
+    x->sink->on_input(x->sink_owner, prompt ? prompt : "",
+                      json_is_true(json_object_get(content, "password")));
+    return true;
+}
+
+void
+execution_truncated(struct execution *x)
+{
+    if (x->sink)
+        x->sink->on_truncated(x->sink_owner);
+    else if (x->output)
+        output_mark_truncated(x->output);
 }
 
 void
@@ -215,13 +322,17 @@ execution_idle_lost(struct execution *x)
 {
     if (x->state != RUNNING)
         return;
-    output_mark_truncated(x->output);
+    execution_truncated(x);
     step(x, GOT_IDLE);
 }
 
 void
 execution_raw(struct execution *x, int fd, const void *data, size_t len)
 {
-    if (x->state == RUNNING)
+    if (x->state != RUNNING)
+        return;
+    if (x->sink)
+        x->sink->on_raw(x->sink_owner, fd, data, len);
+    else if (x->output)
         output_raw(x->output, fd, data, len);
 }

@@ -143,12 +143,18 @@ probe_step(struct kernel *k)
 }
 
 static void
-put_limits(uint8_t out[TCI_LIMITS_SIZE], uint64_t bytes, uint32_t messages)
+put_big_endian(uint8_t *out, size_t size, uint64_t n)
 {
-    for (int i = 0; i < 8; i++)
-        out[i] = (uint8_t)(bytes >> (56 - 8 * i));
-    for (int i = 0; i < 4; i++)
-        out[8 + i] = (uint8_t)(messages >> (24 - 8 * i));
+    for (size_t i = 0; i < size; i++)
+        out[i] = (uint8_t)(n >> (8 * (size - 1 - i)));
+}
+
+static void
+put_limits(uint8_t out[TCI_LIMITS_SIZE], const struct execution *x)
+{
+    put_big_endian(out, 8, execution_max_output(x) - OUTPUT_GAP_MAX);
+    put_big_endian(out + 8, 4, execution_max_messages(x));
+    put_big_endian(out + 12, 8, execution_max_message(x));
 }
 
 int
@@ -156,11 +162,12 @@ kernel_execute(struct kernel *k, struct execution *x, struct err *err)
 {
     json_auto_t *content = execution_request(x);
     uint8_t limits[TCI_LIMITS_SIZE];
-    char msg_id[64];
+    char msg_id[64], type[64];
 
-    put_limits(limits, execution_max_output(x) - OUTPUT_GAP_MAX, TCI_MAX_OUTPUT_MESSAGES);
-    if (send_request(k, TCI_EXECUTE, (struct wire_frame){limits, sizeof(limits)}, "execute_request",
-                     content, msg_id, sizeof(msg_id), err) < 0)
+    put_limits(limits, x);
+    snprintf(type, sizeof(type), "%s_request", execution_request_type(x));
+    if (send_request(k, TCI_EXECUTE, (struct wire_frame){limits, sizeof(limits)}, type, content,
+                     msg_id, sizeof(msg_id), err) < 0)
         return -1;
     k->execution = x;
     execution_begin(x, k->base, msg_id);
@@ -184,6 +191,16 @@ kernel_interrupt(struct kernel *k, struct err *err)
     if (!k->interrupt_message)
         return link_send(k->peer, TCI_INTERRUPT, NULL, 0, err);
     return send_request(k, TCI_RELAY, channel_frame("c"), "interrupt_request", content, msg_id,
+                        sizeof(msg_id), err);
+}
+
+int
+kernel_input(struct kernel *k, const char *text, size_t len, struct err *err)
+{
+    json_auto_t *content = xnotnull(json_pack("{s:s,s:s%}", "status", "ok", "value", text, len));
+    char msg_id[64];
+
+    return send_request(k, TCI_RELAY, channel_frame("n"), "input_reply", content, msg_id,
                         sizeof(msg_id), err);
 }
 
@@ -239,9 +256,10 @@ on_execution_message(struct kernel *k, char channel, const char *type, const jso
 {
     if (channel == TCI_IOPUB)
         execution_iopub(k->execution, type, content);
-    else if (channel == TCI_SHELL && strcmp(type, "execute_reply") == 0)
+    else if (channel == TCI_SHELL && execution_is_answered_by(k->execution, type))
         on_execute_reply(k, content);
-    else if (channel == TCI_STDIN && strcmp(type, "input_request") == 0)
+    else if (channel == TCI_STDIN && strcmp(type, "input_request") == 0 &&
+             !execution_input(k->execution, content))
         refuse_input(k);
 }
 
@@ -290,5 +308,5 @@ kernel_on_truncated(struct kernel *k)
 {
     metrics_add(METRIC_OUTPUT_TRUNCATED, 1);
     if (k->execution)
-        output_mark_truncated(execution_output(k->execution));
+        execution_truncated(k->execution);
 }

@@ -42,6 +42,9 @@ void kernel_forget(struct kernel *);
 /* KeyboardInterrupt in the running code, by signal or by message as the kernelspec says. */
 int kernel_interrupt(struct kernel *, struct err *) must_check;
 
+/* Answers the running code that asks for input. */
+int kernel_input(struct kernel *, const char *text, size_t len, struct err *) must_check;
+
 /* What the link brought: a RELAY's channel and frames, an OUTPUT, a TRUNCATED. */
 void kernel_on_relay(struct kernel *, char channel, const struct wire_frame *, size_t n);
 void kernel_on_output(struct kernel *, int fd, const void *data, size_t len);

@@ -477,3 +477,14 @@ link_peer_free(struct link_peer *peer)
     HASH_DEL(peer->link->peers, peer);
     free(peer);
 }
+
+void
+link_peer_pause(struct link_peer *peer, bool paused)
+{
+    if (peer->connection == NULL)
+        return;
+    if (paused)
+        event_del(peer->connection->readable);
+    else
+        event_add(peer->connection->readable, NULL);
+}

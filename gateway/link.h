@@ -5,6 +5,7 @@
 #ifndef GATEWAY_LINK_H
 #define GATEWAY_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -39,6 +40,9 @@ void link_free(struct link *); /* accepts NULL; all peers must be gone */
 struct link_peer *link_peer_new(struct link *, const char *routing_id, link_message_fn *,
                                 void *owner);
 void link_peer_free(struct link_peer *); /* accepts NULL */
+
+/* What the peer sends is left where it is, until it is resumed or connects anew: the peer's own sends will not go through. */
+void link_peer_pause(struct link_peer *, bool paused);
 
 /*
  * Sends verb and frames (copied; fewer than TCI_MAX_FRAMES).  Never blocks: -1 with ERR_PEER when the peer is not

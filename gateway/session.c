@@ -32,6 +32,8 @@ struct job {
     struct execution *execution;
     struct allowance limits;
     double begun;      /* clock_now */
+    bool interrupted;  /* by somebody's wish */
+    job_next_fn *more; /* NULL: there is nothing more to run */
     job_done_fn *done; /* NULL: cancelled */
     void *owner;
     struct job *prev, *next;
@@ -47,7 +49,9 @@ struct session {
     unsigned long n_executions;
     bool restarted;     /* to be told with the next answer */
     struct event *kick; /* runs the next job in a turn of its own */
-    struct event *nag;  /* while a cancelled job runs: interrupts it, again and again */
+    struct event
+        *nag;    /* interrupts what was cancelled, or has run for long enough, again and again */
+    bool paused; /* the worker's output is not read */
     struct event *late; /* LONG_MS after the last job began, still running or not */
     bool deferred;      /* the worker, since then */
     session_spent_fn *spent;
@@ -55,22 +59,13 @@ struct session {
 };
 
 static void run_next(struct session *);
+static void on_execution_done(void *owner, struct execution *, enum execution_result);
 
 static void
 on_kick(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     run_next(arg);
-}
-
-/* Again, because an interrupt that comes before the code does is lost, and code may catch one. */
-static void
-on_nag(evutil_socket_t fd, short what, void *arg)
-{
-    struct session *s = arg;
-
-    (void)fd, (void)what;
-    worker_interrupt(s->worker);
 }
 
 /* A flood, work for minutes, threads left behind: they can wait a little longer, and short answers cannot. */
@@ -84,11 +79,19 @@ on_late(evutil_socket_t fd, short what, void *arg)
     s->deferred = true;
 }
 
+/* Again, because an interrupt that comes before the code does is lost, and code may catch one. */
 static void
 nag(struct session *s)
 {
     worker_interrupt(s->worker);
     clock_arm(s->nag, NAG_MS);
+}
+
+static void
+on_nag(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    nag(arg);
 }
 
 struct session *
@@ -101,7 +104,7 @@ session_new(struct event_base *base, bool restarted, session_spent_fn *spent, vo
     s->spent = spent;
     s->owner = owner;
     s->kick = xnotnull(event_new(base, -1, 0, on_kick, s));
-    s->nag = xnotnull(event_new(base, -1, EV_PERSIST, on_nag, s));
+    s->nag = xnotnull(evtimer_new(base, on_nag, s));
     s->late = xnotnull(evtimer_new(base, on_late, s));
     return s;
 }
@@ -172,7 +175,11 @@ stop_running(struct session *s)
 {
     event_del(s->nag);
     unlimit(s);
-    metrics_add(METRIC_OUTPUT_BYTES, output_bytes(execution_output(s->jobs->execution)));
+    if (s->paused)
+        worker_pause(s->worker, false);
+    s->paused = false;
+    if (execution_output(s->jobs->execution))
+        metrics_add(METRIC_OUTPUT_BYTES, output_bytes(execution_output(s->jobs->execution)));
     worker_forget(s->worker);
     s->state = SESSION_IDLE;
     s->n_executions++;
@@ -192,21 +199,43 @@ session_free(struct session *s, const struct err *why)
     free(s);
 }
 
-static void
-succeed(struct session *s, struct job *job, enum execution_result how)
+static struct job_result
+result_of(const struct session *s, const struct job *job, enum execution_result how)
 {
-    json_auto_t *output = output_take(execution_output(job->execution));
-    const struct job_result result = {
-        .output = output,
+    return (struct job_result){
+        .raised = how == EXECUTION_RAISED,
         .execution_count = execution_count(job->execution),
         .duration_ms = (clock_now() - job->begun) * 1000,
         .restarted = s->restarted,
     };
+}
 
+static void
+succeed(struct session *s, struct job *job, enum execution_result how)
+{
+    struct output *collected = execution_output(job->execution);
+    json_auto_t *output = collected ? output_take(collected) : NULL;
+    struct job_result result = result_of(s, job, how);
+
+    result.output = output;
     if (job->done)
         s->restarted = false;
     answer(job, how == EXECUTION_OK ? METRIC_EXECUTIONS_OK : METRIC_EXECUTIONS_RAISED, &result);
     job_free(job);
+}
+
+/* Whether there is something more to run for the job, which is still the head of the queue then. */
+static bool
+goes_on(struct session *s, struct job *job, enum execution_result how)
+{
+    const struct job_result result = result_of(s, job, how);
+    struct execution_spec spec = {.code = ""};
+
+    if (job->more == NULL || job->done == NULL || !job->more(job->owner, &result, &spec))
+        return false;
+    execution_free(job->execution);
+    job->execution = execution_new(&spec, on_execution_done, job);
+    return true;
 }
 
 /* A timed-out execution becomes a 504 here: the answer goes out, and the owner replaces the worker. */
@@ -218,6 +247,9 @@ time_out(struct session *s, struct job *job, enum execution_result how)
     if (how == EXECUTION_BROKEN)
         err_set(&why, ERR_WORKER_DIED,
                 "The kernel sent no reply; its environment has been recycled");
+    else if (job->interrupted)
+        err_set(&why, ERR_TIMEOUT,
+                "The code did not end when it was interrupted; its environment has been recycled");
     else
         err_set(
             &why, ERR_TIMEOUT,
@@ -245,7 +277,8 @@ on_execution_done(void *owner, struct execution *x, enum execution_result how)
         time_out(s, job, how);
         return;
     }
-    succeed(s, job, how);
+    if (!goes_on(s, job, how))
+        succeed(s, job, how);
     run_next(s);
 }
 
@@ -267,10 +300,13 @@ begin(struct session *s)
 
     job->begun = clock_now();
     s->state = SESSION_BUSY;
-    if (worker_execute(s->worker, job->execution, &err) == 0)
-        clock_arm(s->late, LONG_MS);
-    else
+    if (worker_execute(s->worker, job->execution, &err) < 0) {
         give_up(s, &err);
+        return;
+    }
+    clock_arm(s->late, LONG_MS);
+    if (execution_interrupt_ms(job->execution) > 0)
+        clock_arm(s->nag, execution_interrupt_ms(job->execution));
 }
 
 /* The head of the queue does not run, and the session goes on in a turn of its own. */
@@ -328,7 +364,7 @@ run_next(struct session *s)
 struct job *
 session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done, void *owner)
 {
-    const struct execution_spec execution = {
+    const struct execution_spec plain = {
         .code = spec->code,
         .code_len = spec->code_len,
         .timeout_ms = spec->timeout_ms,
@@ -337,7 +373,9 @@ session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done
     struct job *job = xcalloc(1, sizeof(*job));
 
     job->session = s;
-    job->execution = execution_new(&execution, on_execution_done, job);
+    job->execution =
+        execution_new(spec->execution ? spec->execution : &plain, on_execution_done, job);
+    job->more = spec->next;
     job->limits = spec->limits;
     job->done = done;
     job->owner = owner;
@@ -353,13 +391,52 @@ job_cancel(struct job *job)
     struct session *s = job->session;
 
     metrics_add(METRIC_EXECUTIONS_CANCELLED, 1);
-    if (s->state == SESSION_BUSY && job == s->jobs) {
+    if (job_is_running(job)) {
         job->done = NULL;
+        execution_unplug(job->execution);
+        job_pause(job, false);
         if (s->limiting != LIMITING)
             nag(s);
     } else {
         job_free(job);
     }
+}
+
+bool
+job_is_running(const struct job *job)
+{
+    return job->session->state == SESSION_BUSY && job == job->session->jobs;
+}
+
+void
+job_interrupt(struct job *job, unsigned grace_ms)
+{
+    struct session *s = job->session;
+
+    if (!job_is_running(job) || s->limiting == LIMITING)
+        return;
+    job->interrupted = true;
+    execution_hasten(job->execution, grace_ms);
+    worker_interrupt(s->worker);
+}
+
+int
+job_input(struct job *job, const char *text, size_t len, struct err *err)
+{
+    if (!job_is_running(job))
+        return err_set(err, ERR_CONFLICT, "The code does not run");
+    return worker_input(job->session->worker, text, len, err);
+}
+
+void
+job_pause(struct job *job, bool paused)
+{
+    struct session *s = job->session;
+
+    if (!job_is_running(job) || s->limiting == LIMITING || s->paused == paused)
+        return;
+    s->paused = paused;
+    worker_pause(s->worker, paused);
 }
 
 void

@@ -16,6 +16,7 @@
 
 #include "allowance.h"
 #include "err.h"
+#include "execution.h"
 #include "mem.h"
 #include "netpolicy.h"
 
@@ -26,15 +27,6 @@ struct worker;
 
 enum session_state { SESSION_WAITING, SESSION_IDLE, SESSION_BUSY };
 
-struct job_spec {
-    const char *code; /* UTF-8, may contain NUL; copied */
-    size_t code_len;
-    unsigned timeout_ms;       /* of running time */
-    struct allowance limits;   /* less than the worker has, while this code runs */
-    size_t max_output;         /* bytes */
-    enum network_mode network; /* for the pool: what the session is to have */
-};
-
 /* Borrowed for the call. */
 struct job_result {
     /*
@@ -42,13 +34,36 @@ struct job_result {
      * than the job's limit, and lives on
      */
     const struct err *err;
-    json_t *output;      /* of output_take; NULL with an error */
+    json_t *output;      /* of output_take; NULL with an error, or where there is a sink */
+    bool raised;         /* it ended with an exception, or the kernel refused it */
     int execution_count; /* the kernel's In[] number; -1 = not told */
     double duration_ms;  /* running time */
     bool restarted;      /* the user's earlier state was lost before this ran */
 };
 
-/* At most once.  Must not call into the session or its pool. */
+/* Something to run next in the place of what has ended; see job_spec. */
+typedef bool job_next_fn(void *owner, const struct job_result *, struct execution_spec *next);
+
+struct job_spec {
+    const char *code; /* UTF-8, may contain NUL; copied */
+    size_t code_len;
+    unsigned timeout_ms;       /* of running time */
+    struct allowance limits;   /* less than the worker has, while this code runs */
+    size_t max_output;         /* bytes */
+    enum network_mode network; /* for the pool: what the session is to have */
+
+    /* NULL: the code, timeout_ms and max_output are all there is to say of it; else these do not count. */
+    const struct execution_spec *execution;
+    /*
+     * NULL: there is nothing more to run.  Else it is called when the kernel has come to the end of what ran, before done,
+     * and before any other job's turn; true: it has said what runs next.  Must not call into the session.
+     */
+    job_next_fn *next;
+};
+
+/*
+ * At most once.  Must not call into the session or its pool.
+ */
 typedef void job_done_fn(void *owner, const struct job_result *);
 
 /*
@@ -72,6 +87,20 @@ struct job *session_submit(struct session *, const struct job_spec *, job_done_f
  * The job is gone after this.
  */
 void job_cancel(struct job *);
+
+/* Whether it is its turn: it runs, or is about to. */
+bool job_is_running(const struct job *);
+
+/*
+ * KeyboardInterrupt in what runs, which then has so much time left.  What does not end by then is a time-out.
+ */
+void job_interrupt(struct job *, unsigned grace_ms);
+
+/* Answers the running code that asks for input. */
+int job_input(struct job *, const char *text, size_t len, struct err *) must_check;
+
+/* The output of what runs is not wanted now, or wanted again: its kernel is to wait. */
+void job_pause(struct job *, bool paused);
 
 /* Gives a WAITING session a READY worker (borrowed until session_detach). */
 void session_attach(struct session *, struct worker *);

@@ -183,6 +183,7 @@ on_container_exited(void *owner, const struct container_exit *exit)
     if (w->phase == DYING)
         return;
     w->exit = *exit;
+    worker_pause(w, false); /* for its last words */
     set_phase(w, EXPIRED);
     clock_arm(w->timer, LAST_WORDS_MS);
 }
@@ -649,4 +650,19 @@ worker_interrupt(struct worker *w)
 
     if (w->phase == READY && kernel_interrupt(w->kernel, &err) < 0)
         log_debug("worker %s: not interrupted: %s", w->who.id, err.msg);
+}
+
+int
+worker_input(struct worker *w, const char *text, size_t len, struct err *err)
+{
+    if (w->phase != READY)
+        return err_set(err, ERR_WORKER_DIED, "The worker died");
+    return kernel_input(w->kernel, text, len, err);
+}
+
+void
+worker_pause(struct worker *w, bool paused)
+{
+    if (w->peer)
+        link_peer_pause(w->peer, paused);
 }

@@ -109,6 +109,12 @@ int worker_limit(struct worker *, const struct allowance *, worker_limited_fn *l
 /* Its own limits hold again; limited will not be called any more. */
 void worker_unlimit(struct worker *);
 
+/* Answers the code that asks for input. */
+int worker_input(struct worker *, const char *text, size_t len, struct err *) must_check;
+
+/* What it sends is not read, so that sooner or later it waits, and its kernel with it; or read again. */
+void worker_pause(struct worker *, bool paused);
+
 /* KeyboardInterrupt in what runs.  Best effort: code may ignore it. */
 void worker_interrupt(struct worker *);
 

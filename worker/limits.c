@@ -24,6 +24,7 @@ limits_execute(struct limits *l, uint64_t bytes, uint32_t messages, int64_t now_
     const struct allowance full = {LIMITS_ALLOWANCE, now_ms};
 
     l->bytes_left = bytes;
+    l->message_bytes = UINT64_MAX;
     l->messages_left = messages;
     l->full = false;
     l->paid_ms = 0;
@@ -77,7 +78,7 @@ pay(struct limits *l, size_t bytes, int64_t now_ms)
 enum limits_verdict
 limits_output(struct limits *l, size_t bytes, int64_t now_ms)
 {
-    l->full |= l->messages_left == 0 || bytes > l->bytes_left;
+    l->full |= l->messages_left == 0 || bytes > l->bytes_left || bytes > l->message_bytes;
     if (l->full) {
         pay(l, bytes, now_ms);
         return LIMITS_TAIL;

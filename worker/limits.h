@@ -20,7 +20,7 @@ struct allowance {
 };
 
 struct limits {
-    uint64_t bytes_left;
+    uint64_t bytes_left, message_bytes; /* message_bytes: of one message */
     uint32_t messages_left;
     bool full; /* from now on all output goes into the tail, for it comes after what went there */
     double

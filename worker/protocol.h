@@ -13,7 +13,7 @@
  *
  *   from the worker
  *     'H' HELLO      json                  right behind the routing id
- *                                          {"protocol":2, "state":"new"|"running"}
+ *                                          {"protocol":3, "state":"new"|"running"}
  *                                          "new": wants CONFIG; "running": has a kernel
  *     'S' STARTED    -                     the kernel process runs and the channels are connected
  *     'R' RELAY      (n, channel, jupyter...)...
@@ -42,8 +42,9 @@
  * on: <IDS|MSG>, signature, header, parent_header, metadata, content, buffers.  Routing prefixes and
  * iopub topics before the delimiter are removed by the worker.
  *
- * "limits" is 12 bytes, big-endian: u64 output bytes, u32 output messages.  Every OUTPUT and every
- * iopub RELAY but "status" counts, with the sum of its frames.  The most recent part of an output over its limit, at
+ * "limits" is 20 bytes, big-endian: u64 output bytes, u32 output messages, u64 bytes of one message.  Every OUTPUT
+ * and every iopub RELAY but "status" counts, with the sum of its frames.  What comes after a message that is too large is over
+ * the limit as well.  The most recent part of an output over its limit, at
  * most a quarter of that, is sent when the idle status has come.  Status
  * messages and replies are not cut, but a kernel that sends them without end is given up (EXITED, reason);
  * no RELAY carries more than the output bytes plus 4 MiB.
@@ -59,7 +60,7 @@
 #ifndef TCI_PROTOCOL_H
 #define TCI_PROTOCOL_H
 
-#define TCI_PROTOCOL_VERSION 2
+#define TCI_PROTOCOL_VERSION 3
 
 enum tci_verb {
     TCI_HELLO = 'H',
@@ -83,7 +84,7 @@ enum tci_channel {
     TCI_STDIN = 'n',
 };
 
-#define TCI_LIMITS_SIZE 12            /* bytes of EXECUTE's limits frame */
+#define TCI_LIMITS_SIZE 20            /* bytes of EXECUTE's limits frame */
 #define TCI_MAX_OUTPUT_MESSAGES 20000 /* the gateway's u32 in EXECUTE: one execution's messages */
 #define TCI_MAX_FRAMES 64 /* frames of one message, both directions; more is a protocol error */
 #define TCI_MAX_RELAY_FRAMES (TCI_MAX_FRAMES - 1) /* without the verb */

@@ -77,6 +77,7 @@ grant(struct relay *r, const struct request *request)
     r->hurry_until_ms = 0;
     limits_execute(&r->limits, request->max_bytes - r->tail.max_bytes,
                    request->max_messages - r->tail.max_items, clock_ms());
+    r->limits.message_bytes = request->max_message;
 }
 
 void

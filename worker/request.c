@@ -40,6 +40,7 @@ parse_execute(const struct frame *frames, size_t n, struct request *r, const cha
         return fail(why, "EXECUTE without limits");
     r->max_bytes = big_endian(frames[1].data, 8);
     r->max_messages = (uint32_t)big_endian((const uint8_t *)frames[1].data + 8, 4);
+    r->max_message = big_endian((const uint8_t *)frames[1].data + 12, 8);
     r->channel = TCI_SHELL;
     return 0;
 }

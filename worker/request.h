@@ -15,6 +15,7 @@ struct request {
     size_t first;
     uint64_t max_bytes;    /* EXECUTE */
     uint32_t max_messages; /* EXECUTE */
+    uint64_t max_message;  /* EXECUTE: bytes of one */
 };
 
 /* 0, or -1 with *why saying in a static sentence what is wrong.  Any frames may come in. */

@@ -230,7 +230,8 @@ request_takes_each_verb(void **state)
     static const struct frame config[] = {F("C"), F("{}")}, interrupt[] = {F("I")},
                               quit[] = {F("Q")}, network[] = {F("N"), F("0123456789abcdef")};
     static const struct frame relay[] = {F("R"), F("c"), JUPYTER, F("buffer")};
-    static const struct frame execute[] = {F("E"), F("\0\0\0\1\0\0\0\2\0\0\1\0"), JUPYTER};
+    static const struct frame execute[] = {F("E"), F("\0\0\0\1\0\0\0\2\0\0\1\0\0\0\0\0\0\0\2\0"),
+                                           JUPYTER};
     struct request r;
 
     (void)state;
@@ -249,6 +250,7 @@ request_takes_each_verb(void **state)
     assert_int_equal(r.channel, TCI_SHELL);
     assert_int_equal(r.max_bytes, (UINT64_C(1) << 32) + 2);
     assert_int_equal(r.max_messages, 256);
+    assert_int_equal(r.max_message, 512);
 }
 
 static void
