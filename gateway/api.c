@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "api_audit.h"
+#include "api_scan.h"
 #include "auth.h"
 #include "body.h"
 #include "clock.h"
@@ -15,7 +16,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "pool.h"
-#include "scan.h"
+#include "runs.h"
 #include "smallfile.h"
 
 enum { PAGE_MAX = 4 << 20 };
@@ -253,6 +254,7 @@ release(struct api *api, struct http_request *r, const struct caller *who, const
     char detail[BODY_USER_MAX + 64] = "";
 
     pool_release(api->parts.pool, owner, body->user);
+    runs_forget(api->parts.runs, owner, body->user);
     if (strcmp(owner->key, who->key) != 0)
         snprintf(detail, sizeof(detail), "A session of the key %s", owner->key);
     api_audit_end(api->parts.audit, &event, "ok", 200, detail);
@@ -283,39 +285,6 @@ api_release(struct api *api, struct http_request *r, const struct caller *who,
 }
 
 /* --- POST /execute ------------------------------------------------------------------------ */
-
-static json_t *
-findings_json(const struct scan_result *result)
-{
-    json_t *findings = xnotnull(json_array());
-
-    for (unsigned i = 0; i < result->n; i++) {
-        const struct scan_finding *f = &result->findings[i];
-
-        json_array_append_new(findings,
-                              xnotnull(json_pack("{s:s,s:I,s:s}", "rule", f->rule, "line",
-                                                 (json_int_t)f->line, "message", f->message)));
-    }
-    return findings;
-}
-
-/* What the scan has to say about the code, counted and logged; NULL when that is nothing. */
-static json_t *
-scan_body(const struct api *api, const struct body *body)
-{
-    const bool block = api->parts.config->scan == SCAN_BLOCK;
-    struct scan_result result;
-
-    if (api->parts.config->scan == SCAN_OFF)
-        return NULL;
-    scan_code(api->parts.scan, body->code, body->code_len, &result);
-    if (result.n == 0)
-        return NULL;
-    metrics_add(block ? METRIC_SCAN_BLOCKED : METRIC_SCAN_WARNED, result.n);
-    log_info("scan: %s: %u finding%s, the first is %s in line %u", block ? "blocked" : "warned",
-             result.n, result.n == 1 ? "" : "s", result.findings[0].rule, result.findings[0].line);
-    return findings_json(&result);
-}
 
 /* What an error says of the scan; NULL: nothing. */
 static json_t *
@@ -463,12 +432,7 @@ run(struct call *call, const struct caller *who, const struct body *body)
 static void
 block(struct call *call)
 {
-    const json_t *first = json_array_get(call->findings, 0);
-    cleanup_free char *detail =
-        xasprintf("The code was not run: line %lld breaks the rule %s, which %s",
-                  (long long)json_integer_value(json_object_get(first, "line")),
-                  json_string_value(json_object_get(first, "rule")),
-                  json_string_value(json_object_get(first, "message")));
+    cleanup_free char *detail = api_scan_why(call->findings);
 
     api_audit_end(call->api->parts.audit, &call->event, "blocked", 422, detail);
     http_reply_json(call->request, 422,
@@ -506,8 +470,8 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who,
         return;
     }
     call = call_new(api, r, who, &body);
-    call->findings = scan_body(api, &body);
-    if (call->findings && api->parts.config->scan == SCAN_BLOCK)
+    call->findings = api_scan(&api->parts, body.code, body.code_len, NULL);
+    if (api_scan_blocks(&api->parts, call->findings))
         block(call);
     else
         run(call, who, &body);

@@ -14,6 +14,7 @@ struct caller;
 struct config;
 struct http_request;
 struct pool;
+struct runs;
 struct scan;
 struct target;
 
@@ -24,6 +25,7 @@ struct api_parts {
     struct auth *auth;
     struct audit *audit;
     const struct scan *scan;
+    struct runs *runs;
 };
 
 /* Reads the page's file; fails when it cannot. */

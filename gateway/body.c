@@ -73,6 +73,14 @@ load(const char *text, size_t len, struct body *out, struct err *err)
 
 /* A field's name comes from the client: only a harmless one is repeated. */
 static int
+unknown_field(const char *key, struct err *err)
+{
+    if (key[strspn(key, user_alphabet)] != '\0' || strlen(key) > 40)
+        return err_set(err, ERR_BAD_REQUEST, "The body has an unknown field");
+    return err_field(err, ERR_BAD_REQUEST, key, "%s: unknown field", key);
+}
+
+static int
 check_fields(const struct body *body, unsigned allowed, struct err *err)
 {
     const char *key;
@@ -85,9 +93,7 @@ check_fields(const struct body *body, unsigned allowed, struct err *err)
             i++;
         if (i < N_FIELDS && (allowed & 1U << i))
             continue;
-        if (key[strspn(key, user_alphabet)] != '\0' || strlen(key) > 40)
-            return err_set(err, ERR_BAD_REQUEST, "The body has an unknown field");
-        return err_field(err, ERR_BAD_REQUEST, key, "%s: unknown field", key);
+        return unknown_field(key, err);
     }
     return 0;
 }
@@ -251,6 +257,45 @@ body_parse_release(const char *text, size_t len, struct body *out, struct err *e
         take_user(out, err) == 0 && take_key(out, err) == 0)
         return 0;
     body_clear(out);
+    return -1;
+}
+
+int
+body_load(const char *text, size_t len, struct body *out, struct err *err)
+{
+    return load(text, len, out, err);
+}
+
+int
+body_only(const struct body *body, const char *const names[], struct err *err)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (body->json, key, value) {
+        const char *const *name = names;
+
+        while (*name && strcmp(*name, key) != 0)
+            name++;
+        if (*name == NULL)
+            return unknown_field(key, err);
+    }
+    return 0;
+}
+
+int
+body_take_code(struct body *body, size_t max, struct err *err)
+{
+    return take_code(body, max, err);
+}
+
+int
+body_take_limits(struct body *body, const struct body_limits *limits, struct err *err)
+{
+    if (take_timeout(body, limits->max_timeout, err) == 0 &&
+        take_cpu(body, limits->most.cpu, err) == 0 &&
+        take_memory(body, limits->most.memory_mb, err) == 0)
+        return 0;
     return -1;
 }
 

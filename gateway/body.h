@@ -46,4 +46,12 @@ bool body_is_user(const char *);
 
 void body_clear(struct body *); /* idempotent */
 
+/* --- for body_run.c ----------------------------------------------------------------------- */
+
+/* Parses an object, checks that it has no fields but these (NULL ends them), and takes code, timeout, cpu and memory_mb. */
+int body_load(const char *text, size_t len, struct body *out, struct err *) must_check;
+int body_only(const struct body *, const char *const names[], struct err *) must_check;
+int body_take_code(struct body *, size_t max, struct err *) must_check;
+int body_take_limits(struct body *, const struct body_limits *, struct err *) must_check;
+
 #endif

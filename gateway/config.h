@@ -32,6 +32,7 @@ struct config {
     size_t max_code_bytes;
     unsigned max_connections_per_address; /* 0 = any number */
     size_t max_output_bytes;              /* of one execution */
+    size_t max_stream_bytes;              /* of one that is streamed */
     unsigned max_total_workers;
     unsigned min_idle_workers;
     enum network_mode network; /* NETWORK_NONE: no session may have one */

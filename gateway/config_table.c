@@ -188,6 +188,9 @@ const struct setting config_settings[] = {
     /* The link's longest frame follows from it, and is fixed when the link is opened. */
     NUMBER_WITH(SIZE, max_output_bytes, 1024, 1073741824, "bytes", "10485760", FIXED,
                 "most output of an execution, text and images; the rest is dropped"),
+    NUMBER(
+        SIZE, max_stream_bytes, 1024, 9999999999, "bytes", "1073741824",
+        "most output of an execution that is streamed, where that is more than MAX_OUTPUT_BYTES"),
     NUMBER(UNSIGNED, max_total_workers, 1, 10000, "", "30",
            "most workers at a time, warm ones included"),
     NUMBER(UNSIGNED, min_idle_workers, 0, 10000, "", "5",

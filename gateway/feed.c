@@ -247,9 +247,15 @@ feed_follow(struct feed *f, struct http_request *r, uint64_t after, struct err *
 }
 
 bool
-feed_is_ended(const struct feed *f)
+feed_is_paused(const struct feed *f)
 {
-    return f->ended;
+    return f->paused;
+}
+
+size_t
+feed_bytes(const struct feed *f)
+{
+    return eventlog_bytes(f->log);
 }
 
 bool

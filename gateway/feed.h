@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -50,7 +51,8 @@ void feed_end(struct feed *);
  */
 int feed_follow(struct feed *, struct http_request *, uint64_t after, struct err *) must_check;
 
-bool feed_is_ended(const struct feed *);
+bool feed_is_paused(const struct feed *);
+size_t feed_bytes(const struct feed *);     /* of the log */
 bool feed_is_followed(const struct feed *); /* by somebody who has not got all */
 
 #endif

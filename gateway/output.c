@@ -14,7 +14,7 @@
 #include "utf8.h"
 #include "utf8_decoder.h"
 
-static const char gap_mark[] = "\n[… output left out …]\n";
+static const char gap_mark[] = OUTPUT_GAP;
 static_assert(sizeof(gap_mark) <= OUTPUT_GAP_MAX, "the worker leaves room for it");
 
 struct text {

@@ -21,6 +21,8 @@
 
 #include "mem.h"
 
+#define OUTPUT_GAP "\n[… output left out …]\n" /* the line where the worker left something out */
+
 enum {
     OUTPUT_MAX_ITEMS = 1000,      /* images and displays kept */
     OUTPUT_GAP_MAX = 32,          /* bytes of the line where the worker left something out */

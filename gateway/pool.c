@@ -723,6 +723,13 @@ pool_open(struct pool *pool, const struct caller *who, const char *user, enum ne
 }
 
 bool
+pool_is_python(const struct pool *pool, const struct caller *who, const char *user)
+{
+    (void)who, (void)user; /* there is one kernel for all */
+    return strcmp(pool->env->kernelspec->language, "python") == 0;
+}
+
+bool
 pool_limits_executions(const struct pool *pool)
 {
     return runtime_limits_executions(pool->env->runtime);

@@ -63,6 +63,9 @@ int pool_open(struct pool *, const struct caller *, const char *user, enum netwo
 /* Whether the user has a session, be it one whose worker has ended. */
 bool pool_has_session(const struct pool *, const struct caller *, const char *user);
 
+/* Whether that session's kernel runs Python. */
+bool pool_is_python(const struct pool *, const struct caller *, const char *user);
+
 /* Whether a job may have limits of its own (job_spec.limits) on this host. */
 bool pool_limits_executions(const struct pool *);
 

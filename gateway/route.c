@@ -8,6 +8,8 @@
 #include "caller.h"
 #include "http_json.h"
 #include "target.h"
+#include "v1_executions.h"
+#include "v1_kernel.h"
 #include "v1_sessions.h"
 
 struct route {
@@ -29,6 +31,16 @@ static const struct route routes[] = {
     {"POST", "/v1/sessions", WITH_TOKEN, v1_sessions_create},
     {"GET", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_get},
     {"DELETE", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_delete},
+    {"POST", "/v1/sessions/{id}/complete", WITH_TOKEN, v1_kernel_complete},
+    {"GET", "/v1/sessions/{id}/executions", WITH_TOKEN, v1_executions_list},
+    {"POST", "/v1/sessions/{id}/executions", WITH_TOKEN, v1_executions_create},
+    {"GET", "/v1/sessions/{id}/executions/{eid}", WITH_TOKEN, v1_executions_get},
+    {"DELETE", "/v1/sessions/{id}/executions/{eid}", WITH_TOKEN, v1_executions_delete},
+    {"POST", "/v1/sessions/{id}/executions/{eid}/interrupt", WITH_TOKEN, v1_executions_interrupt},
+    {"POST", "/v1/sessions/{id}/executions/{eid}/stdin", WITH_TOKEN, v1_executions_stdin},
+    {"POST", "/v1/sessions/{id}/inspect", WITH_TOKEN, v1_kernel_inspect},
+    {"POST", "/v1/sessions/{id}/is_complete", WITH_TOKEN, v1_kernel_is_complete},
+    {"GET", "/v1/sessions/{id}/variables", WITH_TOKEN, v1_kernel_variables},
 };
 
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))

@@ -30,6 +30,7 @@
 #include "metrics.h"
 #include "pool.h"
 #include "route.h"
+#include "runs.h"
 #include "runtime.h"
 #include "scan.h"
 #include "statedir.h"
@@ -68,6 +69,7 @@ struct server {
     struct store *store;
     struct scan *scan;
     struct pool *pool;
+    struct runs *runs;
     struct auth *auth;
     struct audit *audit;
     struct api *api;
@@ -444,7 +446,9 @@ open_front(struct server *s, struct err *err)
     s->audit = open_audit(s, err);
     if (s->audit == NULL)
         return -1;
-    const struct api_parts parts = {s->config, s->pool, s->auth, s->audit, s->scan};
+    const struct run_parts run_parts = {s->base, s->config, s->pool};
+    s->runs = runs_new(&run_parts);
+    const struct api_parts parts = {s->config, s->pool, s->auth, s->audit, s->scan, s->runs};
     s->api = api_new(&parts, s->files.page, err);
     if (s->api == NULL)
         return -1;
@@ -482,6 +486,7 @@ server_close(struct server *s)
     if (s->drain_timer)
         event_free(s->drain_timer);
     pool_free(s->pool); /* first: it has answers to give */
+    runs_free(s->runs); /* their connections are the HTTP server's */
     http_free(s->http);
     api_free(s->api);
     scan_free(s->scan);

@@ -27,6 +27,7 @@ struct transcript {
     unsigned n_errors;
     bool truncated;
     bool text_cut;    /* what comes after it would be out of context */
+    bool gap;         /* something was left out before what comes next */
     bool clear_waits; /* the next output replaces what there is */
     json_t *reply_error;
 };
@@ -50,7 +51,7 @@ clear(struct transcript *t)
     t->n = 0;
     t->kept = 0;
     t->n_errors = 0;
-    t->text_cut = t->clear_waits = false;
+    t->text_cut = t->gap = t->clear_waits = false;
 }
 
 void
@@ -92,6 +93,8 @@ add_entry(struct transcript *t, enum shown kind, size_t cost)
 static void
 append(struct entry *e, const char *s, size_t len)
 {
+    if (len == 0)
+        return;
     if (e->size - e->len < len) {
         e->size = e->size * 2 > e->len + len ? e->size * 2 : e->len + len;
         e->text = xrealloc(e->text, e->size);
@@ -109,17 +112,26 @@ entry_for_text(struct transcript *t, enum shown kind)
 }
 
 static void
-add_text(struct transcript *t, enum shown kind, const json_t *text)
+add_characters(struct transcript *t, enum shown kind, const char *s, size_t len)
 {
     struct entry *e = t->text_cut ? NULL : entry_for_text(t, kind);
-    const size_t len = json_string_length(text);
-    const size_t fits = e ? utf8_cut(json_string_value(text), len, room(t)) : 0;
+    const size_t fits = e ? utf8_cut(s, len, room(t)) : 0;
 
     if (fits > 0)
-        append(e, json_string_value(text), fits);
+        append(e, s, fits);
     t->kept += fits;
     if (fits < len)
         t->text_cut = t->truncated = true;
+}
+
+static void
+add_text(struct transcript *t, enum shown kind, const json_t *text)
+{
+    if (t->gap) {
+        t->gap = t->text_cut = false;
+        add_characters(t, kind, OUTPUT_GAP, strlen(OUTPUT_GAP));
+    }
+    add_characters(t, kind, json_string_value(text), json_string_length(text));
 }
 
 /* --- objects ------------------------------------------------------------------------------ */
@@ -229,9 +241,10 @@ transcript_add(struct transcript *t, enum shown kind, json_t *what)
 }
 
 void
-transcript_mark_truncated(struct transcript *t)
+transcript_mark_truncated(struct transcript *t, bool gap)
 {
     t->truncated = true;
+    t->gap |= gap;
 }
 
 void

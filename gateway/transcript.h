@@ -30,8 +30,8 @@ void transcript_free(struct transcript *); /* accepts NULL */
 /* what is borrowed; parts of it may be kept. */
 void transcript_add(struct transcript *, enum shown, json_t *what);
 
-/* Something was left out by others. */
-void transcript_mark_truncated(struct transcript *);
+/* Something was left out by others; gap: output, before what comes next, of which a line in the text says so. */
+void transcript_mark_truncated(struct transcript *, bool gap);
 
 /* The error that came with the reply, taken: what is reported if none was shown. */
 void transcript_set_error(struct transcript *, json_t *error);

@@ -9,6 +9,7 @@
 #include "caller.h"
 #include "http_json.h"
 #include "pool.h"
+#include "runs.h"
 #include "target.h"
 #include "v1.h"
 
@@ -124,6 +125,7 @@ v1_sessions_delete(struct api *api, struct http_request *r, const struct caller 
         return;
     event = api_audit_begin(r, "release", api_audit_name(who), session.id);
     pool_release(api_parts(api)->pool, &session.owner, session.id);
+    runs_forget(api_parts(api)->runs, &session.owner, session.id);
     api_audit_end(api_parts(api)->audit, &event, "ok", 204, "");
     http_reply(r, 204, NULL, "", 0);
 }

@@ -57,7 +57,8 @@ limits_room(const struct limits *l)
 uint64_t
 limits_take_rest(struct limits *l)
 {
-    const uint64_t rest = l->full ? l->bytes_left : 0;
+    /* Where one message has a limit, the tail must not grow beyond it. */
+    const uint64_t rest = l->full && l->message_bytes == UINT64_MAX ? l->bytes_left : 0;
 
     l->bytes_left -= rest;
     return rest;
@@ -97,7 +98,10 @@ limits_status(struct limits *l, int64_t now_ms)
 enum limits_verdict
 limits_reply(struct limits *l, size_t bytes, int64_t now_ms)
 {
-    if (!spend(&l->replies, now_ms) || bytes > l->reply_bytes_left)
+    const bool huge =
+        l->message_bytes != UINT64_MAX && bytes > l->message_bytes + LIMITS_REPLY_EXTRA;
+
+    if (!spend(&l->replies, now_ms) || huge || bytes > l->reply_bytes_left)
         return LIMITS_GIVE_UP;
     l->reply_bytes_left -= bytes;
     return LIMITS_PASS;

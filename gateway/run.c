@@ -1,0 +1,794 @@
+/* run.c - see run.h. */
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "body_run.h"
+#include "config.h"
+#include "feed.h"
+#include "grade.h"
+#include "metrics.h"
+#include "pool.h"
+#include "session.h"
+#include "timestamp.h"
+#include "transcript.h"
+#include "utf8.h"
+#include "utf8_decoder.h"
+
+enum {
+    MAX_STREAM_MESSAGES = 1 << 24,
+    TEST_GRACE_MS = 2000, /* that a test has to end when it was interrupted */
+    ENV_TIMEOUT_MS = 5000,
+    MAX_LINES = 10000, /* that wait to be read */
+};
+
+enum state { QUEUED, RUNNING, WAITING, DONE };
+enum step { SET_ENV, CODE, RESET_ENV, TEST };
+
+static const char *const state_name[] = {"queued", "running", "waiting", "done"};
+
+struct run {
+    const struct run_parts *parts;
+    char id[RUN_ID_SIZE];
+    char session[BODY_USER_MAX + 1];
+    enum state state;
+    enum step step;
+    bool streamed, lives_on;
+    struct job *job;    /* NULL when DONE */
+    const char *status; /* of the code; NULL = not known yet */
+    struct err err;     /* why it did not come to its end */
+
+    /* What is run; the strings go when it has run. */
+    char *code;
+    size_t code_len;
+    json_t *env, *user_expressions;
+    char *env_code; /* of the step that runs; NULL = none */
+    bool silent, no_history, interactive;
+    unsigned timeout_ms;
+
+    json_t *lines; /* that wait to be read */
+    size_t lines_bytes;
+    bool input_ended;
+
+    int64_t created, started; /* timestamp_now */
+    double duration_ms;       /* of the code */
+    int execution_count;      /* -1 = not told */
+    bool restarted;
+    json_t *findings, *values; /* values: of user_expressions */
+
+    struct utf8_decoder decoders[2]; /* of descriptors 1 and 2 */
+    struct transcript *transcript;
+    struct feed *feed;   /* NULL: nobody can follow it */
+    struct grade *grade; /* NULL: no tests */
+
+    char *answer; /* DONE */
+    size_t answer_len;
+    run_done_fn *done; /* NULL: disowned */
+    void *owner;
+};
+
+/* --- what it says ------------------------------------------------------------------------- */
+
+static json_t *
+moment(int64_t ms)
+{
+    char text[TIMESTAMP_SIZE];
+
+    if (ms == 0)
+        return json_null();
+    timestamp_text(ms, text);
+    return xnotnull(json_string(text));
+}
+
+json_t *
+run_summary(const struct run *run)
+{
+    const size_t fits = utf8_cut(run->code, run->code_len, RUN_MAX_CODE);
+    json_t *count =
+        run->execution_count < 0 ? json_null() : xnotnull(json_integer(run->execution_count));
+    const bool ran = run->status != NULL && run->started != 0;
+
+    return xnotnull(json_pack(
+        "{s:s,s:s,s:s,s:s?,s:s%,s:o,s:o,s:o,s:o,s:b}", "id", run->id, "session_id", run->session,
+        "state", state_name[run->state], "status", run->state == DONE ? run->status : NULL, "code",
+        run->code, fits, "created_at", moment(run->created), "started_at", moment(run->started),
+        "duration_ms", ran ? xnotnull(json_real(run->duration_ms)) : json_null(), "execution_count",
+        count, "restarted", run->restarted));
+}
+
+static void
+tell(struct run *run, const char *event, json_t *data)
+{
+    if (run->feed)
+        feed_add(run->feed, event, data);
+    else
+        json_decref(data);
+}
+
+static void
+tell_state(struct run *run)
+{
+    if (run->feed)
+        tell(run, "status", xnotnull(json_pack("{s:s}", "state", state_name[run->state])));
+}
+
+static void
+show(struct run *run, enum shown kind, json_t *what)
+{
+    if (kind == SHOWN_NOTHING)
+        return;
+    if (run->step == TEST)
+        grade_show(run->grade, kind, what);
+    if (run->step != CODE)
+        return;
+    metrics_add(METRIC_OUTPUT_BYTES, shown_size(what));
+    transcript_add(run->transcript, kind, what);
+    tell(run, shown_name(kind), json_incref(what));
+}
+
+/* --- what comes --------------------------------------------------------------------------- */
+
+static void
+on_begin(void *owner)
+{
+    struct run *run = owner;
+
+    if (run->feed && feed_is_paused(run->feed))
+        job_pause(run->job, true);
+    if (run->started != 0)
+        return;
+    run->started = timestamp_now();
+    run->state = RUNNING;
+    tell(run, "start", run_summary(run));
+}
+
+static void
+on_message(void *owner, const char *msg_type, const json_t *content)
+{
+    struct run *run = owner;
+    bool truncated = false;
+    json_t *what;
+    const enum shown kind = shown_from(msg_type, content, &what, &truncated);
+
+    if (truncated)
+        transcript_mark_truncated(run->transcript, false);
+    show(run, kind, what);
+    json_decref(what);
+}
+
+/* Where characters of a descriptor go. */
+struct text_sink {
+    struct run *run;
+    enum shown kind;
+};
+
+static void
+on_text(void *owner, const char *text, size_t len)
+{
+    const struct text_sink *sink = owner;
+    json_t *what;
+
+    if (len == 0)
+        return;
+    what = shown_text(text, len);
+    show(sink->run, sink->kind, what);
+    json_decref(what);
+}
+
+static void
+on_raw(void *owner, int fd, const void *data, size_t len)
+{
+    struct text_sink sink = {owner, fd == 2 ? SHOWN_STDERR : SHOWN_STDOUT};
+
+    utf8_decode(&sink.run->decoders[fd == 2], data, len, on_text, &sink);
+}
+
+static void
+on_truncated(void *owner)
+{
+    struct run *run = owner;
+
+    transcript_mark_truncated(run->transcript, true);
+    if (run->feed && run->step == CODE)
+        tell(run, "status",
+             xnotnull(
+                 json_pack("{s:s,s:b}", "state", state_name[run->state], "truncated", (int)true)));
+}
+
+static void
+on_code_reply(struct run *run, const json_t *content)
+{
+    const char *status = json_string_value(json_object_get(content, "status"));
+    json_t *values = json_object_get(content, "user_expressions");
+    bool truncated = false;
+
+    if (run->user_expressions && json_is_object(values) &&
+        shown_size(values) <= run->parts->config->max_output_bytes)
+        run->values = json_incref(values);
+    if (status == NULL || strcmp(status, "ok") != 0)
+        transcript_set_error(run->transcript, shown_error_of_reply(content, &truncated));
+    if (truncated)
+        transcript_mark_truncated(run->transcript, false);
+}
+
+static void
+on_reply(void *owner, const json_t *content)
+{
+    struct run *run = owner;
+
+    if (run->step == CODE)
+        on_code_reply(run, content);
+    else if (run->step == TEST)
+        grade_reply(run->grade, content);
+}
+
+/* --- input -------------------------------------------------------------------------------- */
+
+/* What does not get there will not be missed: the kernel is gone. */
+static void
+answer_input(struct run *run, const char *text, size_t len)
+{
+    struct err err = ERR_INIT;
+
+    if (job_input(run->job, text, len, &err) == 0 && run->state == WAITING) {
+        run->state = RUNNING;
+        tell_state(run);
+    }
+}
+
+/* Gives it the first of the lines that wait; ipykernel takes the character EOT for the end. */
+static void
+feed_input(struct run *run)
+{
+    json_t *line = json_array_get(run->lines, 0);
+
+    if (line == NULL) {
+        answer_input(run, "\004", 1);
+        return;
+    }
+    json_incref(line);
+    json_array_remove(run->lines, 0);
+    run->lines_bytes -= json_string_length(line);
+    answer_input(run, json_string_value(line), json_string_length(line));
+    json_decref(line);
+}
+
+static void
+on_input(void *owner, const char *prompt, bool password)
+{
+    struct run *run = owner;
+
+    if (run->step != CODE || !run->interactive || run->input_ended ||
+        json_array_size(run->lines) > 0) {
+        feed_input(run);
+        return;
+    }
+    run->state = WAITING;
+    tell(run, "stdin",
+         xnotnull(json_pack("{s:s,s:b}", "prompt", prompt, "password", (int)password)));
+}
+
+int
+run_input(struct run *run, const json_t *line, struct err *err)
+{
+    if (run->state == DONE)
+        return err_set(err, ERR_CONFLICT, "The execution is over");
+    if (!run->interactive || run->input_ended)
+        return err_set(err, ERR_CONFLICT,
+                       "The execution takes no input: it was not made with stdin true");
+    if (json_array_size(run->lines) >= MAX_LINES ||
+        run->lines_bytes + json_string_length(line) > RUN_MAX_INPUT)
+        return err_set(err, ERR_BUSY, "Too much input waits for the execution to read it");
+    if (line == NULL) {
+        run->input_ended = true;
+    } else {
+        json_array_append(run->lines, (json_t *)line);
+        run->lines_bytes += json_string_length(line);
+    }
+    if (run->state == WAITING)
+        feed_input(run);
+    return 0;
+}
+
+static const struct execution_sink sink = {on_begin,     on_message, on_raw,
+                                           on_truncated, on_reply,   on_input};
+
+/* --- its steps ---------------------------------------------------------------------------- */
+
+/* Python that sets the environment and remembers what it was, or that takes it back. */
+static char *
+env_code(const struct run *run, bool set)
+{
+    static const char format[] =
+        "(lambda o, s, j: (setattr(s, '_tci_env', {k: o.get(k) for k in j}), o.update(j)))("
+        "__import__('os').environ, __import__('sys'), __import__('json').loads(%s))";
+    static const char undo[] =
+        "(lambda o, s: ([o.pop(k, None) if v is None else o.__setitem__(k, v) "
+        "for k, v in s.__dict__.pop('_tci_env', {}).items()]))("
+        "__import__('os').environ, __import__('sys'))";
+    cleanup_free char *text = NULL, *literal = NULL;
+    json_t *string;
+
+    if (!set)
+        return xstrdup(undo);
+    text = xnotnull(json_dumps(run->env, JSON_COMPACT | JSON_ENSURE_ASCII));
+    string = xnotnull(json_string(text));
+    literal = xnotnull(json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
+    json_decref(string);
+    return xasprintf(format, literal);
+}
+
+static void
+fill_limits(const struct run *run, struct execution_spec *spec)
+{
+    const struct config *config = run->parts->config;
+
+    spec->max_output = config->max_output_bytes;
+    spec->sink = &sink;
+    spec->sink_owner = (void *)run;
+    if (!run->streamed)
+        return;
+    if (config->max_stream_bytes > spec->max_output)
+        spec->max_output = config->max_stream_bytes;
+    spec->max_message = config->max_output_bytes / 2; /* of which the link takes four at a time */
+    spec->max_messages = MAX_STREAM_MESSAGES;
+}
+
+static void
+fill_code(const struct run *run, struct execution_spec *spec)
+{
+    spec->code = run->code;
+    spec->code_len = run->code_len;
+    spec->timeout_ms = run->timeout_ms;
+    spec->silent = run->silent;
+    spec->no_history = run->no_history;
+    spec->user_expressions = run->user_expressions;
+    spec->input = run->interactive || run->lines;
+}
+
+/* What the step runs; false: there is no such step, or not any more. */
+static bool
+fill_step(struct run *run, enum step step, struct execution_spec *spec)
+{
+    unsigned ms;
+
+    fill_limits(run, spec);
+    spec->silent = spec->no_history = true;
+    switch (step) {
+    case SET_ENV:
+    case RESET_ENV:
+        if (run->env == NULL)
+            return false;
+        free(run->env_code);
+        spec->code = run->env_code = env_code(run, step == SET_ENV);
+        spec->code_len = strlen(spec->code);
+        spec->timeout_ms = ENV_TIMEOUT_MS;
+        return true;
+    case CODE:
+        fill_code(run, spec);
+        return true;
+    case TEST:
+        if (run->grade == NULL || !grade_next(run->grade, &spec->code, &spec->code_len, &ms))
+            return false;
+        spec->interrupt_ms = ms;
+        spec->timeout_ms = ms + TEST_GRACE_MS;
+        return true;
+    }
+    return false;
+}
+
+/* The first step from that one on which there is.  False: none is left. */
+static bool
+begin_step(struct run *run, enum step from, struct execution_spec *spec)
+{
+    for (enum step step = from; step <= TEST; step++) {
+        run->step = step;
+        if (fill_step(run, step, spec))
+            return true;
+    }
+    return false;
+}
+
+static void
+end_code(struct run *run, const char *status, const struct job_result *result)
+{
+    struct text_sink out = {run, SHOWN_STDOUT}, err = {run, SHOWN_STDERR};
+
+    utf8_decode_end(&run->decoders[0], on_text, &out);
+    utf8_decode_end(&run->decoders[1], on_text, &err);
+    run->status = status;
+    run->execution_count = result->execution_count;
+    run->duration_ms = result->duration_ms;
+}
+
+static void
+end_test(struct run *run, enum grade_end how, double duration_ms)
+{
+    if (run->grade && grade_is_running(run->grade))
+        tell(run, "test", grade_end(run->grade, how, duration_ms));
+}
+
+static bool
+on_step_done(void *owner, const struct job_result *result, struct execution_spec *next)
+{
+    struct run *run = owner;
+
+    run->restarted |= result->restarted;
+    if (run->step == CODE)
+        end_code(run, result->raised ? "error" : "ok", result);
+    else if (run->step == TEST)
+        end_test(run, GRADE_ENDED, result->duration_ms);
+    return begin_step(run, run->step == TEST ? TEST : run->step + 1, next);
+}
+
+/* --- its end ------------------------------------------------------------------------------ */
+
+static json_t *
+error_json(const struct err *why, const char *ename)
+{
+    return xnotnull(json_pack("{s:s,s:s,s:[]}", "ename", ename, "evalue", why->msg, "traceback"));
+}
+
+/* What is known of it but what it has shown: the end of its events. */
+static json_t *
+ending(const struct run *run)
+{
+    json_t *all = run_summary(run);
+
+    if (run->values)
+        json_object_set(all, "user_expressions", run->values);
+    if (run->findings)
+        json_object_set(all, "findings", run->findings);
+    if (run->grade)
+        json_object_update_new(all, grade_json(run->grade));
+    return all;
+}
+
+static void
+compose(struct run *run)
+{
+    json_t *all = ending(run);
+    json_t *shown = transcript_take(run->transcript);
+
+    if (run->feed) {
+        json_t *end = xnotnull(json_copy(all));
+
+        json_object_set(end, "error", json_object_get(shown, "error"));
+        json_object_set(end, "truncated", json_object_get(shown, "truncated"));
+        feed_add(run->feed, "end", end);
+    }
+    json_object_update_new(all, shown);
+    run->answer = xnotnull(json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(17)));
+    run->answer_len = strlen(run->answer);
+    json_decref(all);
+}
+
+/* What is not needed any more. */
+static void
+strip(struct run *run)
+{
+    free(run->env_code);
+    transcript_free(run->transcript);
+    grade_free(run->grade);
+    json_decref(run->lines);
+    json_decref(run->env);
+    json_decref(run->user_expressions);
+    json_decref(run->findings);
+    json_decref(run->values);
+    run->env_code = NULL;
+    run->transcript = NULL;
+    run->grade = NULL;
+    run->lines = run->env = run->user_expressions = run->findings = run->values = NULL;
+}
+
+static void
+finish(struct run *run)
+{
+    run->state = DONE;
+    run->job = NULL;
+    compose(run);
+    if (run->feed)
+        feed_end(run->feed);
+    strip(run);
+    if (run->done)
+        run->done(run->owner, run);
+}
+
+static const struct ending_name {
+    const char *status, *ename;
+} rejected = {"rejected", "Rejected"}, timed_out = {"timeout", "Timeout"},
+  died = {"died", "WorkerDied"}, cancelled = {"cancelled", "Cancelled"};
+
+static const struct ending_name *
+name_of(enum err_code code)
+{
+    switch (code) {
+    case ERR_TIMEOUT:
+        return &timed_out;
+    case ERR_WORKER_DIED:
+    case ERR_PEER:
+        return &died;
+    default:
+        return &rejected;
+    }
+}
+
+/* The code did not come to its end. */
+static void
+break_code(struct run *run, const struct err *why, const struct ending_name *how)
+{
+    const struct job_result none = {.execution_count = -1};
+    json_t *error = error_json(why, how->ename);
+
+    run->err = *why;
+    run->step = CODE;
+    end_code(run, how->status, &none);
+    if (run->started)
+        run->duration_ms = (double)(timestamp_now() - run->started);
+    show(run, SHOWN_ERROR, error);
+    json_decref(error);
+}
+
+static void
+on_job_done(void *owner, const struct job_result *result)
+{
+    struct run *run = owner;
+    const struct err *why = result->err;
+
+    if (why && run->step <= CODE)
+        break_code(run, why, name_of(why->code));
+    else if (why)
+        end_test(run, why->code == ERR_TIMEOUT ? GRADE_TIMEOUT : GRADE_DIED, 0);
+    finish(run);
+}
+
+void
+run_cancel(struct run *run)
+{
+    struct err why = ERR_INIT;
+
+    if (run->state == DONE)
+        return;
+    job_cancel(run->job);
+    err_set(&why, ERR_CONFLICT, "The execution was cancelled");
+    if (run->step <= CODE)
+        break_code(run, &why, &cancelled);
+    else
+        end_test(run, GRADE_DIED, 0);
+    finish(run);
+}
+
+int
+run_interrupt(struct run *run, double grace, struct err *err)
+{
+    if (run->state == DONE || run->state == QUEUED)
+        return err_set(err, ERR_CONFLICT, "The execution does not run");
+    job_interrupt(run->job, (unsigned)(grace * 1000));
+    return 0;
+}
+
+/* --- who follows it ----------------------------------------------------------------------- */
+
+static void
+on_pressure(void *owner, bool pause)
+{
+    struct run *run = owner;
+
+    if (run->job)
+        job_pause(run->job, pause);
+}
+
+static void
+on_alone(void *owner)
+{
+    struct run *run = owner;
+
+    if (!run->lives_on)
+        run_cancel(run);
+}
+
+int
+run_follow(struct run *run, struct http_request *r, uint64_t after, struct err *err)
+{
+    if (run->feed == NULL)
+        return err_set(err, ERR_CONFLICT,
+                       "The execution has no events: it was made without stream and background, or "
+                       "ended some time ago");
+    return feed_follow(run->feed, r, after, err);
+}
+
+bool
+run_is_followed(const struct run *run)
+{
+    return run->feed && feed_is_followed(run->feed);
+}
+
+void
+run_forget_events(struct run *run)
+{
+    if (run->state != DONE)
+        return;
+    feed_free(run->feed);
+    run->feed = NULL;
+}
+
+/* --- its beginning ------------------------------------------------------------------------ */
+
+/* The lines of a text; a line break at its end begins none. */
+static json_t *
+split(const json_t *text)
+{
+    const char *s = json_string_value(text), *end = s + json_string_length(text);
+    json_t *lines = xnotnull(json_array());
+
+    while (s < end) {
+        const char *stop = memchr(s, '\n', (size_t)(end - s));
+        const size_t len = stop ? (size_t)(stop - s) : (size_t)(end - s);
+
+        json_array_append_new(lines, xnotnull(json_stringn_nocheck(s, len)));
+        s += len + 1;
+    }
+    return lines;
+}
+
+static void
+take_input(struct run *run, const struct body_run *body)
+{
+    run->interactive = body->input;
+    if (json_is_string(body->stdin_text))
+        run->lines = split(body->stdin_text);
+    else if (body->stdin_text)
+        run->lines = xnotnull(json_copy((json_t *)body->stdin_text));
+    else if (run->interactive)
+        run->lines = xnotnull(json_array());
+}
+
+static void
+take_body(struct run *run, const struct body_run *body)
+{
+    const double timeout = body->body.timeout;
+
+    run->code_len = body->body.code_len;
+    run->code = xnotnull(malloc(run->code_len + 1));
+    memcpy(run->code, body->body.code, run->code_len + 1);
+    run->timeout_ms = timeout < 0.001 ? 1 : (unsigned)(timeout * 1000);
+    run->silent = body->silent;
+    run->no_history = body->no_history;
+    run->env = json_incref((json_t *)body->env);
+    run->user_expressions = json_incref(body->user_expressions);
+    take_input(run, body);
+}
+
+static struct run *
+run_new(const struct run_parts *parts, const struct run_spec *spec)
+{
+    static const struct feed_ops ops = {on_pressure, on_alone};
+    struct run *run = xcalloc(1, sizeof(*run));
+
+    run->parts = parts;
+    snprintf(run->id, sizeof(run->id), "%s", spec->id);
+    snprintf(run->session, sizeof(run->session), "%s", spec->session);
+    run->streamed = spec->streamed;
+    run->lives_on = spec->lives_on;
+    run->findings = json_incref(spec->findings);
+    run->created = timestamp_now();
+    run->execution_count = -1;
+    run->transcript =
+        transcript_new(run->streamed ? RUN_STREAM_KEPT : parts->config->max_output_bytes);
+    if (run->streamed || run->lives_on)
+        run->feed = feed_new(parts->base, FEED_MAX_BYTES, &ops, run);
+    take_body(run, spec->body);
+    return run;
+}
+
+static int
+take_tests(struct run *run, const struct run_spec *spec, struct err *err)
+{
+    const struct config *config = run->parts->config;
+    const struct grade_limits limits = {config->max_code_bytes, config->exec_timeout, spec->python};
+
+    if (spec->body->tests == NULL)
+        return 0;
+    run->grade = grade_new(spec->body->tests, &limits, err);
+    return run->grade ? 0 : -1;
+}
+
+static int
+submit(struct run *run, const struct run_spec *spec, struct err *err)
+{
+    struct execution_spec first = {.code = ""};
+    const struct job_spec job = {
+        .limits = spec->body->body.limits, .execution = &first, .next = on_step_done};
+
+    if (run->env && !spec->python)
+        return err_field(err, ERR_UNSUPPORTED, "env",
+                         "env: only Python's environment can be set for one execution");
+    if (take_tests(run, spec, err) < 0 || !begin_step(run, SET_ENV, &first))
+        return -1;
+    run->job =
+        pool_submit(run->parts->pool, spec->caller, spec->session, &job, on_job_done, run, err);
+    return run->job ? 0 : -1;
+}
+
+struct run *
+run_start(const struct run_parts *parts, const struct run_spec *spec, run_done_fn *done,
+          void *owner, struct err *err)
+{
+    struct run *run = run_new(parts, spec);
+
+    if (submit(run, spec, err) < 0) {
+        run->state = DONE; /* nothing to cancel */
+        run_free(run);
+        return NULL;
+    }
+    run->done = done;
+    run->owner = owner;
+    tell_state(run);
+    return run;
+}
+
+void
+run_free(struct run *run)
+{
+    if (run == NULL)
+        return;
+    if (run->state != DONE)
+        job_cancel(run->job);
+    feed_free(run->feed);
+    strip(run);
+    free(run->code);
+    free(run->answer);
+    free(run);
+}
+
+void
+run_disown(struct run *run)
+{
+    run->done = NULL;
+}
+
+/* --- what is known of it ------------------------------------------------------------------ */
+
+const char *
+run_id(const struct run *run)
+{
+    return run->id;
+}
+
+bool
+run_is_done(const struct run *run)
+{
+    return run->state == DONE;
+}
+
+bool
+run_is_queued(const struct run *run)
+{
+    return run->state == QUEUED;
+}
+
+const char *
+run_status(const struct run *run)
+{
+    return run->state == DONE ? run->status : NULL;
+}
+
+const struct err *
+run_error(const struct run *run)
+{
+    return &run->err;
+}
+
+const char *
+run_answer(const struct run *run, size_t *len)
+{
+    *len = run->answer_len;
+    return run->answer;
+}
+
+size_t
+run_bytes(const struct run *run)
+{
+    return sizeof(*run) + run->code_len + run->answer_len + (run->feed ? feed_bytes(run->feed) : 0);
+}

@@ -1,0 +1,64 @@
+/*
+ * runs.h - the executions of all sessions: those under way, and of the others the newest.
+ *
+ * A session's history is bounded in number and in bytes, and so are all together; the newest of a session is kept whatever its
+ * size, the oldest go first.  The events of an execution are kept for RUNS_EVENTS_MS after its end.
+ */
+#ifndef GATEWAY_RUNS_H
+#define GATEWAY_RUNS_H
+
+#include <jansson.h>
+
+#include "err.h"
+#include "mem.h"
+#include "run.h"
+
+struct caller;
+struct runs;
+
+enum {
+    RUNS_PER_SESSION = 100,
+    RUNS_SESSION_BYTES = 16 << 20,
+    RUNS_BYTES = 64 << 20,
+    RUNS_EVENTS_MS = 60000,
+};
+
+struct runs *runs_new(const struct run_parts *);
+void
+runs_free(struct runs *); /* accepts NULL; when nothing runs any more, and before the HTTP server */
+
+/* The parts of a run_spec but id, which is drawn.  key: an Idempotency-Key, "" = none; hash: of what was asked for with it. */
+struct runs_request {
+    struct run_spec spec;
+    const char *key;
+    const uint8_t *hash; /* RUNS_HASH_BYTES */
+};
+
+enum { RUNS_HASH_BYTES = 32, RUNS_KEY_MAX = 128 };
+
+/* run_start, of one that is in the lists from now on. */
+struct run *runs_start(struct runs *, const struct runs_request *, run_done_fn *done, void *owner,
+                       struct err *) must_check;
+
+/* NULL: not known. */
+struct run *runs_find(const struct runs *, const struct caller *, const char *session,
+                      const char *id);
+
+/* The one that was made with that key; NULL: there is none.  *same: what was asked for was the same. */
+struct run *runs_find_key(const struct runs *, const struct caller *, const char *session,
+                          const char *key, const uint8_t hash[RUNS_HASH_BYTES], bool *same);
+
+/*
+ * A new array of summaries, the newest first: those older than the one with that id (NULL: all; -1 with a NULL array when it is
+ * not known), at most limit of them.  *more: there are older ones still.
+ */
+json_t *runs_list(const struct runs *, const struct caller *, const char *session,
+                  const char *before, unsigned limit, bool *more);
+
+/* One that is DONE. */
+void runs_remove(struct runs *, struct run *);
+
+/* The session is no more, and with it its history. */
+void runs_forget(struct runs *, const struct caller *, const char *session);
+
+#endif
