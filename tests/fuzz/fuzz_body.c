@@ -1,10 +1,12 @@
-/* fuzz_body.c - the bodies of POST /execute, POST /release and POST /v1/sessions. */
+/* fuzz_body.c - the bodies of POST /execute, POST /release, POST /v1/sessions and of executions under it. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz.h"
 #include "gateway/body.h"
+#include "gateway/body_run.h"
+#include "gateway/grade.h"
 #include "gateway/utf8.h"
 
 static const struct body_limits limits = {
@@ -76,6 +78,63 @@ parse_session(const char *text, size_t len)
     body_clear(&body);
 }
 
+static void
+parse_tests(const json_t *tests)
+{
+    static const struct grade_limits grade_limits = {1000, 30, true};
+    struct err err = ERR_INIT;
+    struct grade *g = grade_new(tests, &grade_limits, &err);
+    const char *code;
+    size_t len;
+    unsigned ms;
+
+    must(g != NULL || err.msg[0] != '\0');
+    while (g && grade_next(g, &code, &len, &ms)) {
+        must(strlen(code) == len && ms > 0 && ms <= 30000);
+        json_decref(grade_end(g, GRADE_ENDED, 1));
+    }
+    if (g)
+        json_decref(grade_json(g));
+    grade_free(g);
+}
+
+static void
+parse_run(const char *text, size_t len)
+{
+    struct body_run run;
+    struct err err = ERR_INIT;
+
+    if (body_parse_run(text, len, &limits, &run, &err) < 0)
+        check_failure(&run.body, &err);
+    else {
+        must(run.body.code_len <= limits.max_code && run.body.timeout <= limits.max_timeout);
+        if (run.tests)
+            parse_tests(run.tests);
+    }
+    body_run_clear(&run);
+}
+
+static void
+parse_questions(const char *text, size_t len)
+{
+    struct body body;
+    struct err err = ERR_INIT;
+    const json_t *line;
+    double grace;
+
+    if (body_parse_question(text, len, limits.max_code, &body, &err) < 0)
+        check_failure(&body, &err);
+    body_clear(&body);
+    if (body_parse_stdin(text, len, &body, &line, &err) < 0)
+        check_failure(&body, &err);
+    body_clear(&body);
+    if (body_parse_interrupt(text, len, &body, &grace, &err) < 0)
+        check_failure(&body, &err);
+    else
+        must(grace >= 0 && grace <= 60);
+    body_clear(&body);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -86,6 +145,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     parse_execute(text, size);
     parse_release(text, size);
     parse_session(text, size);
+    parse_run(text, size);
+    parse_questions(text, size);
     free(text);
     return 0;
 }

@@ -73,6 +73,12 @@ link_peer_free(struct link_peer *peer)
         world.on_message = NULL;
 }
 
+void
+link_peer_pause(struct link_peer *peer, bool paused)
+{
+    (void)peer, (void)paused;
+}
+
 int
 link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, size_t n,
           struct err *err)

@@ -34,6 +34,26 @@ one_large_message_is_cut_and_all_behind_it(void **state)
 }
 
 static void
+one_message_has_a_limit(void **state)
+{
+    struct limits l;
+
+    (void)state;
+    limits_execute(&l, 1000, 10, 0);
+    l.message_bytes = 100;
+    assert_int_equal(limits_output(&l, 100, 0), LIMITS_PASS);
+    assert_int_equal(limits_output(&l, 101, 0), LIMITS_TAIL);
+    assert_int_equal(limits_output(&l, 1, 0), LIMITS_TAIL);
+    assert_int_equal(limits_take_rest(&l), 0); /* the tail does not grow by it */
+    assert_int_equal(limits_reply(&l, 100 + LIMITS_REPLY_EXTRA, 0), LIMITS_PASS);
+    limits_execute(&l, (uint64_t)LIMITS_REPLY_EXTRA * 10, 10, 0);
+    l.message_bytes = 100;
+    assert_int_equal(limits_reply(&l, 101 + LIMITS_REPLY_EXTRA, 0), LIMITS_GIVE_UP);
+    limits_execute(&l, 1000, 10, 0);
+    assert_int_equal(limits_output(&l, 1000, 0), LIMITS_PASS); /* again without */
+}
+
+static void
 unused_room_is_taken_once(void **state)
 {
     struct limits l;
@@ -185,6 +205,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_passes_up_to_the_limit),
         cmocka_unit_test(one_large_message_is_cut_and_all_behind_it),
+        cmocka_unit_test(one_message_has_a_limit),
         cmocka_unit_test(unused_room_is_taken_once),
         cmocka_unit_test(messages_are_counted),
         cmocka_unit_test(execute_starts_anew),

@@ -1,0 +1,338 @@
+"""test_v1_stream.py - executions of /v1 as events: in order, resumed, followed by several, and never more than a bound in memory."""
+import json
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+import harness
+import rawhttp
+from executions import Events, Session
+from harness import eventually
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def session(gateway):
+    one = Session(gateway)
+    yield one
+    one.close()
+
+
+def text_of(events, name="stdout"):
+    return "".join(data["text"] for _, event, data in events if event == name)
+
+
+def names_of(events):
+    return [name for _, name, _ in events]
+
+
+def test_events_from_start_to_end(session):
+    with session.stream("print('a')\n1/0") as stream:
+        events = list(stream)
+    assert [i for i, _, _ in events] == list(range(1, len(events) + 1))
+    assert names_of(events) == ["status", "start", "stdout", "error", "end"]
+    assert events[0][2] == {"state": "queued"}
+    assert events[3][2]["ename"] == "ZeroDivisionError"
+    end = events[-1][2]
+    assert end["status"] == "error" and end["error"]["ename"] == "ZeroDivisionError" and end["truncated"] is False
+    kept = session.get(end["id"])
+    assert kept["stdout"] == "a\n" and kept["error"]["ename"] == "ZeroDivisionError"
+
+
+def test_accept_asks_for_events(session):
+    with session.client.stream("POST", f"{session.path}/executions", json={"code": "1"},
+                               headers={"Accept": "text/event-stream"}) as response:
+        assert response.headers["content-type"] == "text/event-stream" and response.headers["cache-control"] == "no-store"
+        assert names_of(Events(response)) == ["status", "start", "result", "end"]
+
+
+def test_kinds_of_events(session):
+    with session.stream("""
+import sys
+from IPython.display import display, clear_output
+print('e', file=sys.stderr)
+h = display({'text/plain': '1'}, raw=True, display_id='d')
+h.update({'text/plain': '2'}, raw=True)
+clear_output(wait=True)
+[1]""", tests=[{"name": "t", "condition": "True"}]) as stream:
+        events = list(stream)
+    assert names_of(events) == ["status", "start", "stderr", "display", "update_display", "clear_output", "result", "test",
+                                "end"]
+    found = {name: data for _, name, data in events}
+    assert found["display"]["display_id"] == found["update_display"]["display_id"] == "d"
+    assert found["clear_output"] == {"wait": True} and found["result"]["value"] == [1]
+    assert found["test"]["passed"] and found["end"]["score"] == 1
+
+
+def test_events_come_as_they_happen(session):
+    with session.stream("import time\nprint('first', flush=True)\ntime.sleep(1.5)\nprint('second')") as stream:
+        seen = {}
+        for _, name, data in stream:
+            if name == "stdout":
+                seen[data["text"]] = time.monotonic()
+    assert seen["second\n"] - seen["first\n"] > 1
+
+
+def test_ten_thousand_prints_in_order(session):
+    with session.stream("for i in range(10000): print(i)") as stream:
+        events = list(stream)
+    assert text_of(events) == "".join(f"{i}\n" for i in range(10000))
+    assert events[-1][1] == "end"
+
+
+def test_input(session):
+    with session.stream("x = input('who? ')\nprint('hello', x)", stdin=True) as stream:
+        events = []
+        for event in stream:
+            events.append(event)
+            if event[1] == "stdin":
+                assert event[2] == {"prompt": "who? ", "password": False}
+                execution = events[1][2]["id"]
+                with session.gateway.new_client() as other:
+                    assert other.post(f"{session.path}/executions/{execution}/stdin",
+                                      json={"text": "you"}).json()["state"] == "running"
+    assert text_of(events) == "hello you\n"
+    assert names_of(events) == ["status", "start", "stdin", "status", "stdout", "end"]
+
+
+def test_timeout_and_death_are_events(session):
+    with session.stream("import time\ntime.sleep(60)", timeout=0.3) as stream:
+        events = list(stream)
+    assert names_of(events)[-2:] == ["error", "end"] and events[-1][2]["status"] == "timeout"
+    with session.stream("import os\nos._exit(1)") as stream:
+        assert list(stream)[-1][2]["status"] == "died"
+
+
+def test_hanging_up_cancels(session):
+    with session.stream("import time\nprint('x', flush=True)\ntime.sleep(60)") as stream:
+        for _, name, data in stream:
+            if name == "start":
+                execution = data["id"]
+            if name == "stdout":
+                break
+    eventually(lambda: session.get(execution)["status"] == "cancelled")
+    assert session.ok("'alive'")["restarted"] is False
+
+
+def test_resuming_loses_and_doubles_nothing(gateway, session):
+    """A background stream whose connection is dropped again and again."""
+    code = "import time\nfor i in range(2000):\n    print(i, flush=True)\n    if i % 20 == 0: time.sleep(0.01)"
+    seen, ids, execution = "", [], None
+    with session.stream(code, background=True) as stream:
+        for i, name, data in stream:
+            ids.append(i)
+            if name == "start":
+                execution = data["id"]
+            if name == "stdout":
+                seen += data["text"]
+                if len(seen) > 500:
+                    break
+    ended = False
+    while not ended:
+        step = len(seen) + 1500
+        with gateway.new_client() as client:
+            with client.stream("GET", f"{session.path}/executions/{execution}",
+                               headers={"Accept": "text/event-stream", "Last-Event-ID": str(ids[-1])}) as response:
+                assert response.status_code == 200
+                for i, name, data in Events(response):
+                    ids.append(i)
+                    seen += data["text"] if name == "stdout" else ""
+                    ended = name == "end"
+                    if len(seen) > step:
+                        break
+    assert ids == list(range(1, len(ids) + 1))
+    assert seen == "".join(f"{i}\n" for i in range(2000))
+
+
+def test_followed_by_several(gateway, session):
+    execution = session.begin("import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(0.02)")
+    found = {}
+
+    def follow(n):
+        with gateway.new_client() as client:
+            with client.stream("GET", f"{session.path}/executions/{execution}",
+                               headers={"Accept": "text/event-stream"}) as response:
+                found[n] = list(Events(response))
+
+    threads = [threading.Thread(target=follow, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1] == found[2] == found[3]
+    assert text_of(found[0]) == "".join(f"{i}\n" for i in range(20))
+
+
+def test_events_that_are_not_there(session):
+    sync = session.ok("1")["id"]
+    execution = session.begin("print(1)")
+    eventually(lambda: session.get(execution)["state"] == "done")
+    for path, after, status in ((sync, "0", 409), (execution, "999", 400), (execution, "x", 400)):
+        answer = session.client.get(f"{session.path}/executions/{path}",
+                                    headers={"Accept": "text/event-stream", "Last-Event-ID": after})
+        assert answer.status_code == status, answer.text
+    with session.follow(execution) as stream:
+        assert names_of(stream)[-1] == "end"
+    with session.follow(execution, after=3) as stream:
+        assert names_of(stream) == ["end"]
+
+
+def test_events_that_were_dropped(session):
+    """Nobody follows: the newest MiB of events is kept, and what came before is said to be gone."""
+    execution = session.begin("for i in range(150):\n    print('x' * 20000, flush=True)", stream=False)
+    eventually(lambda: session.get(execution)["state"] == "done")
+    answer = session.client.get(f"{session.path}/executions/{execution}", headers={"Accept": "text/event-stream"})
+    assert answer.status_code == 409 and answer.json()["error"]["code"] == "conflict"
+    assert len(session.get(execution)["stdout"]) == 150 * 20001  # in the answer it is whole
+
+
+def test_http_1_0(gateway, session):
+    with rawhttp.Connection(gateway) as connection:
+        body = json.dumps({"code": "print('old')", "stream": True}).encode()
+        connection.send((f"POST {session.path}/executions HTTP/1.0\r\nX-Auth-Token: {connection.token}\r\n"
+                         f"Connection: keep-alive\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body)
+        answer = connection.response()
+    assert "transfer-encoding" not in answer.headers and "content-length" not in answer.headers
+    assert answer.body.startswith(b"id: 1\nevent: status\n") and b"event: end\n" in answer.body
+
+
+def test_the_connection_stays(gateway, session):
+    with rawhttp.Connection(gateway) as connection:
+        for i in range(3):
+            answer = connection.post(f"{session.path}/executions", {"code": f"print({i})", "stream": True})
+            assert answer.status == 200 and b"event: end\n" in answer.body
+        assert connection.ask("GET", "/healthz").status == 200
+
+
+def test_over_tls(make_gateway, tmp_path):
+    import subprocess
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out",
+                    str(cert)], check=True, capture_output=True)
+    if harness.rootless():
+        harness.Account.get().give(str(tmp_path))
+    gateway = make_gateway(start=False, tls_cert=str(cert), tls_key=str(key))
+    gateway.verify = str(cert)
+    gateway.start()
+    session = Session(gateway)
+    with session.stream("print('x' * 300000)") as stream:
+        assert len(text_of(stream)) == 300001
+
+
+def test_streamed_output_has_a_bound_of_its_own(make_gateway):
+    gateway = make_gateway(max_output_bytes=100_000, max_stream_bytes=1_000_000)
+    session = Session(gateway)
+    with session.stream("for i in range(100): print('y' * 9999)\nprint('last')") as stream:
+        events = list(stream)
+    text = text_of(events)
+    assert 700_000 < len(text) < 1_010_000 and text.endswith("last\n") and events[-1][2]["truncated"] is True
+    with session.stream("for i in range(60): print('y' * 9999)") as stream:
+        events = list(stream)
+    assert len(text_of(events)) == 600_000 and events[-1][2]["truncated"] is True  # of the answer, not of the events
+
+
+def test_a_message_that_is_too_large(make_gateway):
+    gateway = make_gateway(max_output_bytes=100_000, max_stream_bytes=10_000_000)
+    session = Session(gateway)
+    with session.stream("from IPython.display import display\nprint('before', flush=True)\n"
+                        "display({'text/plain': 'x' * 3_000_000}, raw=True)\nprint('after')") as stream:
+        events = list(stream)
+    assert "display" not in names_of(events) and text_of(events) == "before\nafter\n"
+    assert events[-1][2]["truncated"] is True and session.ok("1")["restarted"] is False
+
+
+class SlowReader:
+    """Reads a streamed execution at some rate, over a socket with small buffers."""
+
+    def __init__(self, gateway, session, code, timeout):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)
+        self.socket.settimeout(60)
+        self.socket.connect(gateway.address)
+        body = json.dumps({"code": code, "stream": True, "timeout": timeout}).encode()
+        self.socket.sendall((f"POST {session.path}/executions HTTP/1.0\r\nX-Auth-Token: {gateway.token}\r\n"
+                             f"Content-Length: {len(body)}\r\n\r\n").encode() + body)
+
+    def read(self, rate=None):
+        """Everything, at so many bytes a second."""
+        parts, begun, n = [], time.monotonic(), 0
+        while True:
+            data = self.socket.recv(65536)
+            if not data:
+                return b"".join(parts)
+            parts.append(data)
+            n += len(data)
+            if rate and n / rate > time.monotonic() - begun:
+                time.sleep(n / rate - (time.monotonic() - begun))
+
+
+def _slow(gateway, session, megabytes, rate, bound):
+    line = "z" * 999
+    reader = SlowReader(gateway, session, f"for i in range({megabytes * 1000}): print('{line}')", gateway.settings["exec_timeout"])
+    before, peak, done = harness.rss_kib(gateway.pid), 0, threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not done.wait(0.02):
+            peak = max(peak, harness.rss_kib(gateway.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        answer = reader.read(rate)
+    finally:
+        done.set()
+        watcher.join()
+    text = "".join(json.loads(block.split(b"\ndata: ", 1)[1])["text"] for block in answer.split(b"\r\n\r\n", 1)[1].split(b"\n\n")
+                   if b"event: stdout\n" in block)
+    assert len(text) == megabytes * 1_000_000 and set(text.split("\n")) == {line, ""}
+    if not harness.sanitized():
+        assert (peak - before) / 1024 < bound, f"{(peak - before) / 1024:.1f} MiB more"
+
+
+def test_a_slow_reader_costs_no_memory(make_gateway):
+    gateway = make_gateway(exec_timeout=60)
+    session = Session(gateway)
+    session.ok("1")
+    _slow(gateway, session, 20, 4_000_000, 8)
+    other = Session(gateway)
+    assert other.ok("2")["result"]["value"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("TCI_TEST_SLOW" not in os.environ, reason="several minutes: set TCI_TEST_SLOW")
+def test_two_hundred_megabytes_to_a_slow_reader(make_gateway):
+    gateway = make_gateway(exec_timeout=600)
+    session = Session(gateway)
+    session.ok("1")
+    _slow(gateway, session, 200, 1_000_000, 8)
+
+
+def test_a_reader_who_stops(make_gateway):
+    """The code waits for him, and its time runs out; others are not held up."""
+    gateway = make_gateway(exec_timeout=30)
+    session, other = Session(gateway), Session(gateway)
+    reader = SlowReader(gateway, session, "while True: print('w' * 1000)", 3)
+    eventually(lambda: session.client.get(f"{session.path}/executions").json()["executions"][0]["state"] == "done", 30)
+    assert other.ok("1")["duration_ms"] < 5000 * harness.slack()
+    answer = reader.read()
+    assert b"event: end\n" in answer and b'"status":"timeout"' in answer
+    assert session.ok("1")["restarted"] is True
+
+
+def test_drain_ends_streams(make_gateway):
+    gateway = make_gateway(exec_timeout=30)
+    session = Session(gateway)
+    with session.stream("import time\nprint('x', flush=True)\ntime.sleep(1)\nprint('y')") as stream:
+        for _, name, _ in stream:
+            if name == "stdout":
+                break
+        gateway.process.terminate()
+        rest = list(stream)
+    assert rest[-1][1] == "end" and rest[-1][2]["status"] == "ok"
+    assert gateway.wait_end() == 0
