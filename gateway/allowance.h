@@ -4,6 +4,14 @@
 
 #include <stdbool.h>
 
+/* What a container is made with.  0: nothing is said of it. */
+struct portion {
+    double cpu;         /* cores */
+    unsigned memory_mb; /* MiB, files in memory included */
+    unsigned disk_mb;   /* MiB of /workspace; /tmp and the home are a quarter each */
+    unsigned pids;      /* processes and threads */
+};
+
 /* 0: nothing is said of it. */
 struct allowance {
     double cpu;         /* cores */

@@ -470,7 +470,8 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who,
         return;
     }
     call = call_new(api, r, who, &body);
-    call->findings = api_scan(&api->parts, body.code, body.code_len, NULL);
+    if (pool_is_python(api->parts.pool, who, body.user)) /* which the rules are about */
+        call->findings = api_scan(&api->parts, body.code, body.code_len, NULL);
     if (api_scan_blocks(&api->parts, call->findings))
         block(call);
     else

@@ -13,6 +13,7 @@ struct auth;
 struct caller;
 struct config;
 struct http_request;
+struct kernels;
 struct pool;
 struct runs;
 struct scan;
@@ -22,6 +23,7 @@ struct target;
 struct api_parts {
     const struct config *config;
     struct pool *pool;
+    struct kernels *kernels;
     struct auth *auth;
     struct audit *audit;
     const struct scan *scan;

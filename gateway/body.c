@@ -6,22 +6,26 @@
 
 enum { MAX_MARKS = 1000 };
 
-enum field { USER_UUID, CODE, TIMEOUT, CPU, MEMORY_MB, NETWORK, KEY, N_FIELDS };
+enum field { USER_UUID, CODE, TIMEOUT, CPU, MEMORY_MB, NETWORK, KERNEL, LANGUAGE, KEY, N_FIELDS };
 
 /* Which fields a body may have. */
 enum {
     OF_EXECUTE =
         1 << USER_UUID | 1 << CODE | 1 << TIMEOUT | 1 << CPU | 1 << MEMORY_MB | 1 << NETWORK,
-    OF_SESSION = 1 << USER_UUID | 1 << NETWORK,
+    OF_SESSION = 1 << USER_UUID | 1 << NETWORK | 1 << KERNEL | 1 << LANGUAGE,
     OF_RELEASE = 1 << USER_UUID | 1 << KEY,
 };
 
-static const char *const field_name[N_FIELDS] = {"user_uuid", "code",    "timeout", "cpu",
-                                                 "memory_mb", "network", "key"};
+static const char *const field_name[N_FIELDS] = {
+    "user_uuid", "code", "timeout", "cpu", "memory_mb", "network", "kernel", "language", "key"};
 
 static const char user_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "abcdefghijklmnopqrstuvwxyz"
                                     "0123456789._:@-";
+
+static const char name_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                    "abcdefghijklmnopqrstuvwxyz"
+                                    "0123456789._+#-";
 
 static int
 bad(struct err *err, enum field field, const char *what)
@@ -239,12 +243,37 @@ body_parse_execute(const char *text, size_t len, const struct body_limits *limit
     return -1;
 }
 
+/* A name of at most BODY_NAME_MAX characters, or null. */
+static int
+take_name(const struct body *body, enum field field, const char **out, struct err *err)
+{
+    const json_t *value = json_object_get(body->json, field_name[field]);
+    size_t len = json_string_length(value);
+
+    *out = json_string_value(value); /* NULL of what is no string */
+    if (value == NULL || json_is_null(value))
+        return 0;
+    if (*out == NULL || len < 1 || len > BODY_NAME_MAX || strspn(*out, name_alphabet) != len)
+        return bad(err, field, "must be 1 to 64 characters of A-Z a-z 0-9 . _ + # -");
+    return 0;
+}
+
+/* The same thing by two names. */
+static int
+take_kernel(struct body *body, struct err *err)
+{
+    if (take_name(body, KERNEL, &body->kernel, err) < 0 ||
+        take_name(body, LANGUAGE, &body->language, err) < 0)
+        return -1;
+    return body->kernel && body->language ? bad(err, LANGUAGE, "kernel says it already") : 0;
+}
+
 int
 body_parse_session(const char *text, size_t len, struct body *out, struct err *err)
 {
     if (load(text, len, out, err) == 0 && check_fields(out, OF_SESSION, err) == 0 &&
         (json_object_get(out->json, "user_uuid") == NULL || take_user(out, err) == 0) &&
-        take_network(out, err) == 0)
+        take_network(out, err) == 0 && take_kernel(out, err) == 0)
         return 0;
     body_clear(out);
     return -1;

@@ -12,6 +12,7 @@
 #include "netpolicy.h"
 
 #define BODY_USER_MAX 128 /* characters of a user_uuid */
+#define BODY_NAME_MAX 64  /* ... of a kernel's or language's name */
 
 struct body_limits {
     size_t max_code;    /* bytes of UTF-8 */
@@ -29,6 +30,7 @@ struct body {
     double timeout;          /* seconds; the limit if the body has none */
     struct allowance limits; /* what the body says of them */
     enum network_mode network;
+    const char *kernel, *language; /* NULL: not said */
     const char *key; /* id of the API key whose session it is; NULL = the caller's own */
 };
 

@@ -13,6 +13,9 @@
 #define MAX_NAME 64
 #define MAX_ARGS 64
 #define MAX_VARIABLES 128
+#define MAX_WARM 1000
+#define MAX_LIMIT 16777216
+#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const system_dirs[] = {"/usr/local/share/jupyter/kernels",
                                           "/usr/share/jupyter/kernels"};
@@ -221,7 +224,7 @@ take_interrupt_mode(const struct file *f, const json_t *root, struct kernelspec 
 {
     cleanup_free char *mode = NULL;
 
-    if (take_string(f, root, "interrupt_mode", "signal", &mode) < 0)
+    if (take_string(f, root, "interrupt_mode", "signal", &mode) < 0 || mode == NULL)
         return -1;
     ks->interrupt_message = strcmp(mode, "message") == 0;
     if (!ks->interrupt_message && strcmp(mode, "signal") != 0)
@@ -252,6 +255,70 @@ take_extensions(const struct file *f, const json_t *root, struct kernelspec *ks)
     return 0;
 }
 
+static bool
+is_portion(const json_t *limits)
+{
+    static const char *const names[] = {"cpu", "disk_mb", "memory_mb", "pids"};
+    const char *name;
+    json_t *value;
+
+    json_object_foreach ((json_t *)limits, name, value) {
+        size_t i = 0;
+
+        while (i < N_ELEMENTS(names) && strcmp(name, names[i]) != 0)
+            i++;
+        if (i == N_ELEMENTS(names) || !json_is_number(value) || json_number_value(value) <= 0 ||
+            json_number_value(value) > MAX_LIMIT || (i > 0 && !json_is_integer(value)))
+            return false;
+    }
+    return json_is_object(limits);
+}
+
+static unsigned
+whole(const json_t *object, const char *key)
+{
+    return (unsigned)json_integer_value(json_object_get(object, key));
+}
+
+static int
+take_limits(const struct file *f, const json_t *tci, struct kernelspec *ks)
+{
+    const json_t *limits = json_object_get(tci, "limits");
+
+    if (limits == NULL)
+        return 0;
+    if (!is_portion(limits))
+        return bad_key(f, "metadata.tci.limits",
+                       "must be an object of cpu, disk_mb, memory_mb and pids, numbers over 0");
+    ks->limits.cpu = json_number_value(json_object_get(limits, "cpu"));
+    ks->limits.disk_mb = whole(limits, "disk_mb");
+    ks->limits.memory_mb = whole(limits, "memory_mb");
+    ks->limits.pids = whole(limits, "pids");
+    return 0;
+}
+
+/* What is about having several kernels. */
+static int
+take_registry(const struct file *f, const json_t *tci, struct kernelspec *ks)
+{
+    const json_t *warm = json_object_get(tci, "warm");
+    json_t *package = json_object_get(tci, "package");
+    json_t *needs = json_object_get(tci, "needs");
+
+    if (warm != NULL && (!json_is_integer(warm) || json_integer_value(warm) < 0 ||
+                         json_integer_value(warm) > MAX_WARM))
+        return bad_key(f, "metadata.tci.warm", "must be a whole number, 0 to 1000");
+    if (package != NULL && !json_is_string(package) && !is_string_array(package))
+        return bad_key(f, "metadata.tci.package",
+                       "must be a string or an array of 1 to 64 strings");
+    if (needs != NULL && !is_string_array(needs))
+        return bad_key(f, "metadata.tci.needs", "must be an array of 1 to 64 strings");
+    ks->warm = (unsigned)json_integer_value(warm);
+    ks->package = json_incref(package);
+    ks->needs = json_incref(needs);
+    return take_limits(f, tci, ks);
+}
+
 static int
 take_all(const struct file *f, const json_t *root, struct kernelspec *ks)
 {
@@ -260,7 +327,9 @@ take_all(const struct file *f, const json_t *root, struct kernelspec *ks)
     if (take_string(f, root, "display_name", ks->name, &ks->display_name) < 0 ||
         take_string(f, root, "language", "", &ks->language) < 0)
         return -1;
-    return take_interrupt_mode(f, root, ks) < 0 ? -1 : take_extensions(f, root, ks);
+    if (take_interrupt_mode(f, root, ks) < 0 || take_extensions(f, root, ks) < 0)
+        return -1;
+    return take_registry(f, json_object_get(json_object_get(root, "metadata"), "tci"), ks);
 }
 
 /* ---- finding it ---- */
@@ -287,6 +356,101 @@ try_dir(const char *parent, const char *name, struct kernelspec *ks, struct err 
     }
     root = parse(&f, text);
     return root != NULL && take_all(&f, root, ks) == 0 ? FOUND : UNUSABLE;
+}
+
+void
+kernelspec_dirs(const char *own_dir, const char *dirs[KERNELSPEC_DIRS + 1])
+{
+    size_t n = 0;
+
+    if (own_dir != NULL)
+        dirs[n++] = own_dir;
+    dirs[n++] = system_dirs[0];
+    dirs[n++] = system_dirs[1];
+    dirs[n] = NULL;
+}
+
+int
+kernelspec_load(const char *dir, const char *name, struct kernelspec *ks, bool *missing,
+                struct err *err)
+{
+    enum found found = MISSING;
+
+    memset(ks, 0, sizeof(*ks));
+    if (is_name(name))
+        found = try_dir(dir, name, ks, err);
+    *missing = found == MISSING;
+    if (found == FOUND)
+        return 0;
+    kernelspec_clear(ks);
+    return -1;
+}
+
+/* ---- whether it can run ---- */
+
+static int
+lacks(const struct kernelspec *ks, const char *what, struct err *err)
+{
+    const json_t *package =
+        json_is_array(ks->package) ? json_array_get(ks->package, 0) : ks->package;
+
+    return err_field(err, ERR_CONFIG, "kernel", "there is no %.150s on this host%s%.100s", what,
+                     package ? "; install the package " : "",
+                     package ? json_string_value(package) : "");
+}
+
+static bool
+is_program(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111) != 0;
+}
+
+/* Where the PATH of kernelspecs that name none goes. */
+static bool
+is_in_path(const char *name)
+{
+    static const char *const dirs[] = {"/usr/local/bin", "/usr/bin", "/bin"};
+
+    for (size_t i = 0; i < N_ELEMENTS(dirs); i++) {
+        cleanup_free char *path = xasprintf("%s/%s", dirs[i], name);
+
+        if (is_program(path))
+            return true;
+    }
+    return false;
+}
+
+static bool
+has_program(const struct kernelspec *ks)
+{
+    const char *name = json_string_value(json_array_get(ks->argv, 0));
+    const size_t len = strlen(TCI_PATH_KERNELSPEC);
+    cleanup_free char *own = NULL;
+
+    if (strcmp(name, TCI_PATH_KERNEL) == 0)
+        return true; /* ours, and in every container */
+    if (strchr(name, '/') == NULL)
+        return is_in_path(name);
+    if (strncmp(name, TCI_PATH_KERNELSPEC, len) != 0 || name[len] != '/')
+        return is_program(name);
+    own = xasprintf("%s%s", ks->dir, name + len);
+    return is_program(own);
+}
+
+int
+kernelspec_check(const struct kernelspec *ks, struct err *err)
+{
+    const json_t *path;
+    size_t i;
+
+    if (!has_program(ks))
+        return lacks(ks, json_string_value(json_array_get(ks->argv, 0)), err);
+    json_array_foreach (ks->needs, i, path)
+        if (access(json_string_value(path), F_OK) < 0)
+            return lacks(ks, json_string_value(path), err);
+    return 0;
 }
 
 static int
@@ -333,5 +497,7 @@ kernelspec_clear(struct kernelspec *ks)
     json_decref(ks->env);
     json_decref(ks->prepare);
     json_decref(ks->warmup);
+    json_decref(ks->package);
+    json_decref(ks->needs);
     memset(ks, 0, sizeof(*ks));
 }

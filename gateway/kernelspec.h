@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "allowance.h"
 #include "err.h"
 #include "mem.h"
 
@@ -39,7 +40,24 @@ struct kernelspec {
     /* metadata.tci.flow_control: the kernel publishes no faster than it is read, and drops nothing.  A worker then
      * reads output beyond the limits slowly; without that, what is not read in time may be the idle status. */
     bool flow_control;
+
+    /* metadata.tci.warm: how many workers are kept warm where it is not TCI_KERNEL. */
+    unsigned warm;
+
+    /* metadata.tci.limits: what its workers get in place of what the settings say; 0 where they say it. */
+    struct portion limits;
+
+    /* metadata.tci.package: what to install where the kernel is not, as it says it: a string or an array of strings; NULL if
+     * absent. */
+    json_t *package;
+
+    /* metadata.tci.needs: array of absolute paths without which the kernel does not run; NULL if absent. */
+    json_t *needs;
 };
+
+/* The directories that kernelspecs are looked for in, NULL-terminated: own_dir (may be NULL), then Jupyter's. */
+#define KERNELSPEC_DIRS 3
+void kernelspec_dirs(const char *own_dir, const char *dirs[KERNELSPEC_DIRS + 1]);
 
 /*
  * Looks for dir/name/kernel.json in own_dir (may be NULL), /usr/local/share/jupyter/kernels and
@@ -48,6 +66,20 @@ struct kernelspec {
  */
 int kernelspec_find(const char *own_dir, const char *name, struct kernelspec *ks,
                     struct err *) must_check;
+
+/*
+ * As kernelspec_find, of the directory dir/name only.  On failure *missing says that there is no kernel.json in it, or that the
+ * name is none; *ks is cleared.
+ */
+int kernelspec_load(const char *dir, const char *name, struct kernelspec *ks, bool *missing,
+                    struct err *) must_check;
+
+/*
+ * Whether what the kernel needs is on this host: its program, and metadata.tci.needs.  The host's /usr is all that
+ * containers see.  The error says what is missing, and which package has it.
+ */
+int kernelspec_check(const struct kernelspec *, struct err *) must_check;
+
 void kernelspec_clear(struct kernelspec *); /* idempotent */
 
 #endif

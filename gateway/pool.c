@@ -4,20 +4,21 @@
  *   a worker:  starting ──▶ warm ──▶ assigned ──▶ dying ──▶ gone       (from any state to dying)
  *   a user:    waiting ⇄ active ──▶ lost                               (from any state forgotten: release)
  *
- * on_refill() alone decides how many containers start; it runs as an event of its own, after whatever changed
- * the counts.  on_sweep() is the only clock for users: it ends waits that are too long and idle sessions.
+ * on_refill() alone decides how many containers start, and of which kernel; it runs as an event of its own, after whatever
+ * changed the counts.  on_sweep() is the only clock for users: it ends waits that are too long and idle sessions.
  */
 #include "pool.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <utlist.h>
 
 #include "caller.h"
 #include "clock.h"
 #include "config.h"
-#include "kernelspec.h"
+#include "kernels.h"
 #include "log.h"
 #include "metrics.h"
 #include "pool_lists.h"
@@ -40,20 +41,20 @@ static const char shutting_down[] = "The server is shutting down";
 
 struct pool {
     const struct worker_env *env;
+    struct kernels *kernels;
     struct store *store;
     bool in_doubt; /* who is not known may have had a session */
     struct pool_lists lists;
     unsigned max_starting;
     struct event *refill_event, *sweep_event;
+    struct event *retry_event; /* on_refill, when a kernel's back-off is over */
     bool started, filled;
-    unsigned n_failures; /* starts in a row that failed */
-    char last_start_error[400];
     bool draining;
     void (*drained)(void *owner); /* once the last job has been answered */
     void *drain_owner;
 };
 
-/* Soon, but no sooner than a back-off or an assignment's delay that is pending already. */
+/* Soon, but no sooner than an assignment's delay that is pending already. */
 static void
 want_refill(struct pool *pool, unsigned ms)
 {
@@ -81,8 +82,9 @@ put_session(const struct user *u, const struct worker *worker)
 static void on_session_spent(void *owner);
 
 static void
-open_session(struct user *u, bool restarted, bool network)
+open_session(struct user *u, struct kernel_kind *kind, bool restarted, bool network)
 {
+    user_set_kind(u, kind);
     u->network = network;
     u->ended = false;
     u->session = session_new(u->pool->env->base, restarted, on_session_spent, u);
@@ -133,7 +135,8 @@ check_filled(struct pool *pool)
         in_use += m->user != NULL;
     room = config->max_total_workers > in_use ? config->max_total_workers - in_use : 0;
     wanted = config->min_idle_workers < room ? config->min_idle_workers : room;
-    if (pool->filled || !pool->started || pool->lists.n_members[WARM] < wanted)
+    if (pool->filled || !pool->started ||
+        pool_lists_warm(&pool->lists, kernels_standard(pool->kernels)) < wanted)
         return;
     pool->filled = true;
     log_info("pool: %u workers are warm, %u in use", pool->lists.n_members[WARM], in_use);
@@ -160,10 +163,12 @@ assign(struct member *m, struct user *u)
 static void
 serve_waiting(struct pool *pool)
 {
-    struct user *u;
+    struct user *u, *next;
+    struct member *m;
 
-    while (pool->lists.members[WARM] && (u = pool_lists_first_waiting(&pool->lists)) != NULL)
-        assign(pool->lists.members[WARM], u);
+    DL_FOREACH_SAFE (pool->lists.user_lists[WAITING], u, next)
+        if (u->member == NULL && (m = pool_lists_first_warm(&pool->lists, u->kind)) != NULL)
+            assign(m, u);
 }
 
 /* The user's worker ended.  Who has more to run waits for another; who has not is remembered as lost. */
@@ -211,14 +216,14 @@ on_session_spent(void *owner)
 }
 
 static void
-fail_all_waiting(struct pool *pool, const char *reason)
+fail_all_waiting(struct pool *pool, const struct kernel_kind *kind)
 {
     struct user *u, *next;
     struct err why = ERR_INIT;
 
-    err_set(&why, ERR_NO_WORKER, "No worker can be started: %s", reason);
+    err_set(&why, ERR_NO_WORKER, "No worker can be started: %s", kind->starts.error);
     DL_FOREACH_SAFE (pool->lists.user_lists[WAITING], u, next) {
-        if (u->member == NULL) {
+        if (u->member == NULL && u->kind == kind) {
             session_fail_queue(u->session, &why);
             user_lose(u);
         }
@@ -226,27 +231,27 @@ fail_all_waiting(struct pool *pool, const char *reason)
 }
 
 static void
-note_failed_start(struct pool *pool, const char *reason)
+note_failed_start(struct pool *pool, struct kernel_kind *kind, const char *reason)
 {
-    unsigned shift = pool->n_failures < 8 ? pool->n_failures : 8;
+    unsigned shift = kind->starts.n_failures < 8 ? kind->starts.n_failures : 8;
     unsigned ms = BACKOFF_MIN_MS << shift;
 
     if (ms > BACKOFF_MAX_MS)
         ms = BACKOFF_MAX_MS;
-    pool->n_failures++;
-    snprintf(pool->last_start_error, sizeof(pool->last_start_error), "%s", reason);
-    log_warn("pool: a worker did not start (%u in a row, next try in %u ms): %s", pool->n_failures,
-             ms, reason);
-    evtimer_del(pool->refill_event);
-    want_refill(pool, ms);
-    if (pool->n_failures >= FAILURES_TO_TELL)
-        fail_all_waiting(pool, reason);
+    kind->starts.n_failures++;
+    kind->starts.not_before = clock_now() + ms / 1000.0;
+    snprintf(kind->starts.error, sizeof(kind->starts.error), "%s", reason);
+    log_warn("pool: a worker of the kernel %s did not start (%u in a row, next try in %u ms): %s",
+             kind->name, kind->starts.n_failures, ms, reason);
+    want_refill(pool, 0);
+    if (kind->starts.n_failures >= FAILURES_TO_TELL)
+        fail_all_waiting(pool, kind);
 }
 
 static void
 put_worker(const struct member *m)
 {
-    store_put_worker(m->pool->store, worker_identity(m->worker), m->pool->env->kernelspec->name);
+    store_put_worker(m->pool->store, worker_identity(m->worker), m->kind->name);
 }
 
 static void
@@ -266,8 +271,8 @@ on_worker_ready(void *owner)
         assign(m, m->user);
         return;
     }
-    pool->n_failures = 0;
-    pool->last_start_error[0] = '\0';
+    m->kind->starts.n_failures = 0;
+    m->kind->starts.error[0] = '\0';
     member_move(&pool->lists, m, WARM);
     serve_waiting(pool);
     check_filled(pool);
@@ -287,7 +292,7 @@ on_worker_lost(void *owner, const struct err *why)
     log_info("worker %s: lost: %s", worker_identity(m->worker)->id, why->msg);
     member_doom(m);
     if (start_failed)
-        note_failed_start(pool, why->msg);
+        note_failed_start(pool, m->kind, why->msg);
     if (u)
         part(u, why);
 }
@@ -312,47 +317,144 @@ static const struct worker_ops worker_ops = {
 /* --- how many ----------------------------------------------------------------------------- */
 
 static int
-start_one(struct pool *pool, struct err *err)
+start_one(struct pool *pool, struct kernel_kind *kind, struct err *err)
 {
-    struct member *m = member_new(&pool->lists, pool_lists_free_slot(&pool->lists));
+    struct member *m = member_new(&pool->lists, kind, pool_lists_free_slot(&pool->lists));
+    const struct worker_spec spec = {.kind = kind};
 
-    m->worker = worker_start(pool->env, m->slot, &worker_ops, m, err);
+    m->worker = worker_start(pool->env, m->slot, &spec, &worker_ops, m, err);
     if (m->worker == NULL) {
         member_free(&pool->lists, m);
         return -1;
     }
-    if (pool_lists_first_waiting(&pool->lists))
+    if (pool_lists_first_waiting(&pool->lists, kind))
         worker_prefer(m->worker);
     return 0;
 }
 
 static bool
-is_short(const struct pool *pool)
+is_current(const struct pool *pool, const struct kernel_kind *kind)
+{
+    return kernels_find(pool->kernels, kind->name) == kind;
+}
+
+/* How many of it are kept warm. */
+static unsigned
+wanted_warm(const struct pool *pool, const struct kernel_kind *kind)
+{
+    if (kind == kernels_standard(pool->kernels))
+        return pool->env->config->min_idle_workers;
+    return is_current(pool, kind) && kind->why_not == NULL ? kind->spec.warm : 0;
+}
+
+static bool
+is_full(const struct pool *pool)
+{
+    return pool_lists_alive(&pool->lists) >= pool->env->config->max_total_workers;
+}
+
+static bool
+may_go_on(const struct pool *pool)
 {
     const struct config *config = pool->env->config;
-    unsigned wanted = config->min_idle_workers + pool_lists_waiting(&pool->lists);
-    unsigned coming = pool_lists_coming(&pool->lists);
 
-    return coming < pool->max_starting && coming + pool->lists.n_members[WARM] < wanted &&
-           pool_lists_alive(&pool->lists) < config->max_total_workers &&
+    return !pool->draining && pool_lists_coming(&pool->lists, NULL) < pool->max_starting &&
            /* Dying ones go quickly; if they do not, others must not pile up on them. */
            pool_lists_alive(&pool->lists) + pool->lists.n_members[DYING] <
                2 * config->max_total_workers;
+}
+
+static bool
+is_short(const struct pool *pool, const struct kernel_kind *kind, unsigned warm)
+{
+    return pool_lists_coming(&pool->lists, kind) + pool_lists_warm(&pool->lists, kind) <
+           warm + pool_lists_waiting(&pool->lists, kind);
+}
+
+static bool
+may_start(struct kernel_kind *kind)
+{
+    return clock_now() >= kind->starts.not_before && kernel_kind_is_prepared(kind);
+}
+
+/* The kernel that somebody waits for while none of it is coming; NULL: there is none. */
+static struct kernel_kind *
+missed_kind(const struct pool *pool)
+{
+    const struct user *u;
+
+    DL_FOREACH (pool->lists.user_lists[WAITING], u)
+        if (u->member == NULL && is_short(pool, u->kind, 0) && may_start(u->kind))
+            return u->kind;
+    return NULL;
+}
+
+/* The kernel of which the next worker should be; NULL: there are enough of all, for now. */
+static struct kernel_kind *
+next_kind(const struct pool *pool)
+{
+    struct kernel_kind *kind = missed_kind(pool), *standard = kernels_standard(pool->kernels);
+
+    if (kind)
+        return kind;
+    if (is_short(pool, standard, wanted_warm(pool, standard)) && may_start(standard))
+        return standard;
+    for (kind = kernels_first(pool->kernels); kind; kind = kind->next)
+        if (is_short(pool, kind, wanted_warm(pool, kind)) && may_start(kind))
+            return kind;
+    return NULL;
+}
+
+/* Where there are as many workers as there may be, one that nobody wants now goes for one that somebody waits for. */
+static bool
+make_room(struct pool *pool)
+{
+    struct member *m = pool_lists_first_warm(&pool->lists, NULL);
+
+    if (m == NULL || missed_kind(pool) == NULL)
+        return false;
+    log_info("worker %s: ended, to make room for one of another kernel",
+             worker_identity(m->worker)->id);
+    member_doom(m);
+    return true;
+}
+
+/* When the first back-off is over. */
+static void
+arm_retry(struct pool *pool)
+{
+    const double now = clock_now();
+    double soonest = 0;
+
+    for (const struct kernel_kind *kind = kernels_first(pool->kernels); kind; kind = kind->next) {
+        const double due = kind->starts.not_before;
+
+        if (due > now && (soonest <= 0 || due < soonest))
+            soonest = due;
+    }
+    if (soonest > 0)
+        clock_arm(pool->retry_event, 1 + (unsigned)((soonest - now) * 1000));
 }
 
 static void
 on_refill(evutil_socket_t fd, short what, void *arg)
 {
     struct pool *pool = arg;
+    struct kernel_kind *kind;
     struct err err = ERR_INIT;
 
     (void)fd, (void)what;
-    while (!pool->draining && is_short(pool)) {
-        if (start_one(pool, &err) < 0) {
-            note_failed_start(pool, err.msg);
-            return;
-        }
-    }
+    while (may_go_on(pool) && (!is_full(pool) || make_room(pool)) &&
+           (kind = next_kind(pool)) != NULL)
+        if (start_one(pool, kind, &err) < 0)
+            note_failed_start(pool, kind, err.msg);
+    arm_retry(pool);
+}
+
+static void
+on_kernel_prepared(void *owner)
+{
+    want_refill(owner, 0);
 }
 
 /* --- the clock of users ------------------------------------------------------------------- */
@@ -428,17 +530,20 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 /* --- life --------------------------------------------------------------------------------- */
 
 struct pool *
-pool_new(const struct worker_env *env, struct store *store, bool in_doubt)
+pool_new(const struct worker_env *env, struct kernels *kernels, struct store *store, bool in_doubt)
 {
     struct pool *pool = xcalloc(1, sizeof(*pool));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     pool->lists.pool = pool;
     pool->env = env;
+    pool->kernels = kernels;
     pool->store = store;
     pool->in_doubt = in_doubt;
     pool->max_starting = cores > 1 ? (unsigned)cores : 1;
     pool->refill_event = xnotnull(evtimer_new(env->base, on_refill, pool));
+    pool->retry_event = xnotnull(evtimer_new(env->base, on_refill, pool));
+    kernels_on_prepared(kernels, on_kernel_prepared, pool);
     pool->sweep_event = xnotnull(event_new(env->base, -1, EV_PERSIST, on_sweep, pool));
     clock_arm(pool->sweep_event, SWEEP_MS);
     return pool;
@@ -464,7 +569,9 @@ pool_free(struct pool *pool)
             member_free(&pool->lists, m);
         }
     }
+    kernels_on_prepared(pool->kernels, NULL, NULL);
     event_free(pool->refill_event);
+    event_free(pool->retry_event);
     event_free(pool->sweep_event);
     free(pool);
 }
@@ -481,10 +588,12 @@ struct recall {
 static struct member *
 adopt(struct pool *pool, const struct store_row *row, struct err *err)
 {
+    struct kernel_kind *kind = kernels_find(pool->kernels, row->kernel);
+    const struct worker_spec spec = {.kind = kind};
     struct member *m;
 
-    if (strcmp(row->kernel, pool->env->kernelspec->name) != 0) {
-        err_set(err, ERR_CONFIG, "it runs the kernel %s", row->kernel);
+    if (kind == NULL || kind->spec.name == NULL) {
+        err_set(err, ERR_CONFIG, "it runs the kernel %s, which is not there any more", row->kernel);
         return NULL;
     }
     /* It may have been somebody's: a write can have failed, or not have been made when the gateway was killed. */
@@ -492,8 +601,8 @@ adopt(struct pool *pool, const struct store_row *row, struct err *err)
         err_set(err, ERR_NO_WORKER, "it is nobody's");
         return NULL;
     }
-    m = member_new(&pool->lists, row->identity->slot);
-    m->worker = worker_adopt(pool->env, row->identity, &worker_ops, m, err);
+    m = member_new(&pool->lists, kind, row->identity->slot);
+    m->worker = worker_adopt(pool->env, row->identity, &spec, &worker_ops, m, err);
     if (m->worker == NULL) {
         member_free(&pool->lists, m);
         return NULL;
@@ -510,8 +619,10 @@ recall(void *owner, const struct store_row *row)
     struct member *m;
     struct err err = ERR_INIT;
 
-    if (u)
+    if (u) {
         u->had_worker = true;
+        user_set_kind(u, kernels_standard(r->pool->kernels));
+    }
     if (row->identity == NULL)
         return;
     m = adopt(r->pool, row, &err);
@@ -522,7 +633,7 @@ recall(void *owner, const struct store_row *row)
     } else if (u) {
         m->user = u;
         u->member = m;
-        open_session(u, false, row->network);
+        open_session(u, m->kind, false, row->network);
         user_move(&r->pool->lists, u, WAITING);
     }
 }
@@ -591,12 +702,40 @@ pool_start(struct pool *pool)
     want_refill(pool, 0);
 }
 
+/* A kernelspec that has changed: who waits for a worker of it gets one of what it is now, if that can run. */
+static void
+renew_waiting(struct pool *pool)
+{
+    struct kernel_kind *kind;
+    struct user *u;
+
+    DL_FOREACH (pool->lists.user_lists[WAITING], u) {
+        kind = kernels_find(pool->kernels, u->kind->name);
+        if (u->member == NULL && kind && kind->why_not == NULL)
+            user_set_kind(u, kind);
+    }
+}
+
+/* Workers that nobody has, of a kernelspec that has changed, or more of them than wanted now. */
+static void
+doom_surplus(struct pool *pool)
+{
+    struct member *m, *next;
+
+    DL_FOREACH_SAFE (pool->lists.members[STARTING], m, next)
+        if (m->user == NULL && !is_current(pool, m->kind))
+            member_doom(m);
+    DL_FOREACH_SAFE (pool->lists.members[WARM], m, next)
+        if (pool_lists_warm(&pool->lists, m->kind) > wanted_warm(pool, m->kind))
+            member_doom(m);
+}
+
 /* More warm workers than wanted now are let go; too few are started. */
 void
 pool_reconfigure(struct pool *pool)
 {
-    while (pool->lists.n_members[WARM] > pool->env->config->min_idle_workers)
-        member_doom(pool->lists.members[WARM]);
+    renew_waiting(pool);
+    doom_surplus(pool);
     check_filled(pool);
     evtimer_del(pool->refill_event);
     want_refill(pool, 0);
@@ -643,15 +782,43 @@ admit_network(const struct pool *pool, const struct user *u, enum network_mode w
     return 0;
 }
 
+/* What a session is said to be must be what it is; a new one must be possible. */
 static int
-admit(const struct pool *pool, const struct caller *who, const struct user *u, struct err *err)
+admit_kernel(const struct user *u, const struct pool_wish *wish, struct err *err)
 {
+    if (wish->kind == NULL)
+        return 0;
+    if (is_session(u) && u->kind && strcmp(u->kind->name, wish->kind->name) != 0)
+        return err_field(err, ERR_CONFLICT, "kernel",
+                         "kernel: the session has the kernel %s; end it first", u->kind->name);
+    if (!is_session(u) && wish->kind->why_not)
+        return err_field(err, ERR_UNSUPPORTED, "kernel", "kernel: %s cannot be used: %.300s",
+                         wish->kind->name, wish->kind->why_not);
+    return 0;
+}
+
+/* What a session of the user would run, or runs. */
+static struct kernel_kind *
+kind_for(const struct pool *pool, const struct user *u, const struct pool_wish *wish)
+{
+    if (is_session(u) && u->kind)
+        return u->kind;
+    return wish->kind ? wish->kind : kernels_standard(pool->kernels);
+}
+
+static int
+admit(const struct pool *pool, const struct caller *who, const struct user *u,
+      const struct pool_wish *wish, struct err *err)
+{
+    const struct kernel_kind *kind = kind_for(pool, u, wish);
     unsigned jobs = u && u->session ? session_jobs(u->session) : 0;
 
+    if (admit_network(pool, u, wish->network, err) < 0 || admit_kernel(u, wish, err) < 0)
+        return -1;
     if (pool->draining)
         return err_set(err, ERR_NO_WORKER, "%s", shutting_down);
-    if (pool->n_failures >= FAILURES_TO_TELL && pool_lists_alive(&pool->lists) == 0)
-        return err_set(err, ERR_NO_WORKER, "No worker can be started: %s", pool->last_start_error);
+    if (kind->starts.n_failures >= FAILURES_TO_TELL && pool_lists_alive_of(&pool->lists, kind) == 0)
+        return err_set(err, ERR_NO_WORKER, "No worker can be started: %s", kind->starts.error);
     if (jobs >= pool->env->config->queue_limit)
         return err_set(err, ERR_BUSY, "%u executions of this user are waiting or running already",
                        jobs);
@@ -669,19 +836,31 @@ hurry(struct pool *pool)
     want_refill(pool, 0);
 }
 
+/* The kernelspec by that name as it is now, where it can run; who has lost his worker gets one of it. */
+static struct kernel_kind *
+renewed(const struct pool *pool, struct kernel_kind *kind)
+{
+    struct kernel_kind *now = kernels_find(pool->kernels, kind->name);
+
+    return now && now->why_not == NULL ? now : kind;
+}
+
 /* The user with a session: an old one, or a new one that has a worker or waits for one. */
 static struct user *
-user_with_session(struct pool *pool, struct user *u, const char *name, bool network)
+user_with_session(struct pool *pool, struct user *u, const char *name, const struct pool_wish *wish)
 {
+    struct kernel_kind *kind = renewed(pool, kind_for(pool, u, wish));
+    const bool network = wish->network == NETWORK_ALLOWLIST;
+
     if (u && u->session)
         return u;
     if (u) {
         u->created = time(NULL);
         user_move(&pool->lists, u, WAITING);
-        open_session(u, true, network);
+        open_session(u, kind, true, network);
     } else {
         u = user_new(&pool->lists, name, time(NULL), WAITING);
-        open_session(u, pool->in_doubt, network);
+        open_session(u, kind, pool->in_doubt, network);
     }
     serve_waiting(pool);
     if (u->member == NULL)
@@ -695,10 +874,11 @@ pool_submit(struct pool *pool, const struct caller *who, const char *user,
 {
     cleanup_free char *name = user_full_name(who, user);
     struct user *u = user_find(&pool->lists, name);
+    const struct pool_wish wish = {.network = spec->network};
     struct job *job = NULL;
 
-    if (admit_network(pool, u, spec->network, err) == 0 && admit(pool, who, u, err) == 0) {
-        u = user_with_session(pool, u, name, spec->network == NETWORK_ALLOWLIST);
+    if (admit(pool, who, u, &wish, err) == 0) {
+        u = user_with_session(pool, u, name, &wish);
         u->last_used = time(NULL);
         u->idle_since = clock_now();
         job = session_submit(u->session, spec, done, owner);
@@ -709,24 +889,27 @@ pool_submit(struct pool *pool, const struct caller *who, const char *user,
 }
 
 int
-pool_open(struct pool *pool, const struct caller *who, const char *user, enum network_mode network,
-          bool *made, struct err *err)
+pool_open(struct pool *pool, const struct caller *who, const char *user,
+          const struct pool_wish *wish, bool *made, struct err *err)
 {
     cleanup_free char *name = user_full_name(who, user);
     struct user *u = user_find(&pool->lists, name);
 
     *made = !is_session(u);
-    if (admit_network(pool, u, network, err) < 0 || admit(pool, who, u, err) < 0)
+    if (admit(pool, who, u, wish, err) < 0)
         return -1;
-    user_with_session(pool, u, name, network == NETWORK_ALLOWLIST)->last_used = time(NULL);
+    user_with_session(pool, u, name, wish)->last_used = time(NULL);
     return 0;
 }
 
 bool
 pool_is_python(const struct pool *pool, const struct caller *who, const char *user)
 {
-    (void)who, (void)user; /* there is one kernel for all */
-    return strcmp(pool->env->kernelspec->language, "python") == 0;
+    static const struct pool_wish none;
+    cleanup_free char *name = user_full_name(who, user);
+
+    return strcasecmp(kind_for(pool, user_find(&pool->lists, name), &none)->spec.language,
+                      "python") == 0;
 }
 
 bool
@@ -810,7 +993,8 @@ json_t *
 pool_status(const struct pool *pool, const struct caller *who)
 {
     const struct config *config = pool->env->config;
-    const char *error = pool->last_start_error;
+    const struct kernel_kind *standard = kernels_standard(pool->kernels);
+    const char *error = standard->starts.error;
 
     return xnotnull(
         json_pack("{s:i,s:i,s:i,s:i,s:b,s:i,s:i,s:o,s:s,s:s,s:o,s:s?}", "total_workers",
@@ -819,8 +1003,25 @@ pool_status(const struct pool *pool, const struct caller *who)
                   pool->lists.n_members[STARTING], "is_initializing", !pool->filled,
                   "min_idle_workers", config->min_idle_workers, "max_total_workers",
                   config->max_total_workers, "sessions", pool_status_sessions(&pool->lists, who),
-                  "kernel", pool->env->kernelspec->name, "runtime", config->runtime, "limits",
+                  "kernel", standard->name, "runtime", config->runtime, "limits",
                   runtime_limits(pool->env->runtime), "last_start_error", error[0] ? error : NULL));
+}
+
+json_t *
+pool_kernels(const struct pool *pool)
+{
+    const struct kernel_kind *standard = kernels_standard(pool->kernels);
+    json_t *list = xnotnull(json_array());
+
+    for (const struct kernel_kind *kind = kernels_first(pool->kernels); kind; kind = kind->next) {
+        /* A broken file does not take the standard one's place. */
+        const bool is_standard = strcmp(kind->name, standard->name) == 0;
+        const struct kernel_kind *used = is_standard ? standard : kind;
+
+        json_array_append_new(
+            list, pool_status_kernel(&pool->lists, used, is_standard, wanted_warm(pool, used)));
+    }
+    return list;
 }
 
 void

@@ -19,14 +19,16 @@
 #include "worker.h"
 
 struct caller;
+struct kernel_kind;
+struct kernels;
 struct pool;
 struct store;
 
 /*
- * env and store are borrowed and must outlive the pool.  Nothing is started yet.  In doubt: users that are not in the store
+ * env, kernels and store are borrowed and must outlive the pool.  Nothing is started yet.  In doubt: users that are not in the store
  * may have had a session, so the first answer to each of them says `restarted`.
  */
-struct pool *pool_new(const struct worker_env *, struct store *, bool in_doubt);
+struct pool *pool_new(const struct worker_env *, struct kernels *, struct store *, bool in_doubt);
 
 /* Answers what waits and frees the memory; containers live on for the next gateway. */
 void pool_free(struct pool *); /* accepts NULL */
@@ -53,17 +55,24 @@ struct job *pool_submit(struct pool *, const struct caller *, const char *user,
                         const struct job_spec *, job_done_fn *done, void *owner,
                         struct err *) must_check;
 
+/* What a session is to be.  Of one that there is already: what it must be. */
+struct pool_wish {
+    struct kernel_kind *kind; /* NULL: nothing is said of it */
+    enum network_mode network;
+};
+
 /*
  * Makes the user's session if there is none, or it has lost its environment; it has a worker at once, or waits for one.  *made:
- * there was none.  Fails as pool_submit does.
+ * there was none.  Fails as pool_submit does, and with ERR_CONFLICT and the field where there is a session that
+ * is not as it is wished for.
  */
-int pool_open(struct pool *, const struct caller *, const char *user, enum network_mode, bool *made,
-              struct err *) must_check;
+int pool_open(struct pool *, const struct caller *, const char *user, const struct pool_wish *,
+              bool *made, struct err *) must_check;
 
 /* Whether the user has a session, be it one whose worker has ended. */
 bool pool_has_session(const struct pool *, const struct caller *, const char *user);
 
-/* Whether that session's kernel runs Python. */
+/* Whether the user's session runs Python, or one that pool_submit would make. */
 bool pool_is_python(const struct pool *, const struct caller *, const char *user);
 
 /* Whether a job may have limits of its own (job_spec.limits) on this host. */
@@ -90,6 +99,9 @@ json_t *pool_session(const struct pool *, const struct caller *, const char *use
  */
 json_t *pool_sessions(const struct pool *, const struct caller *, unsigned long long after,
                       unsigned limit, unsigned long long *next);
+
+/* A new array: the kernels, as GET /v1/kernels has them. */
+json_t *pool_kernels(const struct pool *);
 
 void pool_gauge(const struct pool *); /* sets the metrics' gauges */
 

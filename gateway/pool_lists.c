@@ -5,6 +5,7 @@
 
 #include "caller.h"
 #include "clock.h"
+#include "kernels.h"
 #include "mem.h"
 
 /* --- workers ------------------------------------------------------------------------------ */
@@ -19,11 +20,12 @@ member_enter(struct pool_lists *lists, struct member *m, enum member_list list)
 }
 
 struct member *
-member_new(struct pool_lists *lists, unsigned slot)
+member_new(struct pool_lists *lists, struct kernel_kind *kind, unsigned slot)
 {
     struct member *m = xcalloc(1, sizeof(*m));
 
     m->pool = lists->pool;
+    m->kind = kind;
     m->slot = slot;
     member_enter(lists, m, STARTING);
     return m;
@@ -56,15 +58,55 @@ pool_lists_alive(const struct pool_lists *lists)
     return lists->n_members[STARTING] + lists->n_members[WARM] + lists->n_members[ASSIGNED];
 }
 
+static bool
+is_of_kind(const struct kernel_kind *one, const struct kernel_kind *wanted)
+{
+    return wanted == NULL || one == wanted;
+}
+
+static unsigned
+count(const struct pool_lists *lists, enum member_list list, const struct kernel_kind *kind)
+{
+    const struct member *m;
+    unsigned n = 0;
+
+    DL_FOREACH (lists->members[list], m)
+        n += is_of_kind(m->kind, kind);
+    return n;
+}
+
 unsigned
-pool_lists_coming(const struct pool_lists *lists)
+pool_lists_coming(const struct pool_lists *lists, const struct kernel_kind *kind)
 {
     const struct member *m;
     unsigned n = 0;
 
     DL_FOREACH (lists->members[STARTING], m)
-        n += m->user == NULL;
+        n += m->user == NULL && is_of_kind(m->kind, kind);
     return n;
+}
+
+unsigned
+pool_lists_alive_of(const struct pool_lists *lists, const struct kernel_kind *kind)
+{
+    return count(lists, STARTING, kind) + count(lists, WARM, kind) + count(lists, ASSIGNED, kind);
+}
+
+unsigned
+pool_lists_warm(const struct pool_lists *lists, const struct kernel_kind *kind)
+{
+    return count(lists, WARM, kind);
+}
+
+struct member *
+pool_lists_first_warm(const struct pool_lists *lists, const struct kernel_kind *kind)
+{
+    struct member *m;
+
+    DL_FOREACH (lists->members[WARM], m)
+        if (is_of_kind(m->kind, kind))
+            return m;
+    return NULL;
 }
 
 static bool
@@ -157,6 +199,15 @@ user_new(struct pool_lists *lists, const char *name, time_t created, enum user_l
 }
 
 void
+user_set_kind(struct user *u, struct kernel_kind *kind)
+{
+    struct kernel_kind *old = u->kind;
+
+    u->kind = kind ? kernel_kind_ref(kind) : NULL;
+    kernel_kind_unref(old);
+}
+
+void
 user_move(struct pool_lists *lists, struct user *u, enum user_list list)
 {
     user_leave(lists, u);
@@ -168,29 +219,30 @@ user_free(struct pool_lists *lists, struct user *u)
 {
     user_leave(lists, u);
     HASH_DEL(lists->users, u);
+    kernel_kind_unref(u->kind);
     free(u->name);
     free(u);
 }
 
 struct user *
-pool_lists_first_waiting(const struct pool_lists *lists)
+pool_lists_first_waiting(const struct pool_lists *lists, const struct kernel_kind *kind)
 {
     struct user *u;
 
     DL_FOREACH (lists->user_lists[WAITING], u)
-        if (u->member == NULL)
+        if (u->member == NULL && is_of_kind(u->kind, kind))
             return u;
     return NULL;
 }
 
 unsigned
-pool_lists_waiting(const struct pool_lists *lists)
+pool_lists_waiting(const struct pool_lists *lists, const struct kernel_kind *kind)
 {
     const struct user *u;
     unsigned n = 0;
 
     DL_FOREACH (lists->user_lists[WAITING], u)
-        n += u->member == NULL;
+        n += u->member == NULL && is_of_kind(u->kind, kind);
     return n;
 }
 

@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 struct caller;
+struct kernel_kind;
 struct pool;
 struct session;
 struct worker;
@@ -36,7 +37,8 @@ struct member {
     struct pool *pool;
     struct worker *worker;
     enum member_list list;
-    struct user *user; /* NULL: nobody's */
+    struct user *user;        /* NULL: nobody's */
+    struct kernel_kind *kind; /* borrowed from the worker */
     unsigned slot;
     double since; /* in this list */
     struct member *prev, *next;
@@ -46,10 +48,11 @@ struct user {
     struct pool *pool;
     char *name; /* in full */
     enum user_list list;
-    struct session *session; /* NULL: LOST */
-    struct member *member;   /* of a WAITING user: his own, being recalled; NULL = any will do */
-    bool had_worker;         /* ever: there is a state that can be lost */
-    bool network;            /* the session has a way out */
+    struct session *session;  /* NULL: LOST */
+    struct member *member;    /* of a WAITING user: his own, being recalled; NULL = any will do */
+    bool had_worker;          /* ever: there is a state that can be lost */
+    struct kernel_kind *kind; /* a reference; what the session's workers run */
+    bool network;             /* the session has a way out */
     bool ended; /* LOST: on purpose, for want of use; there is no session to go on with */
     unsigned long long serial; /* grows from each user to the next, also over restarts */
     unsigned long executions;
@@ -73,14 +76,21 @@ struct pool_lists {
 /* --- workers ------------------------------------------------------------------------------ */
 
 /* STARTING, without a worker, which the caller gives it or frees it again. */
-struct member *member_new(struct pool_lists *, unsigned slot);
+struct member *member_new(struct pool_lists *, struct kernel_kind *, unsigned slot);
 void member_move(struct pool_lists *, struct member *, enum member_list);
 void member_free(struct pool_lists *, struct member *); /* its worker is the caller's to end */
 
 unsigned pool_lists_alive(const struct pool_lists *); /* workers that are not dying */
 
-/* Starting, and nobody's yet: recalled ones with a user may be busy for as long as an execution lasts. */
-unsigned pool_lists_coming(const struct pool_lists *);
+/*
+ * Starting, and nobody's yet: recalled ones with a user may be busy for as long as an execution lasts.  Here and below kind says
+ * of which; NULL: of all.
+ */
+unsigned pool_lists_coming(const struct pool_lists *, const struct kernel_kind *);
+
+unsigned pool_lists_alive_of(const struct pool_lists *, const struct kernel_kind *);
+unsigned pool_lists_warm(const struct pool_lists *, const struct kernel_kind *);
+struct member *pool_lists_first_warm(const struct pool_lists *, const struct kernel_kind *);
 
 /* The lowest number that no worker has. */
 unsigned pool_lists_free_slot(const struct pool_lists *);
@@ -100,8 +110,11 @@ void user_move(struct pool_lists *, struct user *, enum user_list);
 void user_free(struct pool_lists *, struct user *); /* its session is the caller's to end */
 
 /* Who waits for any worker, not for one of his own that is being recalled: the first (NULL: nobody), and how many. */
-struct user *pool_lists_first_waiting(const struct pool_lists *);
-unsigned pool_lists_waiting(const struct pool_lists *);
+struct user *pool_lists_first_waiting(const struct pool_lists *, const struct kernel_kind *);
+unsigned pool_lists_waiting(const struct pool_lists *, const struct kernel_kind *);
+
+/* From now on the user's workers are to run this one. */
+void user_set_kind(struct user *, struct kernel_kind *);
 
 /* Of a caller with a key. */
 unsigned pool_lists_sessions_of(const struct pool_lists *, const struct caller *);

@@ -3,6 +3,7 @@
 #include <utlist.h>
 
 #include "caller.h"
+#include "kernels.h"
 #include "metrics.h"
 #include "session.h"
 #include "timestamp.h"
@@ -62,12 +63,27 @@ pool_status_session(const struct user *u)
     const bool busy = u->session && session_state(u->session) == SESSION_BUSY;
     const unsigned jobs = u->session ? session_jobs(u->session) : 0;
 
-    return xnotnull(
-        json_pack("{s:s,s:s,s:o,s:s,s:s,s:i,s:I,s:o,s:o}", "id", user_short_name(u), "user_uuid",
-                  user_short_name(u), "key", key_of(u), "state", state_of(u), "network",
-                  u->network ? "allowlist" : "none", "queued", jobs - busy, "executions",
-                  (json_int_t)(u->executions + (u->session ? session_executions(u->session) : 0)),
-                  "created_at", moment(u->created), "last_used_at", moment(u->last_used)));
+    return xnotnull(json_pack(
+        "{s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:i,s:I,s:o,s:o}", "id", user_short_name(u), "user_uuid",
+        user_short_name(u), "key", key_of(u), "kernel", u->kind->name, "language",
+        u->kind->spec.language ? u->kind->spec.language : "", "state", state_of(u), "network",
+        u->network ? "allowlist" : "none", "queued", jobs - busy, "executions",
+        (json_int_t)(u->executions + (u->session ? session_executions(u->session) : 0)),
+        "created_at", moment(u->created), "last_used_at", moment(u->last_used)));
+}
+
+json_t *
+pool_status_kernel(const struct pool_lists *lists, const struct kernel_kind *kind, bool standard,
+                   unsigned warm_target)
+{
+    const struct kernelspec *spec = &kind->spec;
+
+    return xnotnull(json_pack("{s:s,s:s,s:s,s:b,s:b,s:s?,s:O?,s:i,s:i}", "name", kind->name,
+                              "language", spec->language ? spec->language : "", "display_name",
+                              spec->display_name ? spec->display_name : kind->name, "default",
+                              standard, "available", kind->why_not == NULL, "why_not",
+                              kind->why_not, "package", spec->package, "warm",
+                              pool_lists_warm(lists, kind), "warm_target", warm_target));
 }
 
 json_t *

@@ -15,6 +15,10 @@ json_t *pool_status_sessions(const struct pool_lists *, const struct caller *) m
 /* A new object: a session, or what is left of one, as /v1 has it. */
 json_t *pool_status_session(const struct user *) must_check;
 
+/* A new object: a kernel, as GET /v1/kernels has it. */
+json_t *pool_status_kernel(const struct pool_lists *, const struct kernel_kind *, bool standard,
+                           unsigned warm_target) must_check;
+
 void pool_status_gauge(const struct pool_lists *); /* sets the metrics' gauges */
 
 #endif

@@ -10,6 +10,7 @@
 #include "target.h"
 #include "v1_executions.h"
 #include "v1_kernel.h"
+#include "v1_kernels.h"
 #include "v1_sessions.h"
 
 struct route {
@@ -27,6 +28,7 @@ static const struct route routes[] = {
     {"GET", "/readyz", OPEN, api_readyz},
     {"POST", "/release", WITH_TOKEN, api_release},
     {"GET", "/status", WITH_TOKEN, api_status},
+    {"GET", "/v1/kernels", WITH_TOKEN, v1_kernels_list},
     {"GET", "/v1/sessions", WITH_TOKEN, v1_sessions_list},
     {"POST", "/v1/sessions", WITH_TOKEN, v1_sessions_create},
     {"GET", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_get},

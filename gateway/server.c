@@ -17,13 +17,12 @@
 #include "api.h"
 #include "audit.h"
 #include "auth.h"
-#include "child.h"
 #include "clock.h"
 #include "database.h"
 #include "egress.h"
 #include "files.h"
 #include "http.h"
-#include "kernelspec.h"
+#include "kernels.h"
 #include "keystore.h"
 #include "link.h"
 #include "log.h"
@@ -40,7 +39,6 @@ enum {
     LAG_PERIOD_MS = 250,
     DRAIN_POLL_MS = 20,
     DRAIN_EXTRA_S = 5,          /* over the execution time limit */
-    PREPARE_LIMIT_MS = 300000,  /* fonts are indexed by then, also on a slow disk */
     INTRODUCE_LIMIT_MS = 10000, /* for a worker on a busy machine to say who it is */
     LINK_SLACK = 8 << 20, /* of what an execution sends over the output limit: replies, statuses */
     /* Of each worker: its pidfd and link, two at its start, and connections that call it. */
@@ -60,10 +58,10 @@ struct server {
     int argc;
     char *const *argv;
     int lock_fd;
-    char *token, *skel_dir;
+    char *token;
     struct files files;
     struct event_base *base;
-    struct kernelspec kernelspec;
+    struct kernels *kernels;
     struct worker_env env; /* what the pool's workers share */
     struct egress *egress; /* NULL: no session may have a network */
     struct store *store;
@@ -74,7 +72,6 @@ struct server {
     struct audit *audit;
     struct api *api;
     struct http *http;
-    struct child *prepare; /* while it runs */
     struct event *signals[N_SIGNALS], *lag_timer, *drain_timer;
     double lag_due, drain_deadline; /* clock_now */
     bool drained;
@@ -184,6 +181,7 @@ on_reload(evutil_socket_t signal, short what, void *arg)
     if (audit_reconfigure(s->audit, &audit, &err) < 0)
         log_error("%s", err.msg);
     egress_reconfigure(s->egress);
+    kernels_reload(s->kernels);
     pool_reconfigure(s->pool);
     log_info("configuration reloaded: %u settings changed", changed);
 }
@@ -219,55 +217,6 @@ add_events(struct server *s)
     s->lag_timer = xnotnull(evtimer_new(s->base, on_lag_timer, s));
     s->drain_timer = xnotnull(event_new(s->base, -1, EV_PERSIST, on_drain_timer, s));
     aim_lag_timer(s);
-}
-
-/* --- the kernelspec's preparation --------------------------------------------------------- */
-
-static void
-on_prepared(void *owner, bool ok, const char *why)
-{
-    struct server *s = owner;
-
-    s->prepare = NULL;
-    if (!ok)
-        log_error("kernelspec %s: preparation failed, first plots will be slow: %s",
-                  s->kernelspec.name, why);
-    pool_start(s->pool);
-}
-
-static struct child *
-spawn_prepare(struct server *s, struct err *err)
-{
-    size_t n = json_array_size(s->kernelspec.prepare);
-    const char **argv = xcalloc(n + 1, sizeof(*argv));
-    /* Nothing of ours: the environment may hold the token. */
-    static const char *const env[] = {"LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin", NULL};
-    struct child_spec spec = {
-        .argv = argv, .env = env, .stdin_fd = -1, .output_fd = -1, .timeout_ms = PREPARE_LIMIT_MS};
-    struct child *child;
-
-    for (size_t i = 0; i < n; i++) {
-        const char *arg = json_string_value(json_array_get(s->kernelspec.prepare, i));
-
-        argv[i] = strcmp(arg, "{skel_dir}") == 0 ? s->skel_dir : arg;
-    }
-    child = child_spawn(s->base, &spec, on_prepared, s, err);
-    free(argv);
-    return child;
-}
-
-static void
-prepare(struct server *s)
-{
-    struct err err = ERR_INIT;
-
-    if (s->kernelspec.prepare) {
-        s->prepare = spawn_prepare(s, &err);
-        if (s->prepare)
-            return;
-        log_error("kernelspec %s: %s", s->kernelspec.name, err.msg);
-    }
-    pool_start(s->pool);
 }
 
 /* --- up and down -------------------------------------------------------------------------- */
@@ -406,12 +355,13 @@ open_backends(struct server *s, struct err *err)
         .introduce_ms = INTRODUCE_LIMIT_MS,
     };
 
-    s->skel_dir = xasprintf("%s/skel/%s", config->state_dir, config->kernel);
-    if (files_find(&s->files, err) < 0 || files_make_dir(s->skel_dir, 0755, err) < 0 ||
-        kernelspec_find(s->files.kernelspecs, config->kernel, &s->kernelspec, err) < 0)
+    if (files_find(&s->files, err) < 0)
+        return -1;
+    s->kernels = kernels_new(s->base, s->files.kernelspecs, config->state_dir, config->kernel, err);
+    if (s->kernels == NULL)
         return -1;
     const struct runtime_paths paths = {s->files.worker, link_dir, network ? proxy_dir : NULL,
-                                        s->kernelspec.dir, s->files.kernel};
+                                        s->files.kernelspecs, s->files.kernel};
     s->env.runtime = runtime_new(s->base, config, &paths, err);
     if (s->env.runtime == NULL)
         return -1;
@@ -432,14 +382,12 @@ open_front(struct server *s, struct err *err)
     const struct http_options options = http_options(s);
     cleanup_free char *keys_path = statedir_path(s->config->state_dir, KEYSTORE_FILE);
 
-    s->scan = scan_new(s->kernelspec.language);
+    s->scan = scan_new("python");
     if (load_scan_rules(s, err) < 0)
         return -1;
     s->env.base = s->base;
     s->env.config = s->config;
-    s->env.kernelspec = &s->kernelspec;
-    s->env.skel_dir = s->skel_dir;
-    s->pool = pool_new(&s->env, s->store, is_in_doubt(s->config));
+    s->pool = pool_new(&s->env, s->kernels, s->store, is_in_doubt(s->config));
     if (pool_recall(s->pool, err) < 0)
         return -1;
     s->auth = auth_new(s->token, keys_path);
@@ -448,7 +396,8 @@ open_front(struct server *s, struct err *err)
         return -1;
     const struct run_parts run_parts = {s->base, s->config, s->pool};
     s->runs = runs_new(&run_parts);
-    const struct api_parts parts = {s->config, s->pool, s->auth, s->audit, s->scan, s->runs};
+    const struct api_parts parts = {s->config, s->pool, s->kernels, s->auth,
+                                    s->audit,  s->scan, s->runs};
     s->api = api_new(&parts, s->files.page, err);
     if (s->api == NULL)
         return -1;
@@ -476,8 +425,6 @@ server_open(struct server *s, struct err *err)
 static void
 server_close(struct server *s)
 {
-    if (s->prepare)
-        child_cancel(s->prepare);
     for (int i = 0; i < N_SIGNALS; i++)
         if (s->signals[i])
             event_free(s->signals[i]);
@@ -496,14 +443,13 @@ server_close(struct server *s)
     egress_free(s->egress);
     link_free(s->env.link);
     runtime_free(s->env.runtime);
-    kernelspec_clear(&s->kernelspec);
+    kernels_free(s->kernels);
     files_clear(&s->files);
     if (s->base)
         event_base_free(s->base);
     if (s->token)
         sodium_memzero(s->token, strlen(s->token));
     free(s->token);
-    free(s->skel_dir);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
 }
@@ -516,7 +462,7 @@ server_run(struct config *config, int argc, char *const argv[], struct err *err)
 
     if (rc == 0) {
         log_info("listening on %s", http_url(s.http));
-        prepare(&s);
+        pool_start(s.pool);
         event_base_dispatch(s.base);
         log_info("stopped; containers stay for the next start");
         statedir_unpublish(config->state_dir);

@@ -188,8 +188,11 @@ scan(const struct order *o)
 {
     const struct api_parts *parts = api_parts(o->api);
     const struct body *body = &o->body.body;
-    json_t *findings = api_scan(parts, body->code, body->code_len, NULL);
+    json_t *findings;
 
+    if (!pool_is_python(parts->pool, &o->session.owner, o->session.id))
+        return NULL; /* the rules are about Python */
+    findings = api_scan(parts, body->code, body->code_len, NULL);
     for (size_t i = 0; i < json_array_size(o->body.tests); i++) {
         const json_t *test = json_array_get(o->body.tests, i);
         const json_t *code = json_object_get(test, "code");

@@ -8,6 +8,7 @@
 #include "body.h"
 #include "caller.h"
 #include "http_json.h"
+#include "kernels.h"
 #include "pool.h"
 #include "runs.h"
 #include "target.h"
@@ -25,17 +26,37 @@ refuse(struct api *api, struct http_request *r, struct audit_event *event, const
     http_reply_error(r, err, NULL);
 }
 
+/* The kernel that the body names, be it by its language; NULL in *out: none. */
+static int
+find_kernel(const struct kernels *kernels, const struct body *body, struct kernel_kind **out,
+            struct err *err)
+{
+    const char *field = body->kernel ? "kernel" : "language";
+    const char *name = body->kernel ? body->kernel : body->language;
+
+    *out = NULL;
+    if (name == NULL)
+        return 0;
+    *out = body->kernel ? kernels_find(kernels, name) : kernels_for_language(kernels, name);
+    if (*out)
+        return 0;
+    return err_field(err, ERR_BAD_REQUEST, field, "%s: there is no %s; GET /v1/kernels lists them",
+                     field, name);
+}
+
 static void
 create(struct api *api, struct http_request *r, const struct caller *who, const char *id,
        const struct body *body)
 {
+    struct pool_wish wish = {.network = body->network};
     struct pool *pool = api_parts(api)->pool;
     struct audit_event event = api_audit_begin(r, "create", api_audit_name(who), id);
     struct err err = ERR_INIT;
     bool made;
 
     http_set_session(r, id);
-    if (pool_open(pool, who, id, body->network, &made, &err) < 0) {
+    if (find_kernel(api_parts(api)->kernels, body, &wish.kind, &err) < 0 ||
+        pool_open(pool, who, id, &wish, &made, &err) < 0) {
         refuse(api, r, &event, &err);
         return;
     }

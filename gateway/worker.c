@@ -25,7 +25,7 @@
 #include "config.h"
 #include "execution.h"
 #include "kernel.h"
-#include "kernelspec.h"
+#include "kernels.h"
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
@@ -52,6 +52,7 @@ struct worker {
     const struct worker_ops *ops;
     void *owner;
     struct worker_identity who;
+    struct kernel_kind *kind; /* a reference */
     enum phase phase;
     bool adopted;
     struct container *container;
@@ -91,11 +92,13 @@ draw_hex(char *out, size_t size)
 }
 
 static struct worker *
-worker_new(const struct worker_env *env, const struct worker_ops *ops, void *owner)
+worker_new(const struct worker_env *env, const struct worker_spec *spec,
+           const struct worker_ops *ops, void *owner)
 {
     struct worker *w = xcalloc(1, sizeof(*w));
 
     w->env = env;
+    w->kind = kernel_kind_ref(spec->kind);
     w->ops = ops;
     w->owner = owner;
     w->timer = xnotnull(evtimer_new(env->base, on_timer, w));
@@ -110,6 +113,7 @@ worker_free(struct worker *w)
     kernel_free(w->kernel);
     execution_free(w->warmup);
     link_peer_free(w->peer);
+    kernel_kind_unref(w->kind);
     sodium_memzero(&w->who, sizeof(w->who));
     free(w);
 }
@@ -220,18 +224,19 @@ static struct container *
 start_container(struct worker *w, struct err *err)
 {
     const struct config *config = w->env->config;
+    const struct portion *limits = &w->kind->spec.limits;
     char *boot = boot_record(w);
     struct container_spec spec = {
         .id = w->who.id,
         .slot = w->who.slot,
         .boot = boot,
         .boot_len = strlen(boot),
-        .cpu = config->worker_cpu,
-        .memory_mb = config->worker_memory_mb,
-        .disk_mb = config->worker_disk_mb,
-        .pids = config->worker_pids,
-        .kernelspec_dir = w->env->kernelspec->dir,
-        .skel_dir = w->env->skel_dir,
+        .cpu = limits->cpu > 0 ? limits->cpu : config->worker_cpu,
+        .memory_mb = limits->memory_mb > 0 ? limits->memory_mb : config->worker_memory_mb,
+        .disk_mb = limits->disk_mb > 0 ? limits->disk_mb : config->worker_disk_mb,
+        .pids = limits->pids > 0 ? limits->pids : config->worker_pids,
+        .kernelspec_dir = w->kind->spec.dir,
+        .skel_dir = w->kind->skel_dir,
     };
     struct container *container = container_start(w->env->runtime, &spec, &container_ops, w, err);
 
@@ -241,10 +246,10 @@ start_container(struct worker *w, struct err *err)
 }
 
 struct worker *
-worker_start(const struct worker_env *env, unsigned slot, const struct worker_ops *ops, void *owner,
-             struct err *err)
+worker_start(const struct worker_env *env, unsigned slot, const struct worker_spec *spec,
+             const struct worker_ops *ops, void *owner, struct err *err)
 {
-    struct worker *w = worker_new(env, ops, owner);
+    struct worker *w = worker_new(env, spec, ops, owner);
 
     draw_hex(w->who.id, sizeof(w->who.id));
     draw_hex(w->who.routing_id, sizeof(w->who.routing_id));
@@ -263,9 +268,10 @@ worker_start(const struct worker_env *env, unsigned slot, const struct worker_op
 
 struct worker *
 worker_adopt(const struct worker_env *env, const struct worker_identity *who,
-             const struct worker_ops *ops, void *owner, struct err *err)
+             const struct worker_spec *spec, const struct worker_ops *ops, void *owner,
+             struct err *err)
 {
-    struct worker *w = worker_new(env, ops, owner);
+    struct worker *w = worker_new(env, spec, ops, owner);
 
     w->who = *who;
     w->phase = RECALLED;
@@ -325,7 +331,7 @@ add_proxy(json_t *env)
 static json_t *
 config_message(const struct worker *w)
 {
-    const struct kernelspec *spec = w->env->kernelspec;
+    const struct kernelspec *spec = &w->kind->spec;
     json_t *env = xnotnull(json_copy(spec->env));
 
     if (w->env->config->network == NETWORK_ALLOWLIST)
@@ -357,7 +363,7 @@ static void
 probe(struct worker *w)
 {
     assert(w->kernel == NULL);
-    w->kernel = kernel_new(w->env->base, w->peer, w->who.key, w->env->kernelspec->interrupt_message,
+    w->kernel = kernel_new(w->env->base, w->peer, w->who.key, w->kind->spec.interrupt_message,
                            on_kernel_ready, w);
     if (w->adopted)
         clock_arm(w->timer, (unsigned)(w->env->config->exec_timeout * 1000) + PROBE_EXTRA_MS);
@@ -389,7 +395,7 @@ on_warmed(void *owner, struct execution *x, enum execution_result result)
 
     kernel_forget(w->kernel);
     if (result != EXECUTION_OK)
-        log_warn("kernelspec %s: warm-up string %zu raised an exception", w->env->kernelspec->name,
+        log_warn("kernelspec %s: warm-up string %zu raised an exception", w->kind->spec.name,
                  w->n_warmed);
     w->warmup = NULL;
     execution_free(x);
@@ -401,7 +407,7 @@ on_warmed(void *owner, struct execution *x, enum execution_result result)
 static void
 warm_next(struct worker *w)
 {
-    const json_t *code = json_array_get(w->env->kernelspec->warmup, w->n_warmed);
+    const json_t *code = json_array_get(w->kind->spec.warmup, w->n_warmed);
     struct execution_spec spec = {.silent = true, .max_output = 1 << 16};
     struct err err = ERR_INIT;
 

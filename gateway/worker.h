@@ -20,7 +20,7 @@
 struct config;
 struct event_base;
 struct execution;
-struct kernelspec;
+struct kernel_kind;
 struct link;
 struct runtime;
 struct worker;
@@ -41,10 +41,13 @@ struct worker_identity {
 struct worker_env {
     struct event_base *base;
     const struct config *config;
-    const struct kernelspec *kernelspec;
     struct link *link;
     struct runtime *runtime;
-    const char *skel_dir; /* host directory copied into each home */
+};
+
+/* What one worker is; borrowed for the call. */
+struct worker_spec {
+    struct kernel_kind *kind; /* that can run, and is prepared */
 };
 
 /*
@@ -60,15 +63,16 @@ struct worker_ops {
 };
 
 /* Draws an identity and starts a container for it. */
-struct worker *worker_start(const struct worker_env *, unsigned slot, const struct worker_ops *,
-                            void *owner, struct err *) must_check;
+struct worker *worker_start(const struct worker_env *, unsigned slot, const struct worker_spec *,
+                            const struct worker_ops *, void *owner, struct err *) must_check;
 
 /*
  * Takes back one that an earlier gateway left: READY once it has dialled home and its kernel answers, which may be
  * as late as the end of what it was running.  Fails when its container does not run any more.
  */
 struct worker *worker_adopt(const struct worker_env *, const struct worker_identity *,
-                            const struct worker_ops *, void *owner, struct err *) must_check;
+                            const struct worker_spec *, const struct worker_ops *, void *owner,
+                            struct err *) must_check;
 
 /* Somebody waits for it or uses it: it starts and runs with its full part of the processors (container_prefer). */
 void worker_prefer(struct worker *);

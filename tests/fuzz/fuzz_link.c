@@ -23,7 +23,7 @@
 #include "fuzz.h"
 #include "gateway/config.h"
 #include "gateway/execution.h"
-#include "gateway/kernelspec.h"
+#include "gateway/kernels.h"
 #include "gateway/link.h"
 #include "gateway/log.h"
 #include "gateway/output.h"
@@ -387,15 +387,16 @@ run_line(char *line, size_t len)
 }
 
 static void
-begin(bool adopted, const struct worker_env *env)
+begin(bool adopted, const struct worker_env *env, struct kernel_kind *kind)
 {
+    const struct worker_spec spec = {.kind = kind};
     struct worker_identity who = {.id = "0123456789abcdef", .pid = 1, .start_ticks = 1};
     struct err err = ERR_INIT;
 
     memset(who.routing_id, 'a', 64);
     memset(who.key, 'b', 64);
-    world.worker = adopted ? worker_adopt(env, &who, &worker_ops, NULL, &err)
-                           : worker_start(env, 0, &worker_ops, NULL, &err);
+    world.worker = adopted ? worker_adopt(env, &who, &spec, &worker_ops, NULL, &err)
+                           : worker_start(env, 0, &spec, &worker_ops, NULL, &err);
     must(world.worker != NULL);
     if (!adopted) {
         world.started = true;
@@ -404,13 +405,14 @@ begin(bool adopted, const struct worker_env *env)
 }
 
 static void
-run_story(const uint8_t *data, size_t size, bool adopted, const struct worker_env *env)
+run_story(const uint8_t *data, size_t size, bool adopted, const struct worker_env *env,
+          struct kernel_kind *kind)
 {
     struct fuzz_input in = {data, size};
     char *line;
     size_t len;
 
-    begin(adopted, env);
+    begin(adopted, env, kind);
     while (world.worker && (line = fuzz_next(&in, '\n', &len))) {
         run_line(line, len);
         free(line);
@@ -428,21 +430,22 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct config config = {.exec_timeout = 60, .orphan_timeout = 60, .worker_memory_mb = 100};
-    char name[] = "kernel", dir[] = "/kernel";
-    struct kernelspec spec = {.name = name, .dir = dir};
-    struct worker_env env = {.config = &config, .kernelspec = &spec, .skel_dir = "/skel"};
+    char name[] = "kernel", dir[] = "/kernel", skel_dir[] = "/skel";
+    struct kernel_kind kind = {
+        .name = name, .skel_dir = skel_dir, .refs = 1, .spec = {.name = name, .dir = dir}};
+    struct worker_env env = {.config = &config};
 
     log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    spec.argv = json_pack("[s]", "kernel");
-    spec.env = json_object();
-    spec.warmup = json_pack("[s]", "pass");
-    spec.interrupt_message = size > 0 && data[size - 1] == '\n';
+    kind.spec.argv = json_pack("[s]", "kernel");
+    kind.spec.env = json_object();
+    kind.spec.warmup = json_pack("[s]", "pass");
+    kind.spec.interrupt_message = size > 0 && data[size - 1] == '\n';
     env.base = world.base = event_base_new();
-    run_story(data, size, false, &env);
-    run_story(data, size, true, &env);
+    run_story(data, size, false, &env, &kind);
+    run_story(data, size, true, &env, &kind);
     event_base_free(world.base);
-    json_decref(spec.argv);
-    json_decref(spec.env);
-    json_decref(spec.warmup);
+    json_decref(kind.spec.argv);
+    json_decref(kind.spec.env);
+    json_decref(kind.spec.warmup);
     return 0;
 }

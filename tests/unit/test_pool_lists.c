@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/caller.h"
+#include "gateway/kernels.h"
 #include "gateway/mem.h"
 #include "gateway/pool_lists.h"
 
@@ -72,7 +73,7 @@ static void
 who_waits_for_any_comes_in_turn(void **state)
 {
     struct pool_lists lists = {.pool = NULL};
-    struct member *recalled = member_new(&lists, 0);
+    struct member *recalled = member_new(&lists, NULL, 0);
     struct user *a = add_user(&lists, &master, "a", WAITING);
     struct user *b = add_user(&lists, &master, "b", WAITING);
     struct user *c = add_user(&lists, &master, "c", WAITING);
@@ -80,16 +81,16 @@ who_waits_for_any_comes_in_turn(void **state)
     (void)state;
     a->member = recalled;
     recalled->user = a;
-    assert_int_equal(pool_lists_waiting(&lists), 2);
-    assert_ptr_equal(pool_lists_first_waiting(&lists), b);
-    assert_int_equal(pool_lists_coming(&lists), 0);
+    assert_int_equal(pool_lists_waiting(&lists, NULL), 2);
+    assert_ptr_equal(pool_lists_first_waiting(&lists, NULL), b);
+    assert_int_equal(pool_lists_coming(&lists, NULL), 0);
     user_move(&lists, b, ACTIVE);
-    assert_ptr_equal(pool_lists_first_waiting(&lists), c);
+    assert_ptr_equal(pool_lists_first_waiting(&lists, NULL), c);
     user_move(&lists, b, WAITING); /* at the end */
-    assert_ptr_equal(pool_lists_first_waiting(&lists), c);
+    assert_ptr_equal(pool_lists_first_waiting(&lists, NULL), c);
     user_move(&lists, c, LOST);
     user_move(&lists, b, LOST);
-    assert_null(pool_lists_first_waiting(&lists));
+    assert_null(pool_lists_first_waiting(&lists, NULL));
     user_free(&lists, a);
     user_free(&lists, b);
     user_free(&lists, c);
@@ -105,22 +106,56 @@ a_slot_is_free_once_its_worker_is_gone(void **state)
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(pool_lists_free_slot(&lists), i);
-        m[i] = member_new(&lists, i);
+        m[i] = member_new(&lists, NULL, i);
         assert_int_equal(m[i]->list, STARTING);
     }
-    assert_int_equal(pool_lists_coming(&lists), 3);
+    assert_int_equal(pool_lists_coming(&lists, NULL), 3);
     member_move(&lists, m[0], WARM);
     member_move(&lists, m[1], ASSIGNED);
     assert_int_equal(pool_lists_alive(&lists), 3);
     member_move(&lists, m[1], DYING);
     assert_int_equal(pool_lists_alive(&lists), 2);
-    assert_int_equal(pool_lists_coming(&lists), 1);
+    assert_int_equal(pool_lists_coming(&lists, NULL), 1);
     assert_int_equal(pool_lists_free_slot(&lists), 3); /* its ids are in use until it is gone */
     member_free(&lists, m[1]);
     assert_int_equal(pool_lists_free_slot(&lists), 1);
     member_free(&lists, m[0]);
     member_free(&lists, m[2]);
     assert_int_equal(pool_lists_alive(&lists) + lists.n_members[DYING], 0);
+}
+
+static void
+workers_are_counted_by_kernel(void **state)
+{
+    static char r_name[] = "r", bash_name[] = "bash";
+    struct kernel_kind r = {.name = r_name, .refs = 100}, bash = {.name = bash_name, .refs = 100};
+    struct pool_lists lists = {.pool = NULL};
+    struct user *u = add_user(&lists, &master, "waits", WAITING);
+    struct member *m[] = {member_new(&lists, &r, 0), member_new(&lists, &r, 1),
+                          member_new(&lists, &bash, 2)};
+
+    (void)state;
+    user_set_kind(u, &r);
+    assert_int_equal(pool_lists_waiting(&lists, &r), 1);
+    assert_int_equal(pool_lists_waiting(&lists, &bash), 0);
+    assert_null(pool_lists_first_waiting(&lists, &bash));
+    assert_ptr_equal(pool_lists_first_waiting(&lists, &r), u);
+    assert_int_equal(pool_lists_coming(&lists, &r), 2);
+    assert_int_equal(pool_lists_coming(&lists, &bash), 1);
+    member_move(&lists, m[2], WARM);
+    member_move(&lists, m[1], WARM);
+    assert_int_equal(pool_lists_warm(&lists, &r), 1);
+    assert_int_equal(pool_lists_warm(&lists, NULL), 2);
+    assert_ptr_equal(pool_lists_first_warm(&lists, &r), m[1]);
+    assert_ptr_equal(pool_lists_first_warm(&lists, NULL), m[2]);
+    assert_int_equal(pool_lists_alive_of(&lists, &r), 2);
+    member_move(&lists, m[1], DYING);
+    assert_int_equal(pool_lists_alive_of(&lists, &r), 1);
+    assert_null(pool_lists_first_warm(&lists, &r));
+    user_free(&lists, u);
+    assert_int_equal(r.refs, 100);
+    for (size_t i = 0; i < 3; i++)
+        member_free(&lists, m[i]);
 }
 
 int
@@ -131,6 +166,7 @@ main(void)
         cmocka_unit_test(sessions_are_counted_by_caller),
         cmocka_unit_test(who_waits_for_any_comes_in_turn),
         cmocka_unit_test(a_slot_is_free_once_its_worker_is_gone),
+        cmocka_unit_test(workers_are_counted_by_kernel),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
