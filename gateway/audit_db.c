@@ -25,9 +25,9 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [INSERT] = "INSERT INTO audit (time, action, who, address, user_uuid, code_sha256, code_bytes,"
-               " outcome, status, duration_ms, detail, request_id)"
-               " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [INSERT] = ("INSERT INTO audit (time, action, who, address, user_uuid, code_sha256, code_bytes,"
+                " outcome, status, duration_ms, detail, request_id)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     [PURGE] = "DELETE FROM audit WHERE id IN"
               " (SELECT id FROM audit WHERE time < ? ORDER BY time LIMIT ?)",
 };
