@@ -101,11 +101,12 @@ static void
 flush(struct channel *c)
 {
     const size_t len = buffer_len(&c->unsent);
-    struct iovec part = {c->unsent.data + c->unsent.begin, len}, *iov = &part;
+    struct iovec part = {.iov_len = len}, *iov = &part;
     size_t n = 1;
 
     if (len == 0)
         return;
+    part.iov_base = c->unsent.data + c->unsent.begin;
     if (framing_send(c->fd, &iov, &n) < 0) {
         go_down(c);
         return;
