@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sodium.h>
 
 #include "runner.h"
@@ -409,7 +410,7 @@ read_base64(const char *path)
 
 /* What is no file, or too large for a message, is not shown. */
 static void
-show(void *owner, const char *path)
+show_image(void *owner, const char *path)
 {
     struct serve *s = owner;
     cleanup_free char *data = read_base64(path);
@@ -420,6 +421,25 @@ show(void *owner, const char *path)
     content = json_pack("{s:{s:s,s:s},s:{},s:{}}", "data", "image/png", data, "text/plain",
                         "<a picture>", "metadata", "transient");
     client_publish(s->client, s->running, "display_data", xnotnull(content));
+}
+
+static void
+show(void *owner, const char *path, bool is_result)
+{
+    struct serve *s = owner;
+    struct stat st;
+    json_t *data =
+        stat(path, &st) == 0 && st.st_size < MAX_IMAGE ? json_load_file(path, 0, NULL) : NULL;
+    json_auto_t *content = NULL;
+
+    if (!json_is_object(data) || s->running == NULL) {
+        json_decref(data);
+        return;
+    }
+    content = xnotnull(json_pack("{s:o,s:{}}", "data", data, "metadata"));
+    if (is_result)
+        json_object_set_new(content, "execution_count", json_integer(s->count));
+    client_publish(s->client, s->running, is_result ? "execute_result" : "display_data", content);
 }
 
 static char *
@@ -473,7 +493,7 @@ serve_run(struct client *client, const struct language *language, int signals, s
     struct serve s = {.client = client,
                       .language = language,
                       .signals = signals,
-                      .attendant = {&s, attend, ask, show, take_line}};
+                      .attendant = {&s, attend, ask, show_image, show, take_line}};
 
     s.runner = runner_new(language, &s.attendant, err);
     if (s.runner == NULL)

@@ -69,7 +69,11 @@ on_line(struct session *s, const char *line)
     else if (strncmp(line, "match ", 6) == 0)
         on_match(s, line + 6);
     else if (strncmp(line, "image ", 6) == 0)
-        s->attendant->show(s->attendant->owner, line + 6);
+        s->attendant->show_image(s->attendant->owner, line + 6);
+    else if (strncmp(line, "show ", 5) == 0)
+        s->attendant->show(s->attendant->owner, line + 5, false);
+    else if (strncmp(line, "result ", 7) == 0)
+        s->attendant->show(s->attendant->owner, line + 7, true);
     else if (strncmp(line, "error ", 6) == 0)
         on_error_line(s, line + 6);
 }

@@ -78,6 +78,14 @@ LANGUAGES = {
         writes=_java('System.err.println("err");'),
         reads=_java('var s = new java.util.Scanner(System.in); '
                     'System.out.println("[" + (s.hasNextLine() ? s.nextLine() : "") + "]");')),
+    "javascript": Language(
+        hello='console.log("hello")', fails='throw new TypeError("no")', ename="TypeError",
+        forever="await new Promise(() => setInterval(() => {}, 1000))", keep="const kept = 41", kept="kept + 1",
+        writes='console.error("err")'),
+    "typescript": Language(
+        hello='const s: string = "hello"; console.log(s)', fails='throw new TypeError("no")', ename="TypeError",
+        forever="await new Promise(() => setInterval(() => {}, 1000))", keep="let kept: number = 41", kept="kept + 1",
+        writes='console.error("err")'),
     "lua": Language(
         hello="print('hello')", fails="error('no')", ename="ExitStatus", forever="while true do end",
         writes="io.stderr:write('err\\n')", reads="print('[' .. (io.read() or '') .. ']')"),

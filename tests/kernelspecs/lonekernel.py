@@ -107,7 +107,7 @@ class Kernel:
             if msg["msg_type"] == "stream":
                 answer["text"] += content["text"]
             elif msg["msg_type"] == "execute_result":
-                answer["result"] = content["data"]["text/plain"]
+                answer["result"] = content["data"].get("text/plain")
             elif msg["msg_type"] == "error":
                 answer["ename"], answer["evalue"] = content["ename"], content["evalue"]
             if "image/png" in content.get("data", {}):

@@ -1,0 +1,221 @@
+// session.js - the Deno that a session's cells share: kernel/session.h says how it is spoken to.
+//
+// V8's own inspector evaluates them, in the mode that is made for this: `const` may be declared again, `await` stands
+// anywhere.  Deno has a Jupyter kernel as well (`deno jupyter`), which publishes what a cell prints without regard to its
+// end: under load the last lines come when nobody listens any more.  Here the console writes to the descriptors.
+
+import inspector from "node:inspector";
+import { stripTypeScriptTypes } from "node:module";
+
+const TAKE = Symbol("take"); // the name under which evaluated values get here
+const encoder = new TextEncoder();
+const status = Deno.openSync(Deno.env.get("TCI_STATUS"), { write: true });
+const session = new inspector.Session();
+let cell = { number: 0, dir: "", shown: 0, interrupt: () => {} };
+let taken;
+
+Deno.env.delete("TCI_STATUS");
+session.connect();
+
+function writeAll(file, text) {
+  for (let left = encoder.encode(text); left.length > 0;) left = left.subarray(file.writeSync(left));
+}
+
+function say(line) {
+  writeAll(status, line.replaceAll("\n", " ") + "\n");
+}
+
+function post(method, parameters = {}) {
+  return new Promise((resolve, reject) =>
+    session.post(method, parameters, (error, answer) => error ? reject(error) : resolve(answer))
+  );
+}
+
+// --- values
+
+globalThis[TAKE] = (value) => taken = value;
+Object.defineProperty(globalThis, TAKE, { enumerable: false });
+
+const taker = await post("Runtime.evaluate", {
+  expression: `(() => {
+    const take = globalThis[Object.getOwnPropertySymbols(globalThis).find((s) => s.description === "take")];
+    return (value) => { take(value); };
+  })()`,
+});
+delete globalThis[TAKE];
+
+// What the inspector only describes, as the value that it is.
+async function valueOf({ objectId, unserializableValue, value }) {
+  const argument = objectId ? { objectId } : unserializableValue ? { unserializableValue } : { value };
+  await post("Runtime.callFunctionOn", {
+    functionDeclaration: "function (value) { this(value); }",
+    objectId: taker.result.objectId,
+    arguments: [argument],
+  });
+  return taken;
+}
+
+// --- what is shown
+
+function show(kind, bundle) {
+  const path = `${cell.dir}/shown-${++cell.shown}.json`;
+  Deno.writeTextFileSync(path, JSON.stringify(bundle));
+  say(`${kind} ${path}`);
+}
+
+async function bundleOf(value) {
+  const display = value?.[Symbol.for("Jupyter.display")];
+  if (typeof display === "function") return await display.call(value);
+  return { "text/plain": typeof value === "string" ? JSON.stringify(value) : Deno.inspect(value) };
+}
+
+// As `deno jupyter` has it.
+function makeJupyter() {
+  const $display = Symbol.for("Jupyter.display");
+  const as = (type) => (strings, ...values) => ({ [$display]: () => ({ [type]: String.raw({ raw: strings }, ...values) }) });
+  return {
+    $display,
+    display: async (value, { raw = false } = {}) => show("show", raw ? value : await bundleOf(value)),
+    html: as("text/html"),
+    md: as("text/markdown"),
+    svg: as("image/svg+xml"),
+    image: (bytes) => {
+      const data = typeof bytes === "string" ? Deno.readFileSync(bytes) : bytes;
+      const type = data[0] === 0xff ? "image/jpeg" : "image/png";
+      return { [$display]: () => ({ [type]: data.toBase64() }) };
+    },
+  };
+}
+
+class SystemExit extends Error {
+  name = "SystemExit";
+}
+
+function prepareGlobals() {
+  const { Console } = Deno[Deno.internal];
+  const print = (text, level) => writeAll(level > 1 ? Deno.stderr : Deno.stdout, text);
+  const property = (value) => ({ value, writable: true, configurable: true, enumerable: false });
+  const exit = (code = 0) => {
+    throw new SystemExit(String(code)); // ends the code, and not what it has made
+  };
+  Object.defineProperty(globalThis, "console", property(new Console(print)));
+  const ours = Object.create(Deno, { jupyter: property(makeJupyter()), exit: property(exit) });
+  Object.defineProperty(globalThis, "Deno", property(ours));
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    console.error("Uncaught (in promise)", event.reason);
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    console.error("Uncaught", event.error);
+  });
+}
+
+// --- code
+
+// `import` is for modules; what it says can be said in an expression.
+function withoutImports(code) {
+  const specifier = (text) => /^["']\.{0,2}\//.test(text) ? JSON.stringify(new URL(text.slice(1, -1), `file://${Deno.cwd()}/`).href) : text;
+  return code.replace(
+    /^([ \t]*)import\s+(?!type\b)(?:([\w$*{},\s]+?)\s+from\s+)?("[^"\n]+"|'[^'\n]+')(?:\s+with\s*\{[^}]*\})?[ \t]*;?/gm,
+    (_, indent, names, from) => {
+      const module = `await import(${specifier(from)})`;
+      if (names === undefined) return `${indent}${module};`;
+      const parts = [];
+      const [, first, rest] = names.match(/^(?:([\w$]+)\s*,?\s*)?([^]*)$/);
+      if (first) parts.push(`{ default: ${first} } = __module__`);
+      if (rest.startsWith("*")) parts.push(`${rest.replace(/^\*\s*as\s+/, "")} = __module__`);
+      else if (rest) parts.push(`${rest.replace(/([\w$]+)\s+as\s+([\w$]+)/g, "$1: $2")} = __module__`);
+      const one = parts.length === 1;
+      const text = `const ${parts.join(", ").replaceAll("__module__", one ? module : "__module__")};`;
+      return indent + (one ? text : `var __module__ = ${module}; ${text}`);
+    },
+  );
+}
+
+function evaluate(code) {
+  return post("Runtime.evaluate", { expression: code, replMode: true, awaitPromise: true });
+}
+
+// Without what is ours and the runtime's below it.
+function stackOf(error) {
+  const lines = String(error.stack ?? error).split("\n");
+  const end = lines.findIndex((line) => line.includes(import.meta.url) || /Session\.post|\((?:ext|node):/.test(line));
+  return (end < 0 ? lines : lines.slice(0, end)).join("\n");
+}
+
+function fail(error) {
+  try {
+    if (!(error instanceof Error)) return { name: "Uncaught", message: Deno.inspect(error) };
+    if (!(error instanceof SystemExit)) console.error(stackOf(error));
+    return { name: error.name || "Error", message: error.message };
+  } catch {
+    return { name: "Error", message: "one that cannot be shown" };
+  }
+}
+
+async function runCell(file) {
+  const code = stripTypeScriptTypes(withoutImports(Deno.readTextFileSync(file)), { mode: "transform" });
+  const { result, exceptionDetails } = await evaluate(code);
+  if (exceptionDetails) throw await valueOf(exceptionDetails.exception ?? result);
+  if (result.type !== "undefined") show("result", await bundleOf(await valueOf(result)));
+}
+
+async function execute(file) {
+  const interrupted = new Promise((resolve) => cell.interrupt = () => resolve(130));
+  const run = runCell(file).then(() => 0, (error) => {
+    const { name, message } = fail(error);
+    say(`error ${name}: ${message}`);
+    return 1;
+  });
+  return await Promise.race([run, interrupted]);
+}
+
+// --- completion
+
+async function namesIn(path) {
+  if (path === "") {
+    const { names } = await post("Runtime.globalLexicalScopeNames");
+    return [...names, ...Object.getOwnPropertyNames(globalThis)];
+  }
+  const { result, exceptionDetails } = await post("Runtime.evaluate", {
+    expression: path,
+    replMode: true,
+    throwOnSideEffect: true,
+  });
+  const found = [];
+  if (exceptionDetails) return found;
+  for (let o = Object(await valueOf(result)); o !== null; o = Object.getPrototypeOf(o)) found.push(...Object.getOwnPropertyNames(o));
+  return found;
+}
+
+async function complete(file) {
+  const [, path, word] = Deno.readTextFileSync(file).match(/((?:[\w$]+\.)*)([\w$]*)$/);
+  const names = (await namesIn(path.slice(0, -1))).filter((name) => /^[\w$]+$/.test(name) && name.startsWith(word));
+  say(`word ${[...word].length}`);
+  for (const name of [...new Set(names)].sort()) say(`match ${name}`);
+  return 0;
+}
+
+// --- one line after the other: what is to be done, the cell's number, its file, its directory
+
+async function* lines(file) {
+  let rest = "";
+  for await (const piece of file.readable.pipeThrough(new TextDecoderStream())) {
+    const parts = (rest + piece).split("\n");
+    rest = parts.pop();
+    yield* parts;
+  }
+}
+
+prepareGlobals();
+Deno.addSignalListener("SIGINT", () => cell.interrupt());
+for await (const line of lines(Deno.openSync("/proc/self/fd/3"))) {
+  const [verb, number, file, dir] = line.split(" ");
+  cell = { number, dir, shown: 0, interrupt: () => {} };
+  const ended = await (verb === "complete" ? complete : execute)(file).catch((error) => {
+    console.error(error);
+    return 1;
+  });
+  say(`exit ${number} ${ended}`);
+}
