@@ -27,7 +27,7 @@ class Language:
     writes: str = None        # writes "err" to standard error
     reads: str = None         # prints what it reads from standard input, in brackets
     plot: str = None
-    interrupted: str = "KeyboardInterrupt"
+    completes: tuple = None   # the beginning of something, and the whole
 
 
 def _c(body, head=""):
@@ -49,7 +49,8 @@ def _rust(body):
 LANGUAGES = {
     "bash": Language(
         hello="echo hello", fails="(exit 3)", ename="ExitStatus", forever="sleep 600", keep="kept=41",
-        kept="echo $((kept + 1))", writes="echo err >&2", reads='IFS= read -r line; echo "[$line]"'),
+        kept="echo $((kept + 1))", writes="echo err >&2", reads='IFS= read -r line; echo "[$line]"',
+        completes=("printf x; ech", "printf x; echo")),
     "c": Language(
         hello=_c('puts("hello");'), fails=_c("abort();"), ename="SIGABRT", forever=_c("for (;;) pause();"),
         invalid=_c("return nonsense;"), writes=_c('fputs("err\\n", stderr);'),
@@ -81,11 +82,11 @@ LANGUAGES = {
     "javascript": Language(
         hello='console.log("hello")', fails='throw new TypeError("no")', ename="TypeError",
         forever="await new Promise(() => setInterval(() => {}, 1000))", keep="const kept = 41", kept="kept + 1",
-        writes='console.error("err")'),
+        writes='console.error("err")', completes=("Math.ma", "Math.max")),
     "typescript": Language(
         hello='const s: string = "hello"; console.log(s)', fails='throw new TypeError("no")', ename="TypeError",
         forever="await new Promise(() => setInterval(() => {}, 1000))", keep="let kept: number = 41", kept="kept + 1",
-        writes='console.error("err")'),
+        writes='console.error("err")', completes=("Math.ma", "Math.max")),
     "lua": Language(
         hello="print('hello')", fails="error('no')", ename="ExitStatus", forever="while true do end",
         writes="io.stderr:write('err\\n')", reads="print('[' .. (io.read() or '') .. ']')"),
@@ -101,7 +102,7 @@ LANGUAGES = {
         writes='<?php fwrite(STDERR, "err\\n");', reads='<?php echo "[" . trim((string) fgets(STDIN)) . "]\\n";'),
     "r": Language(
         hello='cat("hello\\n")', fails='stop("no")', ename="ERROR", forever="Sys.sleep(600)", keep="kept <- 41",
-        kept="kept + 1", writes='write("err", stderr())', plot="plot(1:3)"),
+        kept="kept + 1", writes='write("err", stderr())', plot="plot(1:3)", completes=("x <- summ", "x <- summary")),
     "ruby": Language(
         hello="puts 'hello'", fails="raise 'no'", ename="ExitStatus", forever="sleep", writes="warn 'err'",
         reads="puts \"[#{gets&.chomp}]\""),

@@ -1,5 +1,6 @@
 """Every language of kernelspecs/ but Python: a gateway with its kernel, and what a session of it does.  languages.py says which
 are tested."""
+import json
 import os
 
 import pytest
@@ -84,6 +85,35 @@ def test_state(on, language):
 
 def test_input_is_refused(on, language):
     assert on(needs(language.reads, "such code here"))["result_text"] == "[]\n"
+
+
+def v1(on, call, **body):
+    """The answer of a call of the session under /v1, which it makes."""
+    on.gateway.client.post("/v1/sessions", json={"user_uuid": on.user})
+    answer = on.gateway.client.post(f"/v1/sessions/{on.user}/{call}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_input_by_v1(on, language):
+    answer = v1(on, "executions", code=needs(language.reads, "such code here"), stdin="some line\n")
+    assert (answer["status"], answer["stdout"]) == ("ok", "[some line]\n")
+
+
+def test_streams_and_values_by_v1(on, language):
+    assert v1(on, "executions", code=language.hello)["stdout"] == "hello\n"
+    if language.writes:
+        assert v1(on, "executions", code=language.writes)["stderr"] == "err\n"
+    if language.keep:
+        v1(on, "executions", code=language.keep)
+        answer = v1(on, "executions", code=language.kept)
+        assert answer["status"] == "ok" and "42" in json.dumps([answer["stdout"], answer["outputs"]])
+
+
+def test_completion(on, language):
+    typed, whole = needs(language.completes, "completion here")
+    answer = v1(on, "complete", code=typed, cursor_pos=len(typed))
+    assert whole in [typed[:answer["cursor_start"]] + match for match in answer["matches"]]
 
 
 def test_interrupt(on, language):
