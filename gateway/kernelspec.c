@@ -391,12 +391,15 @@ kernelspec_load(const char *dir, const char *name, struct kernelspec *ks, bool *
 static int
 lacks(const struct kernelspec *ks, const char *what, struct err *err)
 {
-    const json_t *package =
-        json_is_array(ks->package) ? json_array_get(ks->package, 0) : ks->package;
-
-    return err_field(err, ERR_CONFIG, "kernel", "there is no %.150s on this host%s%.100s", what,
-                     package ? "; install the package " : "",
-                     package ? json_string_value(package) : "");
+    if (ks->package == NULL)
+        return err_field(err, ERR_CONFIG, "kernel", "there is no %.150s on this host", what);
+    if (json_is_string(ks->package))
+        return err_field(err, ERR_CONFIG, "kernel",
+                         "there is no %.150s on this host; install the package %.100s", what,
+                         json_string_value(ks->package));
+    return err_field(err, ERR_CONFIG, "kernel",
+                     "there is no %.150s on this host; sh start.sh --with %s installs it", what,
+                     ks->name);
 }
 
 static bool

@@ -1,5 +1,4 @@
-"""Every language of kernelspecs/ but Python: a gateway with its kernel, and what a session of it does.  languages.py says which
-are tested."""
+"""Every language of kernelspecs/ but Python: what a session of it does.  languages.py says which are tested."""
 import json
 import os
 
@@ -11,21 +10,22 @@ from languages import LANGUAGES, skip_unless_tested
 PNG = "iVBORw0KGgo"  # as base64
 
 
-@pytest.fixture(scope="module", params=sorted(LANGUAGES))
-def started(request, make_module_gateway):
+@pytest.fixture(params=sorted(LANGUAGES))
+def name(request):
     skip_unless_tested(request.param)
-    return request.param, make_module_gateway(kernel=request.param, min_idle_workers=1)
+    return request.param
 
 
 @pytest.fixture
-def language(started):
-    return LANGUAGES[started[0]]
+def language(name):
+    return LANGUAGES[name]
 
 
 @pytest.fixture
-def on(started, users):
+def on(name, gateway, user):
     """on(code, ...) runs code in one session of the language."""
-    gateway, user = started[1], users(started[1])
+    answer = gateway.client.post("/v1/sessions", json={"user_uuid": user, "kernel": name})
+    assert answer.status_code == 201, answer.text
 
     def run(code, **more):
         answer = gateway.execute(user, code, **more)
@@ -50,6 +50,11 @@ def shown(answer):
 def test_each_directory_has_its_code():
     found = {name for name in os.listdir(os.path.join(SOURCE_DIR, "kernelspecs")) if name[0] not in "._"}
     assert found - set(LANGUAGES) == {"python3", "python3-fast", "xpython"}
+
+
+def test_listed(name, gateway):
+    listed = {one["name"]: one for one in gateway.client.get("/v1/kernels").json()["kernels"]}
+    assert listed[name]["available"], listed[name]
 
 
 def test_hello(on, language):
@@ -88,8 +93,7 @@ def test_input_is_refused(on, language):
 
 
 def v1(on, call, **body):
-    """The answer of a call of the session under /v1, which it makes."""
-    on.gateway.client.post("/v1/sessions", json={"user_uuid": on.user})
+    """The answer of a call of the session under /v1."""
     answer = on.gateway.client.post(f"/v1/sessions/{on.user}/{call}", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
