@@ -200,6 +200,7 @@ messages_come_whole_however_they_are_cut(void **state)
     }
     assert_string_equal(receive(), "[a][][bcd]");
     assert_string_equal(receive(), "[e]");
+    message_clear(&t.m);
     assert_int_equal(channel_recv(&t.c, &t.m), 0);
 }
 
