@@ -55,14 +55,19 @@ static void on_timer(evutil_socket_t fd, short what, void *arg);
 static void
 send_execute(struct user *u)
 {
+    const bool by_path = u->crowd->options.v1 && u->n_done > 0;
+    cleanup_free char *path =
+        by_path ? xasprintf("/v1/sessions/%s/executions", u->name) : xstrdup("/execute");
     json_auto_t *body = NULL;
     cleanup_free char *text = NULL;
 
     workload_next(&u->work, &u->step);
-    body = xnotnull(json_pack("{s:s, s:s}", "user_uuid", u->name, "code", u->step.code));
+    body = xnotnull(json_pack("{s:s}", "code", u->step.code));
+    if (!by_path)
+        json_object_set_new(body, "user_uuid", json_string(u->name));
     text = xnotnull(json_dumps(body, JSON_COMPACT));
     u->sent = clock_now();
-    httpclient_send(u->client, "/execute", text);
+    httpclient_send(u->client, path, text);
 }
 
 static void
@@ -154,16 +159,46 @@ complain(struct user *u, const struct http_answer *a, enum outcome outcome)
     fputc('\n', stderr);
 }
 
+/* The last of an answer of /v1. */
+static const char *
+png_of(const json_t *outputs)
+{
+    const char *png = NULL;
+    const json_t *output;
+    size_t i;
+
+    json_array_foreach (outputs, i, output) {
+        const json_t *image = json_object_get(json_object_get(output, "data"), "image/png");
+
+        png = image ? json_string_value(image) : png;
+    }
+    return png;
+}
+
+/* Of the workload's code either prints or has a value. */
+static const json_t *
+text_of(const json_t *root)
+{
+    const json_t *printed = json_object_get(root, "stdout");
+
+    if (printed == NULL)
+        return json_object_get(root, "result_text");
+    return json_string_length(printed) > 0
+               ? printed
+               : json_object_get(json_object_get(root, "result"), "text");
+}
+
 static bool
 is_right(const struct user *u, const struct http_answer *a)
 {
     json_auto_t *root = json_loadb(a->body, a->len, JSON_ALLOW_NUL, NULL);
-    const json_t *text = json_object_get(root, "result_text");
+    const json_t *outputs = json_object_get(root, "outputs"), *text = text_of(root);
     const json_t *error = json_object_get(root, "error");
     const struct workload_answer answer = {
         .text = json_string_value(text),
         .text_len = json_string_length(text),
-        .png = json_string_value(json_object_get(root, "result_base64")),
+        .png =
+            outputs ? png_of(outputs) : json_string_value(json_object_get(root, "result_base64")),
         .raised = error != NULL && !json_is_null(error),
     };
 

@@ -15,6 +15,7 @@ struct crowd_options { /* copied; the string must outlive the crowd */
     uint64_t seed;
     const char *prefix; /* the user_uuid is this and the user's number */
     int release;        /* release the sessions at the end */
+    int v1; /* all but the first request of a user go to /v1, into the session that it made */
 };
 
 struct crowd *crowd_new(struct event_base *, struct http_target *, const struct crowd_options *,

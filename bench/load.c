@@ -38,6 +38,8 @@ static const char help[] =
     "  --seed N              of the workload and the pauses (1)\n"
     "  --user-prefix TEXT    the user_uuid is this and the user's number (load-)\n"
     "  --release             release the sessions at the end\n"
+    "  --v1                  all but the first request of a user go to "
+    "/v1/sessions/.../executions\n"
     "  --ca FILE             trusted certificates for https (the system's)\n"
     "  --insecure            do not check the server's certificate\n"
     "  --json FILE           write the report as JSON, - for standard output instead of the text\n"
@@ -63,6 +65,7 @@ enum option_id {
     OPT_SEED,
     OPT_PREFIX,
     OPT_RELEASE,
+    OPT_V1,
     OPT_CA,
     OPT_INSECURE,
     OPT_JSON,
@@ -82,6 +85,7 @@ static const struct option long_options[] = {
     {"seed", required_argument, NULL, OPT_SEED},
     {"user-prefix", required_argument, NULL, OPT_PREFIX},
     {"release", no_argument, NULL, OPT_RELEASE},
+    {"v1", no_argument, NULL, OPT_V1},
     {"ca", required_argument, NULL, OPT_CA},
     {"insecure", no_argument, NULL, OPT_INSECURE},
     {"json", required_argument, NULL, OPT_JSON},
@@ -127,6 +131,9 @@ apply_measure(struct crowd_options *c, int id, const char *value)
         break;
     case OPT_RELEASE:
         c->release = 1;
+        break;
+    case OPT_V1:
+        c->v1 = 1;
         break;
     }
 }
