@@ -12,6 +12,12 @@ struct portion {
     unsigned pids;      /* processes and threads */
 };
 
+/* What a container uses, or has used.  Zeros where it cannot be told. */
+struct consumption {
+    double cpu_seconds;
+    unsigned long long memory, memory_peak; /* bytes, files in memory included */
+};
+
 /* 0: nothing is said of it. */
 struct allowance {
     double cpu;         /* cores */

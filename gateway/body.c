@@ -6,26 +6,21 @@
 
 enum { MAX_MARKS = 1000 };
 
-enum field { USER_UUID, CODE, TIMEOUT, CPU, MEMORY_MB, NETWORK, KERNEL, LANGUAGE, KEY, N_FIELDS };
+enum field { USER_UUID, CODE, TIMEOUT, CPU, MEMORY_MB, NETWORK, KEY, N_FIELDS };
 
 /* Which fields a body may have. */
 enum {
     OF_EXECUTE =
         1 << USER_UUID | 1 << CODE | 1 << TIMEOUT | 1 << CPU | 1 << MEMORY_MB | 1 << NETWORK,
-    OF_SESSION = 1 << USER_UUID | 1 << NETWORK | 1 << KERNEL | 1 << LANGUAGE,
     OF_RELEASE = 1 << USER_UUID | 1 << KEY,
 };
 
-static const char *const field_name[N_FIELDS] = {
-    "user_uuid", "code", "timeout", "cpu", "memory_mb", "network", "kernel", "language", "key"};
+static const char *const field_name[N_FIELDS] = {"user_uuid", "code",    "timeout", "cpu",
+                                                 "memory_mb", "network", "key"};
 
 static const char user_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "abcdefghijklmnopqrstuvwxyz"
                                     "0123456789._:@-";
-
-static const char name_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                    "abcdefghijklmnopqrstuvwxyz"
-                                    "0123456789._+#-";
 
 static int
 bad(struct err *err, enum field field, const char *what)
@@ -54,52 +49,80 @@ is_intricate(const char *text, size_t len)
     return n > MAX_MARKS;
 }
 
+json_t *
+body_object(const char *text, size_t len, struct err *err)
+{
+    json_error_t where;
+    json_t *json;
+
+    if (is_intricate(text, len)) {
+        err_set(err, ERR_BAD_REQUEST, "The body has too many values");
+        return NULL;
+    }
+    /* NUL is for the kernel to judge: it is legal in a JSON string. */
+    json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
+    if (json == NULL && json_error_code(&where) == json_error_duplicate_key)
+        err_set(err, ERR_BAD_REQUEST, "The body has a field twice (line %d, column %d)", where.line,
+                where.column);
+    else if (json == NULL)
+        err_set(err, ERR_BAD_REQUEST, "The body is not valid JSON (line %d, column %d)", where.line,
+                where.column);
+    else if (!json_is_object(json))
+        err_set(err, ERR_BAD_REQUEST, "The body is not a JSON object");
+    if (json_is_object(json))
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
 static int
 load(const char *text, size_t len, struct body *out, struct err *err)
 {
-    json_error_t where;
-
     memset(out, 0, sizeof(*out));
-    if (is_intricate(text, len))
-        return err_set(err, ERR_BAD_REQUEST, "The body has too many values");
-    /* NUL is for the kernel to judge: it is legal in a JSON string. */
-    out->json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
-    if (out->json == NULL && json_error_code(&where) == json_error_duplicate_key)
-        return err_set(err, ERR_BAD_REQUEST, "The body has a field twice (line %d, column %d)",
-                       where.line, where.column);
-    if (out->json == NULL)
-        return err_set(err, ERR_BAD_REQUEST, "The body is not valid JSON (line %d, column %d)",
-                       where.line, where.column);
-    if (!json_is_object(out->json))
-        return err_set(err, ERR_BAD_REQUEST, "The body is not a JSON object");
-    return 0;
+    out->json = body_object(text, len, err);
+    return out->json ? 0 : -1;
 }
 
 /* A field's name comes from the client: only a harmless one is repeated. */
 static int
-unknown_field(const char *key, struct err *err)
+refuse_field(const char *prefix, const char *key, struct err *err)
 {
-    if (key[strspn(key, user_alphabet)] != '\0' || strlen(key) > 40)
+    cleanup_free char *field = xasprintf("%s%s", prefix, key);
+
+    if (key[strspn(key, user_alphabet)] != '\0' || strlen(field) > 40)
         return err_set(err, ERR_BAD_REQUEST, "The body has an unknown field");
-    return err_field(err, ERR_BAD_REQUEST, key, "%s: unknown field", key);
+    return err_field(err, ERR_BAD_REQUEST, field, "%s: unknown field", field);
+}
+
+int
+body_check_fields(const json_t *object, const char *prefix, const char *const names[],
+                  struct err *err)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach ((json_t *)object, key, value) {
+        size_t i = 0;
+
+        while (names[i] && strcmp(key, names[i]) != 0)
+            i++;
+        if (names[i] == NULL)
+            return refuse_field(prefix, key, err);
+    }
+    return 0;
 }
 
 static int
 check_fields(const struct body *body, unsigned allowed, struct err *err)
 {
-    const char *key;
-    json_t *value;
+    const char *names[N_FIELDS + 1];
+    size_t n = 0;
 
-    json_object_foreach (body->json, key, value) {
-        unsigned i = 0;
-
-        while (i < N_FIELDS && strcmp(key, field_name[i]) != 0)
-            i++;
-        if (i < N_FIELDS && (allowed & 1U << i))
-            continue;
-        return unknown_field(key, err);
-    }
-    return 0;
+    for (unsigned i = 0; i < N_FIELDS; i++)
+        if (allowed & 1U << i)
+            names[n++] = field_name[i];
+    names[n] = NULL;
+    return body_check_fields(body->json, "", names, err);
 }
 
 bool
@@ -243,42 +266,6 @@ body_parse_execute(const char *text, size_t len, const struct body_limits *limit
     return -1;
 }
 
-/* A name of at most BODY_NAME_MAX characters, or null. */
-static int
-take_name(const struct body *body, enum field field, const char **out, struct err *err)
-{
-    const json_t *value = json_object_get(body->json, field_name[field]);
-    size_t len = json_string_length(value);
-
-    *out = json_string_value(value); /* NULL of what is no string */
-    if (value == NULL || json_is_null(value))
-        return 0;
-    if (*out == NULL || len < 1 || len > BODY_NAME_MAX || strspn(*out, name_alphabet) != len)
-        return bad(err, field, "must be 1 to 64 characters of A-Z a-z 0-9 . _ + # -");
-    return 0;
-}
-
-/* The same thing by two names. */
-static int
-take_kernel(struct body *body, struct err *err)
-{
-    if (take_name(body, KERNEL, &body->kernel, err) < 0 ||
-        take_name(body, LANGUAGE, &body->language, err) < 0)
-        return -1;
-    return body->kernel && body->language ? bad(err, LANGUAGE, "kernel says it already") : 0;
-}
-
-int
-body_parse_session(const char *text, size_t len, struct body *out, struct err *err)
-{
-    if (load(text, len, out, err) == 0 && check_fields(out, OF_SESSION, err) == 0 &&
-        (json_object_get(out->json, "user_uuid") == NULL || take_user(out, err) == 0) &&
-        take_network(out, err) == 0 && take_kernel(out, err) == 0)
-        return 0;
-    body_clear(out);
-    return -1;
-}
-
 int
 body_parse_release(const char *text, size_t len, struct body *out, struct err *err)
 {
@@ -298,18 +285,7 @@ body_load(const char *text, size_t len, struct body *out, struct err *err)
 int
 body_only(const struct body *body, const char *const names[], struct err *err)
 {
-    const char *key;
-    json_t *value;
-
-    json_object_foreach (body->json, key, value) {
-        const char *const *name = names;
-
-        while (*name && strcmp(*name, key) != 0)
-            name++;
-        if (*name == NULL)
-            return unknown_field(key, err);
-    }
-    return 0;
+    return body_check_fields(body->json, "", names, err);
 }
 
 int

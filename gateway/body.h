@@ -30,7 +30,6 @@ struct body {
     double timeout;          /* seconds; the limit if the body has none */
     struct allowance limits; /* what the body says of them */
     enum network_mode network;
-    const char *kernel, *language; /* NULL: not said */
     const char *key; /* id of the API key whose session it is; NULL = the caller's own */
 };
 
@@ -40,9 +39,14 @@ struct body {
  */
 int body_parse_execute(const char *text, size_t len, const struct body_limits *, struct body *out,
                        struct err *) must_check;
-/* POST /v1/sessions: without user if the body names none. */
-int body_parse_session(const char *text, size_t len, struct body *out, struct err *) must_check;
 int body_parse_release(const char *text, size_t len, struct body *out, struct err *) must_check;
+/* A new object; NULL: the text is none, or has something twice, or very much in it (ERR_BAD_REQUEST). */
+json_t *body_object(const char *text, size_t len, struct err *) must_check;
+
+/* ERR_BAD_REQUEST with the field, behind the prefix, where the object has one that is none of these; NULL ends them. */
+int body_check_fields(const json_t *object, const char *prefix, const char *const names[],
+                      struct err *) must_check;
+
 /* Whether it is a user_uuid. */
 bool body_is_user(const char *);
 

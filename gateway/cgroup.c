@@ -503,6 +503,48 @@ cgroup_memory(const struct cgroup_host *host, const char *id)
     return m;
 }
 
+/* Linux before 5.19 has no peak in version 2. */
+static unsigned long long
+memory_peak(const struct cgroup_host *host, const char *id)
+{
+    cleanup_free char *dir = group_dir(host, host->memory, id);
+    cleanup_free char *path =
+        xasprintf("%s/%s", dir, host->v2 ? "memory.peak" : "memory.max_usage_in_bytes");
+    char text[32];
+
+    smallfile_read(path, text, sizeof(text));
+    return strtoull(text, NULL, 10);
+}
+
+static double
+cpu_seconds(const struct cgroup_host *host, const char *id)
+{
+    const char *hierarchy = host->v2 ? host->root : find_controller(host, "cpuacct");
+    char text[STAT_SIZE];
+
+    if (hierarchy == NULL)
+        return 0;
+    cleanup_free char *dir = group_dir(host, hierarchy, id);
+    cleanup_free char *path = xasprintf("%s/%s", dir, host->v2 ? "cpu.stat" : "cpuacct.usage");
+
+    smallfile_read(path, text, sizeof(text));
+    if (!host->v2)
+        return (double)strtoull(text, NULL, 10) / 1e9;
+    return strncmp(text, "usage_usec ", 11) == 0 ? (double)strtoull(text + 11, NULL, 10) / 1e6 : 0;
+}
+
+struct consumption
+cgroup_usage(const struct cgroup_host *host, const char *id)
+{
+    struct consumption usage = {.memory = cgroup_memory_used(host, id)};
+
+    if (host->memory == NULL)
+        return usage;
+    usage.memory_peak = memory_peak(host, id);
+    usage.cpu_seconds = cpu_seconds(host, id);
+    return usage;
+}
+
 /* --- the end of a group --------------------------------------------------------------------- */
 
 /*

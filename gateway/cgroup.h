@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "allowance.h"
 #include "err.h"
 #include "mem.h"
 
@@ -92,6 +93,9 @@ void cgroup_lowering_clear(struct cgroup_lowering *);
 
 /* Zeros where it cannot be read.  Reads two files, of which one takes the kernel some work. */
 struct cgroup_memory cgroup_memory(const struct cgroup_host *, const char *id);
+
+/* Processor time so far, memory now and at its peak.  Reads three small files. */
+struct consumption cgroup_usage(const struct cgroup_host *, const char *id);
 
 /* Only what is used: one small file. */
 uint64_t cgroup_memory_used(const struct cgroup_host *, const char *id);

@@ -175,6 +175,41 @@ curb_set(struct curb *curb, const struct allowance *to, curb_done_fn *done, void
     return rc;
 }
 
+static int
+write_limits(const struct curb *curb, const struct allowance *to, struct err *err)
+{
+    struct err why = ERR_INIT;
+
+    if (to->memory_mb < curb->own.memory_mb &&
+        cgroup_memory_used(curb->host, curb->id) + MARGIN_MB * MIB > to->memory_mb * MIB)
+        return in_use(cgroup_memory_used(curb->host, curb->id), err);
+    if (to->cpu < curb->own.cpu && cgroup_limit_cpu(curb->host, curb->id, to->cpu, &why) < 0)
+        return not_now(&why, err);
+    if (to->memory_mb < curb->own.memory_mb &&
+        cgroup_lower_memory(curb->host, curb->id, to->memory_mb, &why) < 0)
+        return not_now(&why, err);
+    return 0;
+}
+
+int
+curb_restrict(struct curb *curb, const struct allowance *most, bool in_force, struct err *err)
+{
+    struct allowance to = curb->own;
+
+    if (allowance_is_none(&curb->own))
+        return in_force ? 0 : err_set(err, ERR_NO_WORKER, "The container's limits are not known");
+    if (most->cpu > 0 && most->cpu < to.cpu)
+        to.cpu = most->cpu;
+    if (most->memory_mb > 0 && most->memory_mb < to.memory_mb)
+        to.memory_mb = most->memory_mb;
+    if (!in_force && write_limits(curb, &to, err) < 0) {
+        curb_lift(curb);
+        return -1;
+    }
+    curb->own = curb->now = to;
+    return 0;
+}
+
 unsigned
 curb_memory_mb(const struct curb *curb, bool *lowered)
 {

@@ -8,6 +8,8 @@
 #ifndef GATEWAY_CURB_H
 #define GATEWAY_CURB_H
 
+#include <stdbool.h>
+
 #include "allowance.h"
 #include "err.h"
 #include "mem.h"
@@ -38,6 +40,12 @@ int curb_set(struct curb *, const struct allowance *, curb_done_fn *done, void *
 
 /* The group's own limits hold again, whatever they were; done will not be called any more.  Any number of times. */
 void curb_lift(struct curb *);
+
+/*
+ * From now on the group's own limits are these, where they are less.  in_force: that is so already, and nothing is written.  -1:
+ * nothing has changed; ERR_CONFLICT: its memory cannot be lowered without waiting.
+ */
+int curb_restrict(struct curb *, const struct allowance *, bool in_force, struct err *) must_check;
 
 /* The memory limit that holds, in MiB; 0 = not known.  *lowered: it is less than the group's own. */
 unsigned curb_memory_mb(const struct curb *, bool *lowered);

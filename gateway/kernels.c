@@ -179,6 +179,7 @@ read_all(struct kernels *kernels, unsigned *n)
         read_dir(kernels, dirs[i], &kinds, n);
     if (*n == MAX_KINDS)
         log_warn("kernelspecs: there are more than %d, the rest is not looked at", MAX_KINDS);
+    /* cppcheck-suppress nullPointer ; the macro looks */
     DL_SORT(kinds, compare);
     return kinds;
 }

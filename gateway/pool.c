@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <utlist.h>
 
 #include "caller.h"
@@ -22,9 +21,11 @@
 #include "log.h"
 #include "metrics.h"
 #include "pool_lists.h"
+#include "pool_record.h"
 #include "pool_status.h"
 #include "runtime.h"
 #include "store.h"
+#include "timestamp.h"
 
 enum {
     SWEEP_MS = 250,
@@ -75,11 +76,13 @@ user_forget(struct user *u)
 static void
 put_session(const struct user *u, const struct worker *worker)
 {
+    cleanup_free char *details = pool_record_save(u);
+
     store_put_session(u->pool->store, u->name, worker ? worker_identity(worker)->id : NULL,
-                      u->created, u->network);
+                      (time_t)(u->created_ms / 1000), u->network, details);
 }
 
-static void on_session_spent(void *owner);
+static void on_session_spent(void *owner, const struct err *why);
 
 static void
 open_session(struct user *u, struct kernel_kind *kind, bool restarted, bool network)
@@ -88,6 +91,9 @@ open_session(struct user *u, struct kernel_kind *kind, bool restarted, bool netw
     u->network = network;
     u->ended = false;
     u->session = session_new(u->pool->env->base, restarted, on_session_spent, u);
+    if (u->terms.strategy == TERMS_EXECUTION)
+        session_set_single_use(u->session);
+    u->own = terms_need_own(&u->terms, runtime_limits_executions(u->pool->env->runtime));
 }
 
 /* The user has no environment any more.  Whoever had one is remembered, so that the next answer can tell. */
@@ -99,7 +105,7 @@ user_lose(struct user *u)
     u->executions += session_executions(u->session);
     session_free(u->session, NULL);
     u->session = NULL;
-    if (!u->had_worker) {
+    if (!u->had_worker && !u->kept) {
         user_free(&pool->lists, u);
         return;
     }
@@ -155,9 +161,26 @@ assign(struct member *m, struct user *u)
     if (u->network)
         worker_open_network(m->worker);
     session_attach(u->session, m->worker);
+    pool_record_began(u, worker_identity(m->worker)->id);
     put_session(u, m->worker);
     check_filled(m->pool);
     want_refill(m->pool, REFILL_DELAY_MS);
+}
+
+/* Takes from a warm worker what the user's is not to have.  False: only one that is made for him will do. */
+static bool
+fit(struct member *m, struct user *u)
+{
+    const struct portion *l = &u->terms.limits;
+    struct err err = ERR_INIT;
+
+    if ((l->cpu <= 0 && l->memory_mb == 0) || worker_restrict(m->worker, l, &err) == 0)
+        return true;
+    log_debug("worker %s: not for a session with limits: %s", worker_identity(m->worker)->id,
+              err.msg);
+    u->own = true;
+    want_refill(u->pool, 0);
+    return false;
 }
 
 static void
@@ -167,15 +190,17 @@ serve_waiting(struct pool *pool)
     struct member *m;
 
     DL_FOREACH_SAFE (pool->lists.user_lists[WAITING], u, next)
-        if (u->member == NULL && (m = pool_lists_first_warm(&pool->lists, u->kind)) != NULL)
+        if (u->member == NULL && !u->own &&
+            (m = pool_lists_first_warm(&pool->lists, u->kind)) != NULL && fit(m, u))
             assign(m, u);
 }
 
 /* The user's worker ended.  Who has more to run waits for another; who has not is remembered as lost. */
 static void
-part(struct user *u, const struct err *why)
+part(struct user *u, const struct err *why, const char *reason)
 {
     u->member = NULL;
+    pool_record_ended(u, reason);
     session_detach(u->session, why);
     if (session_jobs(u->session) == 0) {
         user_lose(u);
@@ -202,17 +227,18 @@ drain(struct pool *pool)
 }
 
 static void
-on_session_spent(void *owner)
+on_session_spent(void *owner, const struct err *reason)
 {
     struct user *u = owner;
     struct member *m = u->member;
     struct err why = ERR_INIT;
 
     err_set(&why, ERR_WORKER_DIED, "The worker died");
-    log_info("worker %s: taken from its session and destroyed", worker_identity(m->worker)->id);
+    if (reason)
+        log_info("worker %s: taken from its session and destroyed", worker_identity(m->worker)->id);
     /* First: in the store, too, a worker without its user must not be there to be adopted. */
     member_doom(m);
-    part(u, &why);
+    part(u, &why, reason ? reason->msg : "It was for one execution");
 }
 
 static void
@@ -266,13 +292,16 @@ on_worker_ready(void *owner)
     struct member *m = owner;
     struct pool *pool = m->pool;
 
-    if (m->user) { /* recalled */
-        metrics_add(METRIC_SESSIONS_RECOVERED, 1);
+    if (!m->adopted) {
+        m->kind->starts.n_failures = 0;
+        m->kind->starts.error[0] = '\0';
+    }
+    if (m->user) {
+        if (m->adopted)
+            metrics_add(METRIC_SESSIONS_RECOVERED, 1);
         assign(m, m->user);
         return;
     }
-    m->kind->starts.n_failures = 0;
-    m->kind->starts.error[0] = '\0';
     member_move(&pool->lists, m, WARM);
     serve_waiting(pool);
     check_filled(pool);
@@ -290,11 +319,15 @@ on_worker_lost(void *owner, const struct err *why)
         (m->list == STARTING || (m->list == WARM && clock_now() - m->since < YOUNG_S));
 
     log_info("worker %s: lost: %s", worker_identity(m->worker)->id, why->msg);
+    if (u && u->list == WAITING && !m->adopted) {
+        u->member = NULL; /* it was being made for him; he waits on */
+        u = NULL;
+    }
     member_doom(m);
     if (start_failed)
         note_failed_start(pool, m->kind, why->msg);
     if (u)
-        part(u, why);
+        part(u, why, why->msg);
 }
 
 static void
@@ -316,18 +349,23 @@ static const struct worker_ops worker_ops = {
 
 /* --- how many ----------------------------------------------------------------------------- */
 
+/* For the user, if he needs one of his own; u NULL: for nobody yet. */
 static int
-start_one(struct pool *pool, struct kernel_kind *kind, struct err *err)
+start_one(struct pool *pool, struct kernel_kind *kind, struct user *u, struct err *err)
 {
     struct member *m = member_new(&pool->lists, kind, pool_lists_free_slot(&pool->lists));
-    const struct worker_spec spec = {.kind = kind};
+    const struct worker_spec spec = {
+        .kind = kind, .limits = u ? &u->terms.limits : NULL, .env = u ? u->terms.env : NULL};
 
     m->worker = worker_start(pool->env, m->slot, &spec, &worker_ops, m, err);
     if (m->worker == NULL) {
         member_free(&pool->lists, m);
         return -1;
     }
-    if (pool_lists_first_waiting(&pool->lists, kind))
+    m->user = u;
+    if (u)
+        u->member = m;
+    if (u || pool_lists_first_waiting(&pool->lists, kind))
         worker_prefer(m->worker);
     return 0;
 }
@@ -358,7 +396,7 @@ may_go_on(const struct pool *pool)
 {
     const struct config *config = pool->env->config;
 
-    return !pool->draining && pool_lists_coming(&pool->lists, NULL) < pool->max_starting &&
+    return !pool->draining && pool_lists_starting(&pool->lists) < pool->max_starting &&
            /* Dying ones go quickly; if they do not, others must not pile up on them. */
            pool_lists_alive(&pool->lists) + pool->lists.n_members[DYING] <
                2 * config->max_total_workers;
@@ -377,26 +415,24 @@ may_start(struct kernel_kind *kind)
     return clock_now() >= kind->starts.not_before && kernel_kind_is_prepared(kind);
 }
 
-/* The kernel that somebody waits for while none of it is coming; NULL: there is none. */
-static struct kernel_kind *
-missed_kind(const struct pool *pool)
+/* Who waits while nothing that would do for him is coming; NULL: nobody. */
+static struct user *
+missed_user(const struct pool *pool)
 {
-    const struct user *u;
+    struct user *u;
 
     DL_FOREACH (pool->lists.user_lists[WAITING], u)
-        if (u->member == NULL && is_short(pool, u->kind, 0) && may_start(u->kind))
-            return u->kind;
+        if (u->member == NULL && (u->own || is_short(pool, u->kind, 0)) && may_start(u->kind))
+            return u;
     return NULL;
 }
 
-/* The kernel of which the next worker should be; NULL: there are enough of all, for now. */
+/* The kernel of which the next worker should be, for whom nobody waits yet; NULL: there are enough of all. */
 static struct kernel_kind *
 next_kind(const struct pool *pool)
 {
-    struct kernel_kind *kind = missed_kind(pool), *standard = kernels_standard(pool->kernels);
+    struct kernel_kind *kind, *standard = kernels_standard(pool->kernels);
 
-    if (kind)
-        return kind;
     if (is_short(pool, standard, wanted_warm(pool, standard)) && may_start(standard))
         return standard;
     for (kind = kernels_first(pool->kernels); kind; kind = kind->next)
@@ -411,7 +447,7 @@ make_room(struct pool *pool)
 {
     struct member *m = pool_lists_first_warm(&pool->lists, NULL);
 
-    if (m == NULL || missed_kind(pool) == NULL)
+    if (m == NULL || missed_user(pool) == NULL)
         return false;
     log_info("worker %s: ended, to make room for one of another kernel",
              worker_identity(m->worker)->id);
@@ -440,14 +476,18 @@ static void
 on_refill(evutil_socket_t fd, short what, void *arg)
 {
     struct pool *pool = arg;
-    struct kernel_kind *kind;
     struct err err = ERR_INIT;
 
     (void)fd, (void)what;
-    while (may_go_on(pool) && (!is_full(pool) || make_room(pool)) &&
-           (kind = next_kind(pool)) != NULL)
-        if (start_one(pool, kind, &err) < 0)
+    while (may_go_on(pool) && (!is_full(pool) || make_room(pool))) {
+        struct user *u = missed_user(pool);
+        struct kernel_kind *kind = u ? u->kind : next_kind(pool);
+
+        if (kind == NULL)
+            break;
+        if (start_one(pool, kind, u && u->own ? u : NULL, &err) < 0)
             note_failed_start(pool, kind, err.msg);
+    }
     arm_retry(pool);
 }
 
@@ -474,6 +514,13 @@ sweep_waiting(struct pool *pool, double now)
     }
 }
 
+static double
+idle_limit(const struct user *u)
+{
+    return u->terms.idle_timeout > 0 ? u->terms.idle_timeout
+                                     : u->pool->env->config->worker_idle_timeout;
+}
+
 static void
 sweep_idle(struct pool *pool, double now)
 {
@@ -482,15 +529,59 @@ sweep_idle(struct pool *pool, double now)
     DL_FOREACH_SAFE (pool->lists.user_lists[ACTIVE], u, next) {
         if (session_jobs(u->session) > 0) {
             u->idle_since = now;
-        } else if (now - u->idle_since > pool->env->config->worker_idle_timeout) {
+        } else if (now - u->idle_since > idle_limit(u)) {
             struct member *m = u->member;
 
             log_info("worker %s: idle for too long", worker_identity(m->worker)->id);
             metrics_add(METRIC_SESSIONS_REAPED, 1);
             u->ended = true;
             member_doom(m);
-            part(u, NULL);
+            part(u, NULL, "It was idle for too long");
         }
+    }
+}
+
+/* A session without a worker: nobody comes back to it. */
+static void
+sweep_lost(struct pool *pool, double now)
+{
+    struct user *u, *next;
+
+    DL_FOREACH_SAFE (pool->lists.user_lists[LOST], u, next) {
+        if (u->ended || now - u->idle_since <= idle_limit(u))
+            continue;
+        u->ended = true;
+        if (u->had_worker)
+            put_session(u, NULL);
+        else
+            user_forget(u);
+    }
+}
+
+static void
+release(struct user *u, const char *reason)
+{
+    struct member *m = u->member;
+    struct err why = ERR_INIT;
+
+    err_set(&why, ERR_WORKER_DIED, "%s", reason);
+    session_free(u->session, &why);
+    if (m)
+        member_doom(m);
+    user_forget(u);
+}
+
+static void
+sweep_expired(struct pool *pool)
+{
+    const int64_t now = timestamp_now();
+    struct user *u, *next;
+
+    HASH_ITER (hh, pool->lists.users, u, next) {
+        if (u->terms.expires_ms == 0 || now < u->terms.expires_ms)
+            continue;
+        log_info("a session has ended: its ttl is over");
+        release(u, "The session has ended: its ttl is over");
     }
 }
 
@@ -508,8 +599,8 @@ mend_store(struct pool *pool)
             if (worker_identity(m->worker)->pid != 0)
                 put_worker(m);
     for (u = pool->lists.users; u; u = u->hh.next)
-        if (u->had_worker)
-            put_session(u, u->member ? u->member->worker : NULL);
+        if (u->had_worker || u->kept)
+            put_session(u, u->member && u->list == ACTIVE ? u->member->worker : NULL);
     store_commit(pool->store);
 }
 
@@ -522,6 +613,8 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     sweep_waiting(pool, now);
     sweep_idle(pool, now);
+    sweep_lost(pool, now);
+    sweep_expired(pool);
     mend_store(pool);
     if (pool->draining)
         drain(pool);
@@ -586,10 +679,10 @@ struct recall {
 };
 
 static struct member *
-adopt(struct pool *pool, const struct store_row *row, struct err *err)
+adopt(struct pool *pool, const struct store_row *row, const struct user *u, struct err *err)
 {
     struct kernel_kind *kind = kernels_find(pool->kernels, row->kernel);
-    const struct worker_spec spec = {.kind = kind};
+    const struct worker_spec spec = {.kind = kind, .limits = u ? &u->terms.limits : NULL};
     struct member *m;
 
     if (kind == NULL || kind->spec.name == NULL) {
@@ -602,6 +695,7 @@ adopt(struct pool *pool, const struct store_row *row, struct err *err)
         return NULL;
     }
     m = member_new(&pool->lists, kind, row->identity->slot);
+    m->adopted = true;
     m->worker = worker_adopt(pool->env, row->identity, &spec, &worker_ops, m, err);
     if (m->worker == NULL) {
         member_free(&pool->lists, m);
@@ -610,24 +704,34 @@ adopt(struct pool *pool, const struct store_row *row, struct err *err)
     return m;
 }
 
+static struct user *
+recall_user(struct pool *pool, const struct store_row *row)
+{
+    struct user *u = user_new(&pool->lists, row->user, (int64_t)row->created * 1000, LOST);
+
+    user_set_kind(u, kernels_standard(pool->kernels));
+    pool_record_load(u, row->details, pool->kernels);
+    u->network = row->network;
+    u->had_worker = row->identity != NULL || u->history != NULL || !u->kept;
+    return u;
+}
+
 /* A worker that cannot be adopted leaves its user as lost; its remains are removed with the unknown ones. */
 static void
 recall(void *owner, const struct store_row *row)
 {
     struct recall *r = owner;
-    struct user *u = row->user ? user_new(&r->pool->lists, row->user, row->created, LOST) : NULL;
+    struct user *u = row->user ? recall_user(r->pool, row) : NULL;
     struct member *m;
     struct err err = ERR_INIT;
 
-    if (u) {
-        u->had_worker = true;
-        user_set_kind(u, kernels_standard(r->pool->kernels));
-    }
     if (row->identity == NULL)
         return;
-    m = adopt(r->pool, row, &err);
+    m = adopt(r->pool, row, u, &err);
     if (m == NULL) {
         log_info("worker %s: not taken back: %s", row->identity->id, err.msg);
+        if (u)
+            pool_record_ended(u, err.msg);
         r->dropped = xrealloc(r->dropped, (r->n_dropped + 1) * sizeof(*r->dropped));
         r->dropped[r->n_dropped++] = xstrdup(row->identity->id);
     } else if (u) {
@@ -750,6 +854,13 @@ is_session(const struct user *u)
     return u && !(u->list == LOST && u->ended);
 }
 
+/* ... and what it is, is said: by whoever made it, or by the worker that it has or waits for. */
+static bool
+is_settled(const struct user *u)
+{
+    return is_session(u) && (u->session || u->kept);
+}
+
 /* A new session: is there room for one more, for this caller and at all? */
 static int
 admit_session(const struct pool *pool, const struct caller *who, struct err *err)
@@ -775,7 +886,7 @@ admit_network(const struct pool *pool, const struct user *u, enum network_mode w
     if (wanted == NETWORK_ALLOWLIST && pool->env->config->network != NETWORK_ALLOWLIST)
         return err_field(err, ERR_FORBIDDEN, "network",
                          "network: this server permits no session to have a network");
-    if (u && u->session && wanted != NETWORK_UNSAID && u->network != (wanted == NETWORK_ALLOWLIST))
+    if (is_settled(u) && wanted != NETWORK_UNSAID && u->network != (wanted == NETWORK_ALLOWLIST))
         return err_field(err, ERR_CONFLICT, "network",
                          "network: this user's session was made with \"%s\"; release it first",
                          u->network ? "allowlist" : "none");
@@ -788,20 +899,64 @@ admit_kernel(const struct user *u, const struct pool_wish *wish, struct err *err
 {
     if (wish->kind == NULL)
         return 0;
-    if (is_session(u) && u->kind && strcmp(u->kind->name, wish->kind->name) != 0)
+    if (is_settled(u) && strcmp(u->kind->name, wish->kind->name) != 0)
         return err_field(err, ERR_CONFLICT, "kernel",
                          "kernel: the session has the kernel %s; end it first", u->kind->name);
-    if (!is_session(u) && wish->kind->why_not)
+    if (!is_settled(u) && wish->kind->why_not)
         return err_field(err, ERR_UNSUPPORTED, "kernel", "kernel: %s cannot be used: %.300s",
                          wish->kind->name, wish->kind->why_not);
     return 0;
+}
+
+/* What the session has where nothing was said. */
+static struct terms
+effective_terms(const struct pool *pool, const struct user *u)
+{
+    const struct config *c = pool->env->config;
+    const struct portion *kind = &u->kind->spec.limits;
+    struct terms t = u->terms; /* env is borrowed */
+
+    if (t.limits.cpu <= 0)
+        t.limits.cpu = kind->cpu > 0 ? kind->cpu : c->worker_cpu;
+    if (t.limits.memory_mb == 0)
+        t.limits.memory_mb = kind->memory_mb ? kind->memory_mb : c->worker_memory_mb;
+    if (t.limits.disk_mb == 0)
+        t.limits.disk_mb = kind->disk_mb ? kind->disk_mb : c->worker_disk_mb;
+    if (t.limits.pids == 0)
+        t.limits.pids = kind->pids ? kind->pids : c->worker_pids;
+    if (t.timeout <= 0)
+        t.timeout = c->exec_timeout;
+    if (t.idle_timeout <= 0)
+        t.idle_timeout = c->worker_idle_timeout;
+    return t;
+}
+
+static int
+admit_terms(const struct pool *pool, const struct user *u, const struct pool_wish *wish,
+            struct err *err)
+{
+    const char *field = NULL;
+
+    if (wish->terms == NULL || !is_settled(u))
+        return 0;
+    const struct terms had = effective_terms(pool, u);
+
+    if (wish->has_strategy && wish->terms->strategy != had.strategy)
+        field = "strategy";
+    else
+        field = terms_differ(wish->terms, &had);
+    if (field == NULL)
+        return 0;
+    return err_field(
+        err, ERR_CONFLICT, field,
+        "%s: there is a session by that name, which was made with another; end it first", field);
 }
 
 /* What a session of the user would run, or runs. */
 static struct kernel_kind *
 kind_for(const struct pool *pool, const struct user *u, const struct pool_wish *wish)
 {
-    if (is_session(u) && u->kind)
+    if (is_settled(u))
         return u->kind;
     return wish->kind ? wish->kind : kernels_standard(pool->kernels);
 }
@@ -813,7 +968,8 @@ admit(const struct pool *pool, const struct caller *who, const struct user *u,
     const struct kernel_kind *kind = kind_for(pool, u, wish);
     unsigned jobs = u && u->session ? session_jobs(u->session) : 0;
 
-    if (admit_network(pool, u, wish->network, err) < 0 || admit_kernel(u, wish, err) < 0)
+    if (admit_network(pool, u, wish->network, err) < 0 || admit_kernel(u, wish, err) < 0 ||
+        admit_terms(pool, u, wish, err) < 0)
         return -1;
     if (pool->draining)
         return err_set(err, ERR_NO_WORKER, "%s", shutting_down);
@@ -845,27 +1001,64 @@ renewed(const struct pool *pool, struct kernel_kind *kind)
     return now && now->why_not == NULL ? now : kind;
 }
 
+/* A session of a user who is not known, or who is only remembered. */
+static struct user *
+new_user(struct pool *pool, struct user *old, const char *name, const struct pool_wish *wish)
+{
+    const bool had_worker = old && old->had_worker;
+    const unsigned long executions = old && !old->ended ? old->executions : 0;
+    struct user *u;
+
+    if (old)
+        user_free(&pool->lists, old);
+    u = user_new(&pool->lists, name, timestamp_now(), LOST);
+    u->had_worker = had_worker;
+    u->executions = executions;
+    u->network = wish->network == NETWORK_ALLOWLIST;
+    user_set_kind(u, wish->kind ? wish->kind : kernels_standard(pool->kernels));
+    if (wish->terms)
+        terms_copy(&u->terms, wish->terms);
+    u->kept = wish->terms != NULL;
+    return u;
+}
+
+/* Without a worker it says `restarted`, if it had one before. */
+static void
+wake(struct pool *pool, struct user *u, bool is_new)
+{
+    const bool had = u->had_worker || (is_new && pool->in_doubt);
+
+    user_move(&pool->lists, u, WAITING);
+    open_session(u, renewed(pool, u->kind), had && u->terms.strategy == TERMS_SESSION, u->network);
+    serve_waiting(pool);
+    if (u->member == NULL)
+        hurry(pool);
+}
+
 /* The user with a session: an old one, or a new one that has a worker or waits for one. */
 static struct user *
 user_with_session(struct pool *pool, struct user *u, const char *name, const struct pool_wish *wish)
 {
-    struct kernel_kind *kind = renewed(pool, kind_for(pool, u, wish));
-    const bool network = wish->network == NETWORK_ALLOWLIST;
+    const bool is_new = !is_settled(u);
 
     if (u && u->session)
         return u;
-    if (u) {
-        u->created = time(NULL);
-        user_move(&pool->lists, u, WAITING);
-        open_session(u, kind, true, network);
-    } else {
-        u = user_new(&pool->lists, name, time(NULL), WAITING);
-        open_session(u, kind, pool->in_doubt, network);
-    }
-    serve_waiting(pool);
-    if (u->member == NULL)
-        hurry(pool);
+    if (is_new)
+        u = new_user(pool, u, name, wish);
+    wake(pool, u, is_new);
     return u;
+}
+
+/* No longer than the session's executions may take. */
+static struct job *
+submit(struct user *u, const struct job_spec *spec, job_done_fn *done, void *owner)
+{
+    const double most_ms = u->terms.timeout * 1000;
+    struct job_spec own = *spec;
+
+    if (most_ms > 0 && spec->timeout_ms > most_ms)
+        own.timeout_ms = most_ms < 1 ? 1 : (unsigned)most_ms;
+    return session_submit(u->session, &own, done, owner);
 }
 
 struct job *
@@ -879,9 +1072,9 @@ pool_submit(struct pool *pool, const struct caller *who, const char *user,
 
     if (admit(pool, who, u, &wish, err) == 0) {
         u = user_with_session(pool, u, name, &wish);
-        u->last_used = time(NULL);
+        u->last_used_ms = timestamp_now();
         u->idle_since = clock_now();
-        job = session_submit(u->session, spec, done, owner);
+        job = submit(u, spec, done, owner);
     }
     if (job == NULL)
         metrics_add(METRIC_EXECUTIONS_REJECTED, 1);
@@ -895,10 +1088,19 @@ pool_open(struct pool *pool, const struct caller *who, const char *user,
     cleanup_free char *name = user_full_name(who, user);
     struct user *u = user_find(&pool->lists, name);
 
-    *made = !is_session(u);
+    *made = !is_settled(u);
     if (admit(pool, who, u, wish, err) < 0)
         return -1;
-    user_with_session(pool, u, name, wish)->last_used = time(NULL);
+    if (*made)
+        u = new_user(pool, u, name, wish);
+    if (pool->lists.n_users[LOST] > MAX_LOST + 1)
+        user_forget(pool->lists.user_lists[LOST]);
+    u->last_used_ms = timestamp_now();
+    u->idle_since = clock_now();
+    if (*made && u->terms.strategy != TERMS_EXECUTION) /* whose workers come with what it runs */
+        wake(pool, u, true);
+    if (u->member == NULL || u->list != ACTIVE)
+        put_session(u, NULL);
     return 0;
 }
 
@@ -918,21 +1120,34 @@ pool_limits_executions(const struct pool *pool)
     return runtime_limits_executions(pool->env->runtime);
 }
 
+int
+pool_change(struct pool *pool, const struct caller *who, const char *user,
+            const struct pool_change *change, struct err *err)
+{
+    cleanup_free char *name = user_full_name(who, user);
+    struct user *u = user_find(&pool->lists, name);
+
+    if (!is_session(u))
+        return err_set(err, ERR_NOT_FOUND, "There is no such session");
+    if (change->forever)
+        u->terms.expires_ms = 0;
+    else if (change->ttl > 0)
+        u->terms.expires_ms = timestamp_now() + (int64_t)(change->ttl * 1000);
+    if (change->idle_timeout > 0)
+        u->terms.idle_timeout = change->idle_timeout;
+    u->idle_since = clock_now();
+    put_session(u, u->list == ACTIVE ? u->member->worker : NULL);
+    return 0;
+}
+
 void
 pool_release(struct pool *pool, const struct caller *who, const char *user)
 {
     cleanup_free char *name = user_full_name(who, user);
     struct user *u = user_find(&pool->lists, name);
-    struct member *m = u ? u->member : NULL;
-    struct err why = ERR_INIT;
 
-    if (u == NULL)
-        return;
-    err_set(&why, ERR_WORKER_DIED, "The session was released");
-    session_free(u->session, &why);
-    if (m)
-        member_doom(m);
-    user_forget(u);
+    if (u)
+        release(u, "The session was released");
 }
 
 void
@@ -965,7 +1180,11 @@ pool_session(const struct pool *pool, const struct caller *who, const char *user
     cleanup_free char *name = user_full_name(who, user);
     const struct user *u = user_find(&pool->lists, name);
 
-    return is_session(u) ? pool_status_session(u) : NULL;
+    if (!is_session(u))
+        return NULL;
+    const struct terms terms = effective_terms(pool, u);
+
+    return pool_status_session(u, &terms, true);
 }
 
 json_t *
@@ -982,7 +1201,9 @@ pool_sessions(const struct pool *pool, const struct caller *who, unsigned long l
         if (json_array_size(list) == limit) {
             *next = last;
         } else {
-            json_array_append_new(list, pool_status_session(u));
+            const struct terms terms = effective_terms(pool, u);
+
+            json_array_append_new(list, pool_status_session(u, &terms, false));
             last = u->serial;
         }
     }

@@ -16,6 +16,7 @@
 #include "err.h"
 #include "mem.h"
 #include "session.h"
+#include "terms.h"
 #include "worker.h"
 
 struct caller;
@@ -59,6 +60,15 @@ struct job *pool_submit(struct pool *, const struct caller *, const char *user,
 struct pool_wish {
     struct kernel_kind *kind; /* NULL: nothing is said of it */
     enum network_mode network;
+    const struct terms
+        *terms;        /* NULL: nothing, and the session is one that goes with what it runs */
+    bool has_strategy; /* that of the terms is meant */
+};
+
+struct pool_change {
+    bool forever;        /* no ttl any more */
+    double ttl;          /* seconds from now; 0: as it is */
+    double idle_timeout; /* seconds; 0: as it is */
 };
 
 /*
@@ -74,6 +84,9 @@ bool pool_has_session(const struct pool *, const struct caller *, const char *us
 
 /* Whether the user's session runs Python, or one that pool_submit would make. */
 bool pool_is_python(const struct pool *, const struct caller *, const char *user);
+/* ERR_NOT_FOUND: there is no session. */
+int pool_change(struct pool *, const struct caller *, const char *user, const struct pool_change *,
+                struct err *) must_check;
 
 /* Whether a job may have limits of its own (job_spec.limits) on this host. */
 bool pool_limits_executions(const struct pool *);

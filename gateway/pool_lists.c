@@ -87,6 +87,17 @@ pool_lists_coming(const struct pool_lists *lists, const struct kernel_kind *kind
 }
 
 unsigned
+pool_lists_starting(const struct pool_lists *lists)
+{
+    const struct member *m;
+    unsigned n = 0;
+
+    DL_FOREACH (lists->members[STARTING], m)
+        n += !m->adopted;
+    return n;
+}
+
+unsigned
 pool_lists_alive_of(const struct pool_lists *lists, const struct kernel_kind *kind)
 {
     return count(lists, STARTING, kind) + count(lists, WARM, kind) + count(lists, ASSIGNED, kind);
@@ -181,17 +192,17 @@ user_leave(struct pool_lists *lists, struct user *u)
 }
 
 struct user *
-user_new(struct pool_lists *lists, const char *name, time_t created, enum user_list list)
+user_new(struct pool_lists *lists, const char *name, int64_t created_ms, enum user_list list)
 {
     struct user *u = xcalloc(1, sizeof(*u));
 
     u->pool = lists->pool;
     u->name = xstrdup(name);
-    u->created = u->last_used = created;
+    u->created_ms = u->last_used_ms = created_ms;
     u->idle_since = clock_now();
     lists->serial++;
-    if (lists->serial < (unsigned long long)created * 1000)
-        lists->serial = (unsigned long long)created * 1000;
+    if (lists->serial < (unsigned long long)created_ms)
+        lists->serial = (unsigned long long)created_ms;
     u->serial = lists->serial;
     HASH_ADD_KEYPTR(hh, lists->users, u->name, strlen(u->name), u);
     user_enter(lists, u, list);
@@ -220,6 +231,8 @@ user_free(struct pool_lists *lists, struct user *u)
     user_leave(lists, u);
     HASH_DEL(lists->users, u);
     kernel_kind_unref(u->kind);
+    terms_clear(&u->terms);
+    json_decref(u->history);
     free(u->name);
     free(u);
 }
@@ -230,7 +243,7 @@ pool_lists_first_waiting(const struct pool_lists *lists, const struct kernel_kin
     struct user *u;
 
     DL_FOREACH (lists->user_lists[WAITING], u)
-        if (u->member == NULL && is_of_kind(u->kind, kind))
+        if (u->member == NULL && !u->own && is_of_kind(u->kind, kind))
             return u;
     return NULL;
 }
@@ -242,7 +255,7 @@ pool_lists_waiting(const struct pool_lists *lists, const struct kernel_kind *kin
     unsigned n = 0;
 
     DL_FOREACH (lists->user_lists[WAITING], u)
-        n += u->member == NULL && is_of_kind(u->kind, kind);
+        n += u->member == NULL && !u->own && is_of_kind(u->kind, kind);
     return n;
 }
 

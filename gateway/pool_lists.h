@@ -7,9 +7,12 @@
 #ifndef GATEWAY_POOL_LISTS_H
 #define GATEWAY_POOL_LISTS_H
 
+#include <jansson.h>
 #include <stdbool.h>
-#include <time.h>
+#include <stdint.h>
 #include <uthash.h>
+
+#include "terms.h"
 
 struct caller;
 struct kernel_kind;
@@ -40,6 +43,7 @@ struct member {
     struct user *user;        /* NULL: nobody's */
     struct kernel_kind *kind; /* borrowed from the worker */
     unsigned slot;
+    bool adopted; /* from an earlier gateway */
     double since; /* in this list */
     struct member *prev, *next;
 };
@@ -53,12 +57,19 @@ struct user {
     bool had_worker;          /* ever: there is a state that can be lost */
     struct kernel_kind *kind; /* a reference; what the session's workers run */
     bool network;             /* the session has a way out */
-    bool ended; /* LOST: on purpose, for want of use; there is no session to go on with */
+    struct terms terms;
+    bool
+        kept; /* made by a wish of its own, not by what was run: stays without ever having had a worker */
+    bool own;             /* only a worker that is made for the user will do */
+    char container[17];   /* worker_identity.id; "" = none */
+    int64_t container_ms; /* since when */
+    json_t *history;      /* array of the containers before; NULL: none */
+    bool ended;           /* LOST: on purpose, for want of use; there is no session to go on with */
     unsigned long long serial; /* grows from each user to the next, also over restarts */
     unsigned long executions;
-    time_t created, last_used;
-    double idle_since; /* monotonic; when a job last came or ended */
-    double since;      /* in this list */
+    int64_t created_ms, last_used_ms; /* since 1970 */
+    double idle_since;                /* monotonic; when a job last came or ended */
+    double since;                     /* in this list */
     UT_hash_handle hh;
     struct user *prev, *next;
 };
@@ -105,11 +116,17 @@ const char *user_short_name(const struct user *);
 bool user_is_of(const struct user *, const struct caller *);
 
 struct user *user_find(const struct pool_lists *, const char *full_name); /* NULL: not known */
-struct user *user_new(struct pool_lists *, const char *full_name, time_t created, enum user_list);
+struct user *user_new(struct pool_lists *, const char *full_name, int64_t created_ms,
+                      enum user_list);
 void user_move(struct pool_lists *, struct user *, enum user_list);
 void user_free(struct pool_lists *, struct user *); /* its session is the caller's to end */
 
-/* Who waits for any worker, not for one of his own that is being recalled: the first (NULL: nobody), and how many. */
+/*
+ * How many are on their way that this gateway has started, be they somebody's or nobody's.
+ */
+unsigned pool_lists_starting(const struct pool_lists *);
+
+/* Who waits for any worker, not for one of his own, be it recalled or made for him: the first (NULL: nobody), and how many. */
 struct user *pool_lists_first_waiting(const struct pool_lists *, const struct kernel_kind *);
 unsigned pool_lists_waiting(const struct pool_lists *, const struct kernel_kind *);
 

@@ -1,5 +1,6 @@
 #include "pool_status.h"
 
+#include <time.h>
 #include <utlist.h>
 
 #include "caller.h"
@@ -7,6 +8,7 @@
 #include "metrics.h"
 #include "session.h"
 #include "timestamp.h"
+#include "worker.h"
 
 static json_t *
 iso8601(time_t t)
@@ -32,20 +34,22 @@ user_status(const struct user *u)
     static const char *const state_name[] = {"starting", "idle", "busy"};
     enum session_state state = session_state(u->session);
 
-    return xnotnull(json_pack("{s:s,s:o,s:s,s:s,s:i,s:o,s:o,s:I}", "user_uuid", user_short_name(u),
-                              "key", key_of(u), "state", state_name[state], "network",
-                              u->network ? "allowlist" : "none", "queued",
-                              session_jobs(u->session) - (state == SESSION_BUSY), "created",
-                              iso8601(u->created), "last_used", iso8601(u->last_used), "executions",
-                              (json_int_t)(u->executions + session_executions(u->session))));
+    return xnotnull(json_pack(
+        "{s:s,s:o,s:s,s:s,s:i,s:o,s:o,s:I}", "user_uuid", user_short_name(u), "key", key_of(u),
+        "state", state_name[state], "network", u->network ? "allowlist" : "none", "queued",
+        session_jobs(u->session) - (state == SESSION_BUSY), "created",
+        iso8601(u->created_ms / 1000), "last_used", iso8601(u->last_used_ms / 1000), "executions",
+        (json_int_t)(u->executions + session_executions(u->session))));
 }
 
 static json_t *
-moment(time_t t)
+moment(int64_t ms)
 {
     char text[TIMESTAMP_SIZE];
 
-    timestamp_text((int64_t)t * 1000, text);
+    if (ms == 0)
+        return json_null();
+    timestamp_text(ms, text);
     return json_string(text);
 }
 
@@ -54,22 +58,79 @@ state_of(const struct user *u)
 {
     static const char *const name[] = {"starting", "idle", "busy"};
 
-    return u->session ? name[session_state(u->session)] : "stopped";
+    if (u->session)
+        return name[session_state(u->session)];
+    return u->terms.strategy == TERMS_EXECUTION ? "idle" : "stopped";
+}
+
+static unsigned long
+executions_of(const struct user *u)
+{
+    return u->executions + (u->session ? session_executions(u->session) : 0);
+}
+
+static json_t *
+names_of(const json_t *env)
+{
+    json_t *names = xnotnull(json_array()), *value;
+    const char *name;
+
+    json_object_foreach ((json_t *)env, name, value) {
+        json_array_append_new(names, json_string(name));
+    }
+    return names;
+}
+
+static json_t *
+container_of(const struct user *u)
+{
+    if (u->container[0] == '\0')
+        return json_null();
+    return xnotnull(
+        json_pack("{s:s,s:o}", "id", u->container, "started_at", moment(u->container_ms)));
+}
+
+static json_t *
+usage_of(const struct user *u)
+{
+    if (u->list != ACTIVE)
+        return json_null();
+    const struct consumption usage = worker_usage(u->member->worker);
+
+    return xnotnull(json_pack("{s:f,s:I,s:I}", "cpu_seconds", usage.cpu_seconds, "memory_bytes",
+                              (json_int_t)usage.memory, "memory_peak_bytes",
+                              (json_int_t)usage.memory_peak));
+}
+
+static void
+add_detail(json_t *session, const struct user *u, const struct terms *terms)
+{
+    json_object_set_new(session, "limits", terms_show_limits(terms));
+    json_object_set_new(session, "env", names_of(u->terms.env));
+    json_object_set_new(session, "idle_timeout", json_real(terms->idle_timeout));
+    json_object_set_new(session, "container", container_of(u));
+    json_object_set_new(session, "usage", usage_of(u));
+    json_object_set_new(session, "history",
+                        u->history ? json_deep_copy(u->history) : xnotnull(json_array()));
 }
 
 json_t *
-pool_status_session(const struct user *u)
+pool_status_session(const struct user *u, const struct terms *terms, bool in_full)
 {
     const bool busy = u->session && session_state(u->session) == SESSION_BUSY;
     const unsigned jobs = u->session ? session_jobs(u->session) : 0;
+    const char *language = u->kind->spec.language;
+    json_t *session = xnotnull(json_pack(
+        "{s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:o,s:o,s:o}", "id", user_short_name(u),
+        "user_uuid", user_short_name(u), "key", key_of(u), "kernel", u->kind->name, "language",
+        language ? language : "", "strategy", terms_strategy_name(terms->strategy), "state",
+        state_of(u), "network", u->network ? "allowlist" : "none", "queued", jobs - busy,
+        "executions", (json_int_t)executions_of(u), "created_at", moment(u->created_ms),
+        "last_used_at", moment(u->last_used_ms), "expires_at", moment(terms->expires_ms)));
 
-    return xnotnull(json_pack(
-        "{s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:i,s:I,s:o,s:o}", "id", user_short_name(u), "user_uuid",
-        user_short_name(u), "key", key_of(u), "kernel", u->kind->name, "language",
-        u->kind->spec.language ? u->kind->spec.language : "", "state", state_of(u), "network",
-        u->network ? "allowlist" : "none", "queued", jobs - busy, "executions",
-        (json_int_t)(u->executions + (u->session ? session_executions(u->session) : 0)),
-        "created_at", moment(u->created), "last_used_at", moment(u->last_used)));
+    if (in_full)
+        add_detail(session, u, terms);
+    return session;
 }
 
 json_t *

@@ -12,8 +12,11 @@ struct caller;
 /* A new array: the sessions, as GET /status has them; those of the caller's key, all for the master token. */
 json_t *pool_status_sessions(const struct pool_lists *, const struct caller *) must_check;
 
-/* A new object: a session, or what is left of one, as /v1 has it. */
-json_t *pool_status_session(const struct user *) must_check;
+/*
+ * A new object: a session, or what is left of one, as /v1 has it.  The terms are those that hold for it; in full: with what its
+ * container uses, and those before.
+ */
+json_t *pool_status_session(const struct user *, const struct terms *, bool in_full) must_check;
 
 /* A new object: a kernel, as GET /v1/kernels has it. */
 json_t *pool_status_kernel(const struct pool_lists *, const struct kernel_kind *, bool standard,

@@ -32,6 +32,7 @@ static const struct route routes[] = {
     {"GET", "/v1/sessions", WITH_TOKEN, v1_sessions_list},
     {"POST", "/v1/sessions", WITH_TOKEN, v1_sessions_create},
     {"GET", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_get},
+    {"PATCH", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_patch},
     {"DELETE", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_delete},
     {"POST", "/v1/sessions/{id}/complete", WITH_TOKEN, v1_kernel_complete},
     {"GET", "/v1/sessions/{id}/executions", WITH_TOKEN, v1_executions_list},

@@ -477,6 +477,23 @@ container_unlimit(struct container *c)
     c->runtime->driver->unlimit(c->box);
 }
 
+int
+container_restrict(struct container *c, const struct allowance *most, bool in_force,
+                   struct err *err)
+{
+    if (c->phase != RUNNING || c->doomed)
+        return err_set(err, ERR_WORKER_DIED, "The worker died");
+    return c->runtime->driver->restrict_to(c->box, most, in_force, err);
+}
+
+struct consumption
+container_usage(const struct container *c)
+{
+    const struct consumption none = {.cpu_seconds = 0};
+
+    return c->phase == RUNNING && !c->doomed ? c->runtime->driver->usage(c->box) : none;
+}
+
 unsigned
 container_memory_mb(const struct container *c, bool *lowered)
 {

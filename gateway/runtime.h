@@ -137,6 +137,15 @@ int container_limit(struct container *, const struct allowance *, container_limi
  */
 void container_unlimit(struct container *);
 
+/*
+ * It has no more than that from now on: as if it had been made so.  in_force: it has not, because an earlier gateway has seen
+ * to it.  -1: nothing has changed; ERR_CONFLICT: it uses more memory, or nearly.
+ */
+int container_restrict(struct container *, const struct allowance *, bool in_force,
+                       struct err *) must_check;
+
+struct consumption container_usage(const struct container *);
+
 /* Its memory limit now, in MiB; 0 = not known.  *lowered: by container_limit. */
 unsigned container_memory_mb(const struct container *, bool *lowered);
 

@@ -57,11 +57,13 @@ struct runtime_driver {
     void (*set_background)(const void *box,
                            bool); /* cgroup_set_background; of a running container */
 
-    /* curb_set, curb_lift, curb_memory_mb; of a running container, where container limits can be changed at all */
+    /* curb_set, curb_lift, curb_memory_mb, curb_restrict; of a running container, where container limits can be changed at all */
     int (*limit)(void *box, const struct allowance *, runtime_limited_fn *, void *owner,
                  struct err *);
     void (*unlimit)(void *box);
     unsigned (*memory_mb)(const void *box, bool *lowered);
+    int (*restrict_to)(void *box, const struct allowance *, bool in_force, struct err *);
+    struct consumption (*usage)(const void *box); /* cgroup_usage */
 
     /* To the log: what the worker wrote to its stderr, once it has ended. */
     void (*last_words)(const void *box, bool expected);

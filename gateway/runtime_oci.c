@@ -354,6 +354,22 @@ runtime_oci_memory_mb(const void *arg, bool *lowered)
     return curb_memory_mb(box->curb, lowered);
 }
 
+int
+runtime_oci_restrict(void *arg, const struct allowance *most, bool in_force, struct err *err)
+{
+    struct box *box = arg;
+
+    return curb_restrict(box->curb, most, in_force, err);
+}
+
+struct consumption
+runtime_oci_usage(const void *arg)
+{
+    const struct box *box = arg;
+
+    return cgroup_usage(box->oci->cgroups, box->id);
+}
+
 void
 runtime_oci_last_words(const void *arg, bool expected)
 {

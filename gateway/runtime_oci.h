@@ -36,6 +36,8 @@ int runtime_oci_limit(void *box, const struct allowance *, runtime_limited_fn *,
                       struct err *);
 void runtime_oci_unlimit(void *box);
 unsigned runtime_oci_memory_mb(const void *box, bool *lowered);
+int runtime_oci_restrict(void *box, const struct allowance *, bool in_force, struct err *);
+struct consumption runtime_oci_usage(const void *box);
 void runtime_oci_last_words(const void *box, bool expected);
 char **runtime_oci_list(void *driver);
 int runtime_oci_purge(void *driver, const char *id, struct err *);
@@ -46,7 +48,8 @@ int runtime_oci_purge(void *driver, const char *id, struct err *);
     .forget = runtime_oci_forget, .start = runtime_oci_start, .remove = runtime_oci_remove,        \
     .was_oom = runtime_oci_was_oom, .set_background = runtime_oci_set_background,                  \
     .limit = runtime_oci_limit, .unlimit = runtime_oci_unlimit,                                    \
-    .memory_mb = runtime_oci_memory_mb, .last_words = runtime_oci_last_words,                      \
-    .list = runtime_oci_list, .purge = runtime_oci_purge
+    .memory_mb = runtime_oci_memory_mb, .restrict_to = runtime_oci_restrict,                       \
+    .usage = runtime_oci_usage, .last_words = runtime_oci_last_words, .list = runtime_oci_list,    \
+    .purge = runtime_oci_purge
 
 #endif

@@ -48,6 +48,7 @@ struct session {
     unsigned n_jobs;
     unsigned long n_executions;
     bool restarted;     /* to be told with the next answer */
+    bool single_use;    /* a worker is for one job */
     struct event *kick; /* runs the next job in a turn of its own */
     struct event
         *nag;    /* interrupts what was cancelled, or has run for long enough, again and again */
@@ -107,6 +108,12 @@ session_new(struct event_base *base, bool restarted, session_spent_fn *spent, vo
     s->nag = xnotnull(evtimer_new(base, on_nag, s));
     s->late = xnotnull(evtimer_new(base, on_late, s));
     return s;
+}
+
+void
+session_set_single_use(struct session *s)
+{
+    s->single_use = true;
 }
 
 static void
@@ -256,7 +263,17 @@ time_out(struct session *s, struct job *job, enum execution_result how)
             "The code ran longer than %.10g s and was stopped; its environment has been recycled",
             execution_timeout_ms(job->execution) / 1000.0);
     fail(job, &why);
-    s->spent(s->owner);
+    s->spent(s->owner, &why);
+}
+
+/* A job is over, and its worker has done well. */
+static void
+go_on(struct session *s)
+{
+    if (s->single_use)
+        s->spent(s->owner, NULL);
+    else
+        run_next(s);
 }
 
 static void
@@ -270,16 +287,19 @@ on_execution_done(void *owner, struct execution *x, enum execution_result how)
     if (how == EXECUTION_BROKEN && job->done == NULL) {
         /* Our interrupt can have hit the kernel's own code, before or behind the user's. */
         job_free(job);
-        run_next(s);
+        go_on(s);
         return;
     }
     if (how == EXECUTION_TIMEOUT || how == EXECUTION_BROKEN) {
         time_out(s, job, how);
         return;
     }
-    if (!goes_on(s, job, how))
-        succeed(s, job, how);
-    run_next(s);
+    if (goes_on(s, job, how)) {
+        run_next(s);
+        return;
+    }
+    succeed(s, job, how);
+    go_on(s);
 }
 
 /* The worker cannot be used. */
@@ -289,7 +309,7 @@ give_up(struct session *s, const struct err *why)
     unlimit(s);
     s->state = SESSION_IDLE;
     fail(s->jobs, why);
-    s->spent(s->owner);
+    s->spent(s->owner, why);
 }
 
 static void
@@ -461,7 +481,7 @@ session_detach(struct session *s, const struct err *why)
     event_del(s->late);
     s->worker = NULL;
     s->state = SESSION_WAITING;
-    s->restarted = true;
+    s->restarted = !s->single_use;
 }
 
 enum session_state

@@ -67,13 +67,16 @@ struct job_spec {
 typedef void job_done_fn(void *owner, const struct job_result *);
 
 /*
- * The worker must not be used again: code ran into its time limit, or it could not be reached.  The job has been
- * answered.  The owner detaches it; called as the session's last act in its turn.
+ * The worker must not be used again: code ran into its time limit, or it could not be reached, as why says; or (NULL) each job
+ * has one of its own.  The job has been answered.  The owner detaches it; called as the session's last act in its turn.
  */
-typedef void session_spent_fn(void *owner);
+typedef void session_spent_fn(void *owner, const struct err *why);
 
 /* A WAITING session.  restarted: this user had one before whose state was lost. */
 struct session *session_new(struct event_base *, bool restarted, session_spent_fn *, void *owner);
+
+/* Each job has a worker of its own: the one that the session has is spent when its first job is over. */
+void session_set_single_use(struct session *);
 
 /* All jobs are answered with why; if NULL, forgotten without an answer. */
 void session_free(struct session *, const struct err *why); /* accepts NULL */

@@ -19,8 +19,8 @@ static const char *const statement_sql[N_STATEMENTS] = {
                    " (id, routing_id, key, slot, pid, start_ticks, kernel)"
                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
     [REMOVE_WORKER] = "DELETE FROM workers WHERE id = ?",
-    [PUT_SESSION] =
-        "INSERT OR REPLACE INTO sessions (user, worker, created, network) VALUES (?, ?, ?, ?)",
+    [PUT_SESSION] = "INSERT OR REPLACE INTO sessions (user, worker, created, network, details)"
+                    " VALUES (?, ?, ?, ?, ?)",
     [REMOVE_SESSION] = "DELETE FROM sessions WHERE user = ?",
 };
 
@@ -31,20 +31,22 @@ static const char layout_sql[] =
     " pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, kernel TEXT NOT NULL) STRICT;"
     "CREATE TABLE sessions ("
     " user TEXT PRIMARY KEY, worker TEXT UNIQUE REFERENCES workers (id) ON DELETE SET NULL,"
-    " created INTEGER NOT NULL, network INTEGER NOT NULL DEFAULT 0) STRICT;";
+    " created INTEGER NOT NULL, network INTEGER NOT NULL DEFAULT 0,"
+    " details TEXT NOT NULL DEFAULT '{}') STRICT;";
 
 static const char *const upgrades[] = {
     "ALTER TABLE sessions ADD COLUMN network INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE sessions ADD COLUMN details TEXT NOT NULL DEFAULT '{}'",
 };
 
 static const char each_sql[] =
     "SELECT s.user, s.created, w.id, w.routing_id, w.key, w.slot, w.pid, w.start_ticks, w.kernel,"
-    " s.network"
+    " s.network, s.details"
     " FROM workers w FULL JOIN sessions s ON s.worker = w.id"
-    " ORDER BY s.created";
+    " ORDER BY s.created, json_extract(s.details, '$.serial')";
 
 static const struct database_layout layout = {
-    .version = 2,
+    .version = 3,
     .upgrades = upgrades,
     .settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
                 "PRAGMA wal_autocheckpoint = 200",
@@ -145,13 +147,14 @@ store_remove_worker(struct store *store, const char *worker_id)
 
 void
 store_put_session(struct store *store, const char *user, const char *worker_id, time_t created,
-                  bool network)
+                  bool network, const char *details)
 {
     sqlite3_stmt *st = bind_text(store, PUT_SESSION, 1, user);
 
     bind_text(store, PUT_SESSION, 2, worker_id);
     sqlite3_bind_int64(st, 3, created);
     sqlite3_bind_int(st, 4, network);
+    bind_text(store, PUT_SESSION, 5, details);
     run(store, PUT_SESSION);
 }
 
@@ -209,7 +212,8 @@ report_row(sqlite3_stmt *st, store_row_fn *fn, void *owner)
                                   .start_ticks = (unsigned long long)sqlite3_column_int64(st, 7)};
     struct store_row row = {.user = text_at(st, 0),
                             .created = sqlite3_column_int64(st, 1),
-                            .network = sqlite3_column_int(st, 9) != 0};
+                            .network = sqlite3_column_int(st, 9) != 0,
+                            .details = text_at(st, 10)};
 
     if (text_at(st, 2)) {
         snprintf(who.id, sizeof(who.id), "%s", text_at(st, 2));

@@ -35,17 +35,19 @@ void store_commit(struct store *);
 void store_put_worker(struct store *, const struct worker_identity *, const char *kernel);
 void store_remove_worker(struct store *, const char *worker_id); /* its session, if any, loses it */
 /* network: the session may have a way out. */
+/* details: JSON, the pool's. */
 void store_put_session(struct store *, const char *user, const char *worker_id, time_t created,
-                       bool network);
+                       bool network, const char *details);
 void store_remove_session(struct store *, const char *user);
 
 /* One row at start-up; pointers are borrowed for the call.  Must not call the store. */
 struct store_row {
     const char *user;                       /* NULL: a worker of nobody */
     const struct worker_identity *identity; /* NULL: a user whose environment was lost */
-    const char *kernel; /* kernelspec it was started with; NULL without identity */
-    time_t created;     /* of the session */
-    bool network;       /* ... which has a way out */
+    const char *kernel;  /* kernelspec it was started with; NULL without identity */
+    time_t created;      /* of the session */
+    bool network;        /* ... which has a way out */
+    const char *details; /* ... as put; "{}" of an earlier layout */
 };
 typedef void store_row_fn(void *owner, const struct store_row *);
 

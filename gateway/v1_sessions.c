@@ -2,19 +2,28 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <jansson.h>
+#include <sodium.h>
 
 #include "api_audit.h"
-#include "body.h"
+#include "body_session.h"
 #include "caller.h"
+#include "config.h"
 #include "http_json.h"
 #include "kernels.h"
 #include "pool.h"
 #include "runs.h"
 #include "target.h"
+#include "timestamp.h"
 #include "v1.h"
 
-enum { LIST_MAX = 1000, LIST_STANDARD = 100 };
+enum {
+    LIST_MAX = 1000,
+    LIST_STANDARD = 100,
+    TTL_MAX_S = 31536000, /* a year */
+    IDEMPOTENCY_KEY_MAX = 255,
+};
 
 /* --- a new one ---------------------------------------------------------------------------- */
 
@@ -28,8 +37,8 @@ refuse(struct api *api, struct http_request *r, struct audit_event *event, const
 
 /* The kernel that the body names, be it by its language; NULL in *out: none. */
 static int
-find_kernel(const struct kernels *kernels, const struct body *body, struct kernel_kind **out,
-            struct err *err)
+find_kernel(const struct kernels *kernels, const struct body_session *body,
+            struct kernel_kind **out, struct err *err)
 {
     const char *field = body->kernel ? "kernel" : "language";
     const char *name = body->kernel ? body->kernel : body->language;
@@ -46,9 +55,10 @@ find_kernel(const struct kernels *kernels, const struct body *body, struct kerne
 
 static void
 create(struct api *api, struct http_request *r, const struct caller *who, const char *id,
-       const struct body *body)
+       const struct body_session *body)
 {
-    struct pool_wish wish = {.network = body->network};
+    struct pool_wish wish = {
+        .network = body->network, .terms = &body->terms, .has_strategy = body->has_strategy};
     struct pool *pool = api_parts(api)->pool;
     struct audit_event event = api_audit_begin(r, "create", api_audit_name(who), id);
     struct err err = ERR_INIT;
@@ -69,25 +79,111 @@ create(struct api *api, struct http_request *r, const struct caller *who, const 
     http_reply_json(r, status, pool_session(pool, who, id));
 }
 
+/* What may be asked for is what the operator gives at most. */
+static struct body_session_limits
+limits_of(const struct api *api)
+{
+    const struct config *c = api_parts(api)->config;
+    struct body_session_limits limits = {
+        .most = {c->worker_cpu, c->worker_memory_mb, c->worker_disk_mb, c->worker_pids},
+        .timeout = c->exec_timeout,
+        .idle_timeout = c->worker_idle_timeout,
+        .ttl = TTL_MAX_S,
+    };
+
+    if (!pool_limits_executions(api_parts(api)->pool))
+        limits.most.cpu = 0; /* nothing can */
+    return limits;
+}
+
+/*
+ * The id of a session that is not named: by the client's Idempotency-Key, so that a request that is repeated finds what the
+ * first has made, else drawn.  *err: the key is unusable.
+ */
+static char *
+id_for(const struct http_request *r, const struct caller *who, struct err *err)
+{
+    const char *key = http_header(r, "Idempotency-Key");
+    cleanup_free char *whole = NULL;
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    char text[2 * 16 + 1];
+
+    if (key == NULL)
+        return v1_draw_id("s-");
+    if (key[0] == '\0' || strlen(key) > IDEMPOTENCY_KEY_MAX) {
+        err_field(err, ERR_BAD_REQUEST, "Idempotency-Key",
+                  "Idempotency-Key: must be 1 to %d characters", IDEMPOTENCY_KEY_MAX);
+        return NULL;
+    }
+    whole = xasprintf("%s/%s", who->key, key);
+    crypto_hash_sha256(hash, (const unsigned char *)whole, strlen(whole));
+    return xasprintf("s-%s", sodium_bin2hex(text, sizeof(text), hash, 16));
+}
+
+static void
+create_named(struct api *api, struct http_request *r, const struct caller *who,
+             struct body_session *body)
+{
+    struct err err = ERR_INIT;
+    cleanup_free char *id = body->user ? xstrdup(body->user) : id_for(r, who, &err);
+
+    if (id == NULL) {
+        http_reply_error(r, &err, NULL);
+        return;
+    }
+    if (body->ttl > 0)
+        body->terms.expires_ms = timestamp_now() + (int64_t)(body->ttl * 1000);
+    create(api, r, who, id, body);
+}
+
 void
 v1_sessions_create(struct api *api, struct http_request *r, const struct caller *who,
                    const struct target *target)
 {
     static const char *const none[] = {NULL};
-    struct body body;
+    const struct body_session_limits limits = limits_of(api);
+    struct body_session body;
     struct err err = ERR_INIT;
     size_t len;
     const char *text = http_body(r, &len);
 
     if (target_only(target, none, &err) < 0 ||
-        body_parse_session(len ? text : "{}", len ? len : 2, &body, &err) < 0) {
+        body_session_parse(text, len, &limits, &body, &err) < 0) {
         http_reply_error(r, &err, NULL);
         return;
     }
-    cleanup_free char *id = body.user ? xstrdup(body.user) : v1_draw_id("s-");
+    create_named(api, r, who, &body);
+    body_session_clear(&body);
+}
 
-    create(api, r, who, id, &body);
-    body_clear(&body);
+/* --- changed ------------------------------------------------------------------------------ */
+
+void
+v1_sessions_patch(struct api *api, struct http_request *r, const struct caller *who,
+                  const struct target *target)
+{
+    const struct body_session_limits limits = limits_of(api);
+    struct pool *pool = api_parts(api)->pool;
+    struct body_session body;
+    struct pool_change change = {.forever = false};
+    struct v1_session session;
+    struct err err = ERR_INIT;
+    size_t len;
+    const char *text = http_body(r, &len);
+
+    if (!v1_find_session(api, r, who, target, &session))
+        return;
+    if (body_session_parse_patch(text, len, &limits, &body, &change.forever, &err) < 0) {
+        http_reply_error(r, &err, NULL);
+        return;
+    }
+    change.ttl = body.ttl;
+    change.idle_timeout = body.terms.idle_timeout;
+    body_session_clear(&body);
+    if (pool_change(pool, &session.owner, session.id, &change, &err) < 0)
+        http_reply_error(r, &err, NULL);
+    else
+        http_reply_json(r, 200, pool_session(pool, &session.owner, session.id));
 }
 
 /* --- those that there are ----------------------------------------------------------------- */

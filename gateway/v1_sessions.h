@@ -1,4 +1,4 @@
-/* v1_sessions.h - the handlers of /v1/sessions: made, listed, looked at, ended. */
+/* v1_sessions.h - the handlers of /v1/sessions: made, listed, looked at, changed, ended. */
 #ifndef GATEWAY_V1_SESSIONS_H
 #define GATEWAY_V1_SESSIONS_H
 
@@ -8,5 +8,6 @@ api_handler_fn v1_sessions_create;
 api_handler_fn v1_sessions_delete;
 api_handler_fn v1_sessions_get;
 api_handler_fn v1_sessions_list;
+api_handler_fn v1_sessions_patch;
 
 #endif

@@ -53,6 +53,8 @@ struct worker {
     void *owner;
     struct worker_identity who;
     struct kernel_kind *kind; /* a reference */
+    struct portion limits;    /* what is said of them for this one */
+    json_t *variables;        /* over the kernelspec's environment; NULL: none */
     enum phase phase;
     bool adopted;
     struct container *container;
@@ -99,6 +101,9 @@ worker_new(const struct worker_env *env, const struct worker_spec *spec,
 
     w->env = env;
     w->kind = kernel_kind_ref(spec->kind);
+    if (spec->limits)
+        w->limits = *spec->limits;
+    w->variables = json_incref(spec->env);
     w->ops = ops;
     w->owner = owner;
     w->timer = xnotnull(evtimer_new(env->base, on_timer, w));
@@ -114,6 +119,7 @@ worker_free(struct worker *w)
     execution_free(w->warmup);
     link_peer_free(w->peer);
     kernel_kind_unref(w->kind);
+    json_decref(w->variables);
     sodium_memzero(&w->who, sizeof(w->who));
     free(w);
 }
@@ -220,21 +226,40 @@ boot_record(const struct worker *w)
     return xnotnull(json_dumps(boot, JSON_COMPACT));
 }
 
+static double
+first_said(double a, double b, double c)
+{
+    return a > 0 ? a : b > 0 ? b : c;
+}
+
+static struct portion
+limits_of(const struct worker *w)
+{
+    const struct config *c = w->env->config;
+    const struct portion *own = &w->limits, *kind = &w->kind->spec.limits;
+
+    return (struct portion){
+        .cpu = first_said(own->cpu, kind->cpu, c->worker_cpu),
+        .memory_mb = (unsigned)first_said(own->memory_mb, kind->memory_mb, c->worker_memory_mb),
+        .disk_mb = (unsigned)first_said(own->disk_mb, kind->disk_mb, c->worker_disk_mb),
+        .pids = (unsigned)first_said(own->pids, kind->pids, c->worker_pids),
+    };
+}
+
 static struct container *
 start_container(struct worker *w, struct err *err)
 {
-    const struct config *config = w->env->config;
-    const struct portion *limits = &w->kind->spec.limits;
+    const struct portion limits = limits_of(w);
     char *boot = boot_record(w);
     struct container_spec spec = {
         .id = w->who.id,
         .slot = w->who.slot,
         .boot = boot,
         .boot_len = strlen(boot),
-        .cpu = limits->cpu > 0 ? limits->cpu : config->worker_cpu,
-        .memory_mb = limits->memory_mb > 0 ? limits->memory_mb : config->worker_memory_mb,
-        .disk_mb = limits->disk_mb > 0 ? limits->disk_mb : config->worker_disk_mb,
-        .pids = limits->pids > 0 ? limits->pids : config->worker_pids,
+        .cpu = limits.cpu,
+        .memory_mb = limits.memory_mb,
+        .disk_mb = limits.disk_mb,
+        .pids = limits.pids,
         .kernelspec_dir = w->kind->spec.dir,
         .skel_dir = w->kind->skel_dir,
     };
@@ -282,6 +307,10 @@ worker_adopt(const struct worker_env *env, const struct worker_identity *who,
         worker_free(w);
         return NULL;
     }
+    /* What was taken from it when a session got it is in no config.json. */
+    if (container_restrict(w->container, &(struct allowance){w->limits.cpu, w->limits.memory_mb},
+                           true, err) < 0)
+        log_debug("worker %s: %s", w->who.id, err->msg);
     w->peer = link_peer_new(env->link, w->who.routing_id, on_link, w);
     clock_arm(w->timer, RECALL_LIMIT_MS);
     return w;
@@ -336,6 +365,8 @@ config_message(const struct worker *w)
 
     if (w->env->config->network == NETWORK_ALLOWLIST)
         add_proxy(env);
+    if (w->variables)
+        json_object_update(env, w->variables);
     return xnotnull(json_pack("{s:O,s:o,s:s,s:i,s:i,s:s,s:s,s:b}", "argv", spec->argv, "env", env,
                               "cwd", TCI_PATH_WORKSPACE, "uid", SANDBOX_ID, "gid", SANDBOX_ID,
                               "key", w->who.key, "kernel_name", spec->name, "flow_control",
@@ -625,6 +656,22 @@ void
 worker_unlimit(struct worker *w)
 {
     container_unlimit(w->container);
+}
+
+int
+worker_restrict(struct worker *w, const struct portion *to, struct err *err)
+{
+    const struct allowance most = {to->cpu, to->memory_mb};
+
+    if (w->phase != READY)
+        return err_set(err, ERR_WORKER_DIED, "The worker died");
+    return container_restrict(w->container, &most, false, err);
+}
+
+struct consumption
+worker_usage(const struct worker *w)
+{
+    return container_usage(w->container);
 }
 
 /* What the worker does not get now will not be missed: what follows it will not get either. */

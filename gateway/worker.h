@@ -48,6 +48,9 @@ struct worker_env {
 /* What one worker is; borrowed for the call. */
 struct worker_spec {
     struct kernel_kind *kind; /* that can run, and is prepared */
+    const struct portion
+        *limits; /* over the kind's and the settings', where it says something; NULL: nothing */
+    json_t *env; /* over the kernelspec's; NULL: none */
 };
 
 /*
@@ -118,6 +121,10 @@ int worker_input(struct worker *, const char *text, size_t len, struct err *) mu
 
 /* What it sends is not read, so that sooner or later it waits, and its kernel with it; or read again. */
 void worker_pause(struct worker *, bool paused);
+/* As container_restrict, of processor and memory; a READY worker. */
+int worker_restrict(struct worker *, const struct portion *, struct err *) must_check;
+
+struct consumption worker_usage(const struct worker *);
 
 /* KeyboardInterrupt in what runs.  Best effort: code may ignore it. */
 void worker_interrupt(struct worker *);

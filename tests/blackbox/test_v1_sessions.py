@@ -239,7 +239,7 @@ def test_rate(gateway):
 
 
 @pytest.mark.parametrize("method, path, allowed", [
-    ("PUT", "/v1/sessions", "GET, HEAD, POST, OPTIONS"), ("POST", "/v1/sessions/a", "GET, HEAD, DELETE, OPTIONS"),
+    ("PUT", "/v1/sessions", "GET, HEAD, POST, OPTIONS"), ("POST", "/v1/sessions/a", "GET, HEAD, PATCH, DELETE, OPTIONS"),
     ("GET", "/execute", "POST, OPTIONS"), ("DELETE", "/status", "GET, HEAD, OPTIONS")])
 def test_methods(gateway, method, path, allowed):
     answer = gateway.client.request(method, path)
@@ -295,3 +295,207 @@ def test_cors(make_gateway):
     assert "Last-Event-ID" in answer.headers["access-control-allow-headers"]
     answer = gateway.client.get("/v1/sessions", headers={"Origin": "https://app.example"})
     assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
+
+
+# ------------------------------------------------------------------------------------------- what they are asked to be
+
+
+def limits_of(gateway, session):
+    return get(gateway, session)["limits"]
+
+
+def test_what_holds_without_a_wish(gateway):
+    session = make(gateway)
+    assert session["limits"] == {"cpu": 1.0, "memory_mb": 1024, "disk_mb": 500, "pids": 128, "timeout": 30.0}
+    assert session["idle_timeout"] == 3600 and session["expires_at"] is None and session["strategy"] == "session"
+    assert session["history"] == [] and session["env"] == []
+    delete(gateway, session["id"])
+
+
+@pytest.mark.root_only("control groups")
+@pytest.mark.crun_only("gVisor's own memory is part of it")
+def test_less_on_a_warm_one(gateway):
+    """Processor and memory are taken from a worker that is there already, and an execution's own limits come from what is
+    left."""
+    eventually(lambda: gateway.status()["idle_workers_in_pool"] == 2)
+    session = make(gateway, limits={"cpu": 0.5, "memory_mb": 300})
+    assert session["state"] == "idle"  # at once: nothing was started
+    one = gateway.container_of(session["id"])
+    assert one.memory_limit() == 300 and one.cores() == 0.5
+    assert limits_of(gateway, session["id"])["memory_mb"] == 300
+    assert gateway.execute(session["id"], "1", memory_mb=200).status_code == 200
+    assert one.memory_limit() == 300
+    answer = gateway.execute(session["id"], "x = bytearray(400 << 20)")
+    assert answer.status_code == 503 and "limit: 300 MB" in answer.json()["detail"]
+    reasons = [h["reason"] for h in get(gateway, session["id"])["history"]]
+    assert len(reasons) == 1 and "out of memory" in reasons[0]
+    assert gateway.container_of(session["id"]).memory_limit() == 300  # the next one, too
+    delete(gateway, session["id"])
+
+
+@pytest.mark.root_only("control groups")
+@pytest.mark.crun_only("gVisor counts processes itself")
+def test_a_container_of_its_own(gateway):
+    """Disk, processes and the environment are what a container is made with."""
+    body = {"limits": {"disk_mb": 20, "pids": 40, "memory_mb": 200, "timeout": 2}, "env": {"GREETING": "hello ä", "PATH": "/usr/bin:/bin"}}
+    session = make(gateway, **body)
+    code = "import os; v = os.statvfs('/workspace'); print(v.f_blocks * v.f_frsize, os.environ['GREETING'], os.environ['PATH'])"
+    assert gateway.text(session["id"], code) == f"{20 << 20} hello ä /usr/bin:/bin\n"
+    one = gateway.container_of(session["id"])
+    assert one.memory_limit() == 200 and one.group_file("pids.max") == "40"
+    assert get(gateway, session["id"])["env"] == ["GREETING", "PATH"]
+    answer = gateway.execute(session["id"], "while True: pass")
+    assert answer.status_code == 504 and "2 s" in answer.json()["detail"]
+    assert gateway.value(session["id"], "import os; v = os.statvfs('/workspace'); print(v.f_blocks * v.f_frsize)") == 20 << 20
+    assert make(gateway, 200, user_uuid=session["id"], **body)["id"] == session["id"]
+    delete(gateway, session["id"])
+
+
+@pytest.mark.parametrize("more, field", [({"limits": {"cpu": 0.25}}, "limits.cpu"), ({"limits": {"memory_mb": 512}}, "limits.memory_mb"),
+                                         ({"limits": {"disk_mb": 10}}, "limits.disk_mb"), ({"limits": {"pids": 20}}, "limits.pids"),
+                                         ({"limits": {"timeout": 1}}, "limits.timeout"), ({"env": {"A": "b"}}, "env"),
+                                         ({"idle_timeout": 5}, "idle_timeout"), ({"strategy": "execution"}, "strategy")])
+def test_what_contradicts(gateway, user, more, field):
+    make(gateway, user_uuid=user)
+    error(gateway.client.post("/v1/sessions", json={"user_uuid": user, **more}), 409, "conflict", field)
+    make(gateway, 200, user_uuid=user, strategy="session", network="none", language="python",
+         limits={"cpu": 1, "memory_mb": 1024, "pids": 128, "timeout": 30}, idle_timeout=3600)
+
+
+@pytest.mark.parametrize("body, field", [({"limits": {"cpu": 1.5}}, "limits.cpu"), ({"limits": {"memory_mb": 1025}}, "limits.memory_mb"),
+                                         ({"limits": {"disk_mb": 501}}, "limits.disk_mb"), ({"limits": {"pids": 129}}, "limits.pids"),
+                                         ({"limits": {"timeout": 31}}, "limits.timeout"), ({"idle_timeout": 3601}, "idle_timeout"),
+                                         ({"limits": {"x": 1}}, "limits.x"), ({"env": {"1": "x"}}, "env"), ({"strategy": "x"}, "strategy"),
+                                         ({"ttl": -1}, "ttl")])
+@pytest.mark.root_only("who has no control groups is told that first")
+def test_more_than_there_is(gateway, body, field):
+    error(gateway.client.post("/v1/sessions", json=body), 400, "invalid_request", field)
+
+
+def test_ttl(gateway):
+    session = make(gateway, ttl=1)["id"]
+    running = gateway.spawn(session, "import time; time.sleep(20)")
+    answer = running.result()
+    assert answer.status_code == 503 and "ttl" in answer.json()["detail"]
+    error(gateway.client.get(f"/v1/sessions/{session}"), 404, "not_found")
+
+
+def test_longer(gateway):
+    session = make(gateway, ttl=2, idle_timeout=2)
+    path = f"/v1/sessions/{session['id']}"
+    answer = gateway.client.patch(path, json={"ttl": 100, "idle_timeout": 50})
+    assert answer.status_code == 200 and answer.json()["expires_at"] > session["expires_at"]
+    assert answer.json()["idle_timeout"] == 50
+    assert gateway.client.patch(path, json={"ttl": None}).json()["expires_at"] is None
+    for body, field in (({"idle_timeout": 3601}, "idle_timeout"), ({"ttl": "x"}, "ttl"), ({"env": {}}, "env")):
+        error(gateway.client.patch(path, json=body), 400, "invalid_request", field)
+    error(gateway.client.patch("/v1/sessions/nobody", json={}), 404, "not_found")
+    delete(gateway, session["id"])
+
+
+def test_idle(gateway):
+    session = make(gateway, idle_timeout=1)["id"]
+    eventually(lambda: gateway.client.get(f"/v1/sessions/{session}").status_code == 404)
+
+
+def test_idle_without_a_container(gateway):
+    session = make(gateway, idle_timeout=2)["id"]
+    assert gateway.execute(session, "import os; os._exit(1)").status_code == 503
+    assert get(gateway, session)["state"] == "stopped"
+    eventually(lambda: gateway.client.get(f"/v1/sessions/{session}").status_code == 404)
+
+
+@pytest.mark.root_only("control groups")
+def test_usage(gateway):
+    session = make(gateway)["id"]
+    gateway.ok(session, "x = bytearray(100 << 20)\nx = None\nfor i in range(3 * 10**6): pass")
+    usage = get(gateway, session)["usage"]
+    assert usage["cpu_seconds"] > 0.05
+    assert usage["memory_peak_bytes"] > 100 << 20 and 1 << 20 < usage["memory_bytes"] <= usage["memory_peak_bytes"]
+    delete(gateway, session)
+
+
+def test_history(gateway):
+    session = make(gateway)["id"]
+    first = gateway.ok(session, "1") and get(gateway, session)["container"]
+    gateway.execute(session, "import os; os._exit(3)")
+    assert get(gateway, session)["container"] is None and get(gateway, session)["usage"] is None
+    gateway.run(session, "1")
+    gateway.execute(session, "while True: pass", timeout=0.3)
+    gone = get(gateway, session)["history"]
+    assert [h["id"] for h in gone][0] == first["id"] and len(gone) == 2
+    assert "status 3" in gone[0]["reason"] and "longer than 0.3 s" in gone[1]["reason"]
+    assert gone[0]["started_at"] == first["started_at"] <= gone[0]["ended_at"] <= gone[1]["started_at"]
+    delete(gateway, session)
+
+
+def test_all_of_it_survives_a_restart(make_gateway):
+    gateway = make_gateway(min_idle_workers=1, max_total_workers=6)
+    own = make(gateway, user_uuid="own", ttl=1000, idle_timeout=500, env={"A": "b"}, limits={"disk_mb": 20, "timeout": 3})
+    cut = make(gateway, user_uuid="cut", limits={"memory_mb": 300} if gateway.account is None else {})
+    make(gateway, user_uuid="run", strategy="execution")
+    stopped = make(gateway, user_uuid="stopped")
+    gateway.ok("own", "x = 1")
+    gateway.ok("cut", "x = 2")
+    gateway.execute("stopped", "import os; os._exit(3)")
+    before = {s["id"]: get(gateway, s["id"]) for s in (own, cut, stopped, {"id": "run"})}
+    assert gateway.stop() == 0
+    gateway.start()
+    assert [s["id"] for s in pages(gateway, 2)] == ["own", "cut", "run", "stopped"]
+    assert gateway.text("own", "import os; print(x, os.environ['A'])") == "1 b\n" and gateway.text("cut", "print(x)") == "2\n"
+    for session, old in before.items():
+        now = get(gateway, session)
+        for field in ("kernel", "strategy", "limits", "env", "idle_timeout", "created_at", "expires_at", "container", "history",
+                      "network"):
+            assert now[field] == old[field], field
+    if gateway.account is None:
+        assert gateway.container_of("cut").memory_limit() == 300
+    error(gateway.client.post("/v1/sessions", json={"user_uuid": "own", "env": {"A": "c"}}), 409, "conflict", "env")
+    gateway.execute("own", "import os; os._exit(3)")
+    assert gateway.text("own", "import os; print(os.environ['A'])") == "b\n"  # in another container, made like the first
+
+
+# ------------------------------------------------------------------------------------------------- again and again
+
+
+def test_an_idempotency_key(gateway):
+    def ask(key, view=gateway, **body):
+        return view.client.post("/v1/sessions", json=body, headers={"Idempotency-Key": key})
+
+    first, again, other = ask("one"), ask("one"), ask("two")
+    assert [a.status_code for a in (first, again, other)] == [201, 200, 201]
+    assert first.json()["id"] == again.json()["id"] != other.json()["id"] and ID.fullmatch(first.json()["id"])
+    error(ask("one", env={"A": "b"}), 409, "conflict", "env")
+    for unusable in ("x" * 256, ""):
+        error(ask(unusable), 400, "invalid_request", "Idempotency-Key")
+    view = gateway.as_key(gateway.make_key())
+    mine = ask("one", view)
+    assert mine.status_code == 201 and mine.json()["id"] != first.json()["id"]
+    delete(view, mine.json()["id"])
+    for answer in (first, other):
+        delete(gateway, answer.json()["id"])
+    again = ask("one")
+    assert again.status_code == 201  # its session has ended
+    delete(gateway, again.json()["id"])
+
+
+# ------------------------------------------------------------------------------------------------------- strategies
+
+
+def test_a_container_for_each_execution(make_gateway):
+    gateway = make_gateway(min_idle_workers=2, max_total_workers=4)
+    session = make(gateway, strategy="execution")
+    assert session["state"] == "idle" and session["container"] is None and session["strategy"] == "execution"
+    for i in range(3):
+        answer = gateway.ok(session["id"], "import os\nassert 'x' not in globals()\nx = 1\nopen('/workspace/left', 'x').close()\nprint('done')")
+        assert answer["result_text"] == "done\n" and not answer["restarted"] and answer["execution_count"] == 1
+    found = get(gateway, session["id"])
+    assert found["state"] == "idle" and found["executions"] == 3 and len(found["history"]) == 3
+    assert len({h["id"] for h in found["history"]}) == 3
+    assert gateway.run(session["id"], "1 / 0")["error"]
+    assert gateway.execute(session["id"], "while True: pass", timeout=0.3).status_code == 504
+    assert not gateway.ok(session["id"], "1")["restarted"]
+    waiting = [gateway.spawn(session["id"], "import os; print(os.getpid(), os.listdir('/workspace'))") for _ in range(3)]
+    assert all(answer.result().json()["result_text"].endswith("[]\n") for answer in waiting)
+    eventually(lambda: gateway.status()["busy_workers"] == 0)
+    delete(gateway, session["id"])

@@ -7,6 +7,7 @@
 #include "gateway/body.h"
 #include "gateway/body_run.h"
 #include "gateway/grade.h"
+#include "gateway/body_session.h"
 #include "gateway/utf8.h"
 
 static const struct body_limits limits = {
@@ -65,17 +66,54 @@ parse_release(const char *text, size_t len)
     body_clear(&body);
 }
 
+static const struct body_session_limits session_limits = {
+    .most = {2, 1024, 500, 100}, .timeout = 30, .idle_timeout = 60, .ttl = 100};
+
+static void
+check_session_failure(const struct body_session *body, const struct err *err)
+{
+    const struct body none = {.json = body->json};
+
+    must(body->terms.env == NULL);
+    check_failure(&none, err);
+}
+
 static void
 parse_session(const char *text, size_t len)
 {
-    struct body body;
+    struct body_session body;
     struct err err = ERR_INIT;
 
-    if (body_parse_session(text, len, &body, &err) < 0)
-        check_failure(&body, &err);
-    else if (body.user)
-        check_user(body.user);
-    body_clear(&body);
+    if (body_session_parse(text, len, &session_limits, &body, &err) < 0) {
+        check_session_failure(&body, &err);
+    } else {
+        if (body.user)
+            check_user(body.user);
+        must(body.terms.limits.cpu >= 0 && body.terms.limits.cpu <= session_limits.most.cpu);
+        must(body.terms.limits.memory_mb <= session_limits.most.memory_mb);
+        must(body.terms.limits.disk_mb <= session_limits.most.disk_mb);
+        must(body.terms.limits.pids <= session_limits.most.pids);
+        must(body.terms.timeout >= 0 && body.terms.timeout <= session_limits.timeout);
+        must(body.ttl >= 0 && body.ttl <= session_limits.ttl);
+        must(body.kernel == NULL || body.language == NULL);
+        must(json_object_size(body.terms.env) <= BODY_ENV_VARIABLES);
+    }
+    body_session_clear(&body);
+    body_session_clear(&body);
+}
+
+static void
+parse_patch(const char *text, size_t len)
+{
+    struct body_session body;
+    struct err err = ERR_INIT;
+    bool forever;
+
+    if (body_session_parse_patch(text, len, &session_limits, &body, &forever, &err) < 0)
+        check_session_failure(&body, &err);
+    else
+        must(!forever || body.ttl <= 0);
+    body_session_clear(&body);
 }
 
 static void
@@ -147,6 +185,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     parse_session(text, size);
     parse_run(text, size);
     parse_questions(text, size);
+    parse_patch(text, size);
     free(text);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gateway/body.h"
+#include "gateway/body_session.h"
 
 static const struct body_limits limits = {
     .max_code = 10, .max_timeout = 30, .most = {.cpu = 2, .memory_mb = 1024}};
@@ -261,27 +262,168 @@ release_takes_a_key(void **state)
     }
 }
 
+static const struct body_session_limits session_limits = {
+    .most = {2, 1024, 500, 100}, .timeout = 30, .idle_timeout = 60, .ttl = 100};
+
 static void
-a_session_needs_no_user(void **state)
+a_session_needs_nothing(void **state)
 {
-    static const char *const wrong[][2] = {{"{\"user_uuid\":null}", "user_uuid"},
-                                           {"{\"user_uuid\":\"a/b\"}", "user_uuid"},
-                                           {"{\"network\":\"all\"}", "network"},
-                                           {"{\"code\":\"\"}", "code"}};
-    struct body body;
+    struct body_session body;
     struct err err = ERR_INIT;
 
     (void)state;
-    assert_int_equal(body_parse_session("{}", 2, &body, &err), 0);
+    assert_int_equal(body_session_parse("", 0, &session_limits, &body, &err), 0);
     assert_null(body.user);
-    body_clear(&body);
-    assert_int_equal(body_parse_session("{\"user_uuid\":\"a\"}", 17, &body, &err), 0);
+    assert_null(body.kernel);
+    assert_null(body.terms.env);
+    assert_false(body.has_strategy);
+    assert_int_equal(body.network, NETWORK_UNSAID);
+    assert_null(terms_differ(&body.terms, &body.terms));
+    body_session_clear(&body);
+}
+
+static void
+a_session_takes_all(void **state)
+{
+    static const char text[] =
+        "{\"user_uuid\":\"a\",\"kernel\":\"c++\",\"network\":\"none\",\"strategy\":\"execution\","
+        "\"ttl\":99.5,\"idle_timeout\":30,\"env\":{\"A\":\"b\",\"_x9\":\"\"},\"limits\":{"
+        "\"cpu\":0.5,\"memory_mb\":64,\"disk_mb\":1,\"pids\":16,\"timeout\":0.25}}";
+    struct body_session body;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(body_session_parse(text, strlen(text), &session_limits, &body, &err), 0);
     assert_string_equal(body.user, "a");
-    body_clear(&body);
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        assert_int_equal(body_parse_session(wrong[i][0], strlen(wrong[i][0]), &body, &err), -1);
-        assert_string_equal(err.field, wrong[i][1]);
+    assert_string_equal(body.kernel, "c++");
+    assert_null(body.language);
+    assert_int_equal(body.network, NETWORK_NONE);
+    assert_true(body.has_strategy);
+    assert_int_equal(body.terms.strategy, TERMS_EXECUTION);
+    assert_true(body.ttl > 99.4 && body.ttl < 99.6);
+    assert_int_equal(body.terms.idle_timeout, 30);
+    assert_int_equal(json_object_size(body.terms.env), 2);
+    assert_true(body.terms.limits.cpu > 0.49 && body.terms.limits.cpu < 0.51);
+    assert_int_equal(body.terms.limits.memory_mb, 64);
+    assert_int_equal(body.terms.limits.disk_mb, 1);
+    assert_int_equal(body.terms.limits.pids, 16);
+    assert_true(body.terms.timeout > 0.24 && body.terms.timeout < 0.26);
+    body_session_clear(&body);
+    body_session_clear(&body);
+}
+
+static void
+a_session_refuses(void **state)
+{
+    static const struct {
+        const char *text, *field;
+    } cases[] = {
+        {"[]", ""},
+        {"{\"user_uuid\":\"a/b\"}", "user_uuid"},
+        {"{\"user_uuid\":\"a\\u0000\"}", "user_uuid"},
+        {"{\"network\":\"all\"}", "network"},
+        {"{\"code\":\"\"}", "code"},
+        {"{\"kernel\":\"\"}", "kernel"},
+        {"{\"kernel\":\"../x\"}", "kernel"},
+        {"{\"kernel\":\"a\",\"language\":\"b\"}", "language"},
+        {"{\"strategy\":\"none\"}", "strategy"},
+        {"{\"ttl\":0}", "ttl"},
+        {"{\"ttl\":101}", "ttl"},
+        {"{\"ttl\":\"1\"}", "ttl"},
+        {"{\"idle_timeout\":61}", "idle_timeout"},
+        {"{\"limits\":[]}", "limits"},
+        {"{\"limits\":{\"x\":1}}", "limits.x"},
+        {"{\"limits\":{\"cpu\":2.1}}", "limits.cpu"},
+        {"{\"limits\":{\"cpu\":0}}", "limits.cpu"},
+        {"{\"limits\":{\"memory_mb\":63}}", "limits.memory_mb"},
+        {"{\"limits\":{\"memory_mb\":1025}}", "limits.memory_mb"},
+        {"{\"limits\":{\"memory_mb\":64.5}}", "limits.memory_mb"},
+        {"{\"limits\":{\"disk_mb\":0}}", "limits.disk_mb"},
+        {"{\"limits\":{\"disk_mb\":99999999999999}}", "limits.disk_mb"},
+        {"{\"limits\":{\"pids\":15}}", "limits.pids"},
+        {"{\"limits\":{\"timeout\":31}}", "limits.timeout"},
+        {"{\"env\":[]}", "env"},
+        {"{\"env\":{\"A\":1}}", "env"},
+        {"{\"env\":{\"\":\"x\"}}", "env"},
+        {"{\"env\":{\"1A\":\"x\"}}", "env"},
+        {"{\"env\":{\"A=B\":\"x\"}}", "env"},
+        {"{\"env\":{\"A\":\"x\\u0000\"}}", "env"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct body_session body;
+        struct err err = ERR_INIT;
+
+        if (body_session_parse(cases[i].text, strlen(cases[i].text), &session_limits, &body,
+                               &err) == 0)
+            fail_msg("%s", cases[i].text);
+        assert_int_equal(err.code, ERR_BAD_REQUEST);
+        assert_string_equal(err.field, cases[i].field);
+        assert_null(body.json);
     }
+}
+
+static void
+a_session_cannot_be_limited_where_nothing_can(void **state)
+{
+    static const char text[] = "{\"limits\":{\"cpu\":1}}";
+    struct body_session_limits none = session_limits;
+    struct body_session body;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    none.most.cpu = 0;
+    assert_int_equal(body_session_parse(text, strlen(text), &none, &body, &err), -1);
+    assert_string_equal(err.field, "limits.cpu");
+}
+
+static void
+an_environment_is_bounded(void **state)
+{
+    json_auto_t *env = json_object(), *body_json = json_pack("{s:O}", "env", env);
+    cleanup_free char *text = NULL, *large = xcalloc(1, BODY_ENV_BYTES + 1);
+    struct body_session body;
+    struct err err = ERR_INIT;
+    char name[8];
+
+    (void)state;
+    for (int i = 0; i <= BODY_ENV_VARIABLES; i++) {
+        snprintf(name, sizeof(name), "A%d", i);
+        json_object_set_new(env, name, json_string(""));
+    }
+    text = json_dumps(body_json, 0);
+    assert_int_equal(body_session_parse(text, strlen(text), &session_limits, &body, &err), -1);
+    assert_string_equal(err.field, "env");
+    json_object_clear(env);
+    memset(large, 'x', BODY_ENV_BYTES);
+    json_object_set_new(env, "A", json_string(large));
+    free(text);
+    text = json_dumps(body_json, 0);
+    assert_int_equal(body_session_parse(text, strlen(text), &session_limits, &body, &err), -1);
+    assert_string_equal(err.field, "env");
+}
+
+static void
+a_session_is_patched(void **state)
+{
+    struct body_session body;
+    struct err err = ERR_INIT;
+    bool forever;
+
+    (void)state;
+    assert_int_equal(
+        body_session_parse_patch("{\"ttl\":5}", 9, &session_limits, &body, &forever, &err), 0);
+    assert_int_equal(body.ttl, 5);
+    assert_false(forever);
+    body_session_clear(&body);
+    assert_int_equal(
+        body_session_parse_patch("{\"ttl\":null}", 12, &session_limits, &body, &forever, &err), 0);
+    assert_true(forever);
+    body_session_clear(&body);
+    assert_int_equal(
+        body_session_parse_patch("{\"env\":{}}", 10, &session_limits, &body, &forever, &err), -1);
+    assert_string_equal(err.field, "env");
 }
 
 int
@@ -298,7 +440,12 @@ main(void)
         cmocka_unit_test(takes_a_network),
         cmocka_unit_test(release_takes_a_user_only),
         cmocka_unit_test(release_takes_a_key),
-        cmocka_unit_test(a_session_needs_no_user),
+        cmocka_unit_test(a_session_needs_nothing),
+        cmocka_unit_test(a_session_takes_all),
+        cmocka_unit_test(a_session_refuses),
+        cmocka_unit_test(a_session_cannot_be_limited_where_nothing_can),
+        cmocka_unit_test(an_environment_is_bounded),
+        cmocka_unit_test(a_session_is_patched),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

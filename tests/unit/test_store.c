@@ -90,12 +90,12 @@ keeps_rows(void **state)
     (void)state;
     store_put_worker(store, &one, "python3");
     store_put_worker(store, &two, "python3");
-    store_put_session(store, "alice", "one", 100, false);
+    store_put_session(store, "alice", "one", 100, false, "{}");
     store_close(store);
     check_rows("-=two;alice=one;");
 
     store = open_store();
-    store_put_session(store, "bob", "two", 200, false);
+    store_put_session(store, "bob", "two", 200, false, "{}");
     store_remove_session(store, "bob"); /* killed before it could remove the worker */
     store_close(store);
     check_rows("-=two;alice=one;");
@@ -127,6 +127,7 @@ check_identity(void *owner, const struct store_row *row)
     assert_true(row->identity->start_ticks == 1ULL << 60);
     assert_int_equal(row->created, 100);
     assert_true(row->network);
+    assert_string_equal(row->details, "{\"a\":1}");
 }
 
 static void
@@ -139,7 +140,7 @@ keeps_every_column(void **state)
 
     (void)state;
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100, true);
+    store_put_session(store, "alice", "one", 100, true, "{\"a\":1}");
     assert_int_equal(store_each(store, check_identity, &n, &err), 0);
     assert_int_equal(n, 1);
     store_close(store);
@@ -178,6 +179,7 @@ check_old_row(void *owner, const struct store_row *row)
     assert_string_equal(row->identity->id, "one");
     assert_int_equal(row->created, 100);
     assert_false(row->network);
+    assert_string_equal(row->details, "{}");
 }
 
 /* Of the version before there was a network. */
@@ -232,7 +234,7 @@ damage(long from)
     FILE *file;
 
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100, false);
+    store_put_session(store, "alice", "one", 100, false, "{}");
     store_close(store);
     file = fopen(path, "r+e");
     assert_non_null(file);
@@ -287,14 +289,14 @@ is_behind_until_all_is_written(void **state)
     store_put_worker(store, &one, "python3");
     assert_false(store_is_behind(store));
     db = open_beside("BEGIN EXCLUSIVE");
-    store_put_session(store, "alice", "one", 100, false);
+    store_put_session(store, "alice", "one", 100, false, "{}");
     assert_true(store_is_behind(store));
     assert_int_equal(store_begin(store), -1); /* still locked */
     sqlite3_close(db);
     while (store_begin(store) < 0) /* not the time for it yet */
         usleep(10000);
     store_put_worker(store, &two, "python3");
-    store_put_session(store, "alice", "two", 100, false);
+    store_put_session(store, "alice", "two", 100, false, "{}");
     store_commit(store);
     assert_false(store_is_behind(store));
     store_close(store);
@@ -310,11 +312,11 @@ is_written_whole_or_not_at_all(void **state)
 
     (void)state;
     store_put_worker(store, &one, "python3");
-    store_put_session(store, "alice", "one", 100, false);
-    store_put_session(store, "bob", "no such worker", 100, false);
+    store_put_session(store, "alice", "one", 100, false, "{}");
+    store_put_session(store, "bob", "no such worker", 100, false, "{}");
     assert_true(store_is_behind(store));
     assert_int_equal(store_begin(store), 0);
-    store_put_session(store, "bob", "no such worker", 100, false);
+    store_put_session(store, "bob", "no such worker", 100, false, "{}");
     store_commit(store);
     assert_true(store_is_behind(store));
     store_close(store);
