@@ -291,11 +291,11 @@ struct run *
 runs_find_key(const struct runs *runs, const struct caller *who, const char *session,
               const char *key, const uint8_t hash[RUNS_HASH_BYTES], bool *same)
 {
-    const struct shelf *shelf = find_shelf(runs, who, session);
+    const struct shelf *shelf = key[0] ? find_shelf(runs, who, session) : NULL;
     const struct book *book;
 
     DL_FOREACH (shelf ? shelf->books : NULL, book) {
-        if (key[0] && strcmp(book->key, key) == 0) {
+        if (strcmp(book->key, key) == 0) {
             *same = memcmp(book->hash, hash, RUNS_HASH_BYTES) == 0;
             return book->run;
         }

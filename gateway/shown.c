@@ -148,6 +148,21 @@ from_display(const json_t *content, enum shown kind, json_t **what)
     return kind;
 }
 
+/* xeus-python calls an exception <class 'ValueError'>. */
+static void
+name_plainly(json_t *error)
+{
+    static const char before[] = "<class '", after[] = "'>";
+    const json_t *ename = json_object_get(error, "ename");
+    const char *s = json_string_value(ename);
+    const size_t len = json_string_length(ename), cut = strlen(before) + strlen(after);
+
+    if (len > cut && strncmp(s, before, strlen(before)) == 0 &&
+        strcmp(s + len - strlen(after), after) == 0)
+        json_object_set_new(error, "ename",
+                            xnotnull(json_stringn_nocheck(s + strlen(before), len - cut)));
+}
+
 static enum shown
 from_error(const json_t *content, json_t **what, bool *truncated)
 {
@@ -156,6 +171,7 @@ from_error(const json_t *content, json_t **what, bool *truncated)
     if (!json_is_string(json_object_get(content, "ename")))
         return SHOWN_NOTHING;
     *what = output_error_new(content, &seen, truncated);
+    name_plainly(*what);
     return SHOWN_ERROR;
 }
 

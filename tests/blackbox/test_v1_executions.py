@@ -483,3 +483,33 @@ def test_many_at_once(gateway):
         assert [a["result"]["value"] for a in results[i]] == [i * 1000 + n for n in range(20)]
         assert [a["stdout"] for a in results[i]] == [f"{i} {n}\n" for n in range(20)]
         sessions[i].close()
+
+
+# ------------------------------------------------------------------------------------------------- other kernels
+
+
+def test_xeus_python(make_gateway):
+    session = Session(make_gateway(kernel="xpython"))
+    answer = session.run("print('a')\nprint(input())\n1/0", stdin="line", tests=[
+        {"condition": "1 == 1"}, {"condition": "1 == 2"}, {"code": "while True: pass", "timeout": 0.5}, {"code": "assert True"}])
+    assert answer["stdout"] == "a\nline\n" and answer["error"]["ename"] == "ZeroDivisionError"
+    assert [t["outcome"] for t in answer["tests"]] == ["passed", "failed", "timeout", "passed"]
+    with session.stream("for i in range(100): print(i)\n[1]") as stream:
+        events = list(stream)
+    assert "".join(d["text"] for _, n, d in events if n == "stdout") == "".join(f"{i}\n" for i in range(100))
+    assert "print" in session.ask("complete", code="pri")["matches"]
+    assert session.client.get(f"{session.path}/variables").json()["variables"][0]["name"] == "i"
+
+
+def test_a_language_that_is_not_python(make_gateway):
+    session = Session(make_gateway(kernel="bash"))
+    answer = session.ok("x=1; echo out; echo err >&2", tests=[
+        {"code": "test $x = 1"}, {"code": "test $x = 2"}, {"code": "while true; do :; done", "timeout": 0.5},
+        {"code": "test $x = 1"}])
+    assert answer["stdout"] == "out\n" and answer["stderr"] == "err\n"
+    assert [t["outcome"] for t in answer["tests"]] == ["passed", "failed", "timeout", "passed"]
+    assert session.ok("read a; echo got $a", stdin="text")["stdout"] == "got text\n"
+    assert session.run("false")["status"] == "error"
+    error(session.post("", tests=[{"condition": "x"}]), 422, "unsupported", "tests")
+    error(session.post("", env={"A": "1"}), 422, "unsupported", "env")
+    error(session.client.get(f"{session.path}/variables"), 422, "unsupported")
