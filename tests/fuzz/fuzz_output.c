@@ -1,5 +1,5 @@
 /*
- * fuzz_output.c - what an execution shows.  The first line is the limit in bytes; each further one is "TYPE CONTENT"
+ * fuzz_output.c - what an execution shows, as POST /execute and as /v1 collect it.  The first line is the limit in bytes; each further one is "TYPE CONTENT"
  * as on iopub, "reply CONTENT" of an error, "1 BYTES" or "2 BYTES" of a descriptor, or "truncated".
  */
 #include <stdlib.h>
@@ -9,13 +9,38 @@
 #include "fuzz.h"
 #include "gateway/output.h"
 #include "gateway/reader.h"
+#include "gateway/transcript.h"
 #include "gateway/utf8.h"
 
 enum { DEFAULT_LIMIT = 1000 };
 
+/* Both collectors. */
+struct both {
+    struct output *o;
+    struct transcript *t;
+};
+
 static void
-feed_json(struct output *o, const char *type, const char *text, size_t len)
+feed_transcript(struct transcript *t, const char *type, json_t *content)
 {
+    bool truncated = false;
+    json_t *what = NULL;
+    enum shown kind;
+
+    if (strcmp(type, "reply") == 0) {
+        transcript_set_error(t, shown_error_of_reply(content, &truncated));
+        return;
+    }
+    kind = shown_from(type, content, &what, &truncated);
+    must((kind == SHOWN_NOTHING) == (what == NULL));
+    transcript_add(t, kind, what);
+    json_decref(what);
+}
+
+static void
+feed_json(const struct both *b, const char *type, const char *text, size_t len)
+{
+    struct output *o = b->o;
     struct err err = ERR_INIT;
     json_t *content = reader_object(text, len, "it", &err);
 
@@ -23,12 +48,15 @@ feed_json(struct output *o, const char *type, const char *text, size_t len)
         output_set_error(o, content);
     else if (content)
         output_message(o, type, content);
+    if (content)
+        feed_transcript(b->t, type, content);
     json_decref(content);
 }
 
 static void
-feed_line(struct output *o, const char *line, size_t len)
+feed_line(const struct both *b, const char *line, size_t len)
 {
+    struct output *o = b->o;
     const char *space = memchr(line, ' ', len);
     char type[32];
     size_t n = space ? (size_t)(space - line) : len;
@@ -37,14 +65,16 @@ feed_line(struct output *o, const char *line, size_t len)
         return;
     memcpy(type, line, n);
     type[n] = '\0';
-    if (strcmp(type, "truncated") == 0)
+    if (strcmp(type, "truncated") == 0) {
         output_mark_truncated(o);
+        transcript_mark_truncated(b->t, true);
+    }
     if (space == NULL)
         return;
     if (strcmp(type, "1") == 0 || strcmp(type, "2") == 0)
         output_raw(o, type[0] - '0', space + 1, len - n - 1);
     else
-        feed_json(o, type, space + 1, len - n - 1);
+        feed_json(b, type, space + 1, len - n - 1);
 }
 
 static size_t
@@ -108,13 +138,26 @@ check_answer(const json_t *answer, size_t limit)
     must(json_is_boolean(json_object_get(answer, "truncated")));
 }
 
+static void
+check_transcript(const json_t *answer, size_t limit)
+{
+    const size_t out = check_string(json_object_get(answer, "stdout"));
+    char *dump = json_dumps(answer, JSON_COMPACT);
+
+    must(dump != NULL);
+    free(dump);
+    must(out + check_string(json_object_get(answer, "stderr")) <= limit);
+    must(json_array_size(json_object_get(answer, "outputs")) <= TRANSCRIPT_MAX_OUTPUTS);
+    check_error(json_object_get(answer, "error"));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
     size_t limit = DEFAULT_LIMIT, len;
     char *line = fuzz_next(&in, '\n', &len);
-    struct output *o;
+    struct both b;
     json_t *answer;
 
     if (line && len > 0 && len < 6 && line[0] >= '0' && line[0] <= '9') {
@@ -124,14 +167,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         limit = strtoul(digits, NULL, 10);
     }
     free(line);
-    o = output_new(limit);
+    b.o = output_new(limit);
+    b.t = transcript_new(limit);
     while ((line = fuzz_next(&in, '\n', &len))) {
-        feed_line(o, line, len);
+        feed_line(&b, line, len);
         free(line);
     }
-    answer = output_take(o);
+    answer = output_take(b.o);
     check_answer(answer, limit);
     json_decref(answer);
-    output_free(o);
+    output_free(b.o);
+    answer = transcript_take(b.t);
+    check_transcript(answer, limit);
+    json_decref(answer);
+    transcript_free(b.t);
     return 0;
 }
