@@ -1114,6 +1114,23 @@ pool_is_python(const struct pool *pool, const struct caller *who, const char *us
                       "python") == 0;
 }
 
+double
+pool_most(const struct pool *pool, const struct caller *who, const char *user,
+          struct allowance *most)
+{
+    const struct config *config = pool->env->config;
+    cleanup_free char *name = user_full_name(who, user);
+    const struct user *u = user_find(&pool->lists, name);
+    struct terms terms;
+
+    *most = (struct allowance){config->worker_cpu, config->worker_memory_mb};
+    if (u == NULL)
+        return config->exec_timeout;
+    terms = effective_terms(pool, u);
+    *most = (struct allowance){terms.limits.cpu, terms.limits.memory_mb};
+    return terms.timeout < config->exec_timeout ? terms.timeout : config->exec_timeout;
+}
+
 bool
 pool_limits_executions(const struct pool *pool)
 {

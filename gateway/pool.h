@@ -88,6 +88,10 @@ bool pool_is_python(const struct pool *, const struct caller *, const char *user
 int pool_change(struct pool *, const struct caller *, const char *user, const struct pool_change *,
                 struct err *) must_check;
 
+/* What an execution may have at most in that session, if there is one: seconds of running time are returned. */
+double pool_most(const struct pool *, const struct caller *, const char *user,
+                 struct allowance *most);
+
 /* Whether a job may have limits of its own (job_spec.limits) on this host. */
 bool pool_limits_executions(const struct pool *);
 

@@ -686,7 +686,7 @@ static int
 take_tests(struct run *run, const struct run_spec *spec, struct err *err)
 {
     const struct config *config = run->parts->config;
-    const struct grade_limits limits = {config->max_code_bytes, config->exec_timeout, spec->python};
+    const struct grade_limits limits = {config->max_code_bytes, spec->max_timeout, spec->python};
 
     if (spec->body->tests == NULL)
         return 0;

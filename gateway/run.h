@@ -45,8 +45,9 @@ struct run_spec {
     const struct caller *caller;
     const char *session;
     const struct body_run *body;
-    const char *id;   /* of RUN_ID_SIZE - 1 characters */
-    json_t *findings; /* of the scan; NULL = none */
+    const char *id;     /* of RUN_ID_SIZE - 1 characters */
+    json_t *findings;   /* of the scan; NULL = none */
+    double max_timeout; /* seconds that a test may take */
     bool
         streamed; /* its events are asked for: more output is let through, and less of it is kept */
     bool lives_on; /* though nobody follows it any more */

@@ -87,6 +87,7 @@ struct order {
     json_t *findings;
     const char *key; /* Idempotency-Key; "" = none */
     uint8_t hash[RUNS_HASH_BYTES];
+    double max_timeout; /* seconds */
     bool streamed;
 };
 
@@ -167,6 +168,7 @@ start(struct order *o)
                  .session = o->session.id,
                  .body = &o->body,
                  .findings = o->findings,
+                 .max_timeout = o->max_timeout,
                  .streamed = o->streamed,
                  .lives_on = o->body.background,
                  .python = pool_is_python(parts->pool, &o->session.owner, o->session.id)},
@@ -238,15 +240,13 @@ replay(const struct order *o)
 }
 
 static struct body_limits
-limits_of(const struct api_parts *parts)
+limits_of(const struct api_parts *parts, const struct v1_session *session)
 {
-    struct body_limits limits = {
-        parts->config->max_code_bytes, parts->config->exec_timeout, {0, 0}};
+    struct body_limits limits = {.max_code = parts->config->max_code_bytes};
 
-    if (pool_limits_executions(parts->pool)) {
-        limits.most.cpu = parts->config->worker_cpu;
-        limits.most.memory_mb = parts->config->worker_memory_mb;
-    }
+    limits.max_timeout = pool_most(parts->pool, &session->owner, session->id, &limits.most);
+    if (!pool_limits_executions(parts->pool))
+        limits.most = (struct allowance){0, 0};
     return limits;
 }
 
@@ -268,13 +268,14 @@ static int
 take_order(struct order *o, const struct target *target, struct err *err)
 {
     static const char *const none[] = {"key", NULL};
-    const struct body_limits limits = limits_of(api_parts(o->api));
+    const struct body_limits limits = limits_of(api_parts(o->api), &o->session);
     size_t len;
     const char *text = http_body(o->request, &len);
 
     if (target_only(target, none, err) < 0 || take_key(o, text, len, err) < 0 ||
         body_parse_run(text, len, &limits, &o->body, err) < 0)
         return -1;
+    o->max_timeout = limits.max_timeout;
     o->streamed = o->body.stream || sse_is_accepted(http_header(o->request, "Accept"));
     return 0;
 }

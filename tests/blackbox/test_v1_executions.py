@@ -208,6 +208,14 @@ def test_the_scan_blocks(make_gateway):
     error(session.post("1", tests=[{"code": code}]), 422, "blocked")
 
 
+def test_limits_of_the_session(gateway):
+    session = Session(gateway, limits={"timeout": 1})
+    error(session.post("1", timeout=2), 400, "invalid_request", "timeout")
+    error(session.post("1", tests=[{"code": "1", "timeout": 2}]), 400, "invalid_request", "tests")
+    assert session.run("import time\ntime.sleep(60)")["status"] == "timeout"
+    session.close()
+
+
 # ------------------------------------------------------------------------------------------------------ background
 
 
