@@ -27,11 +27,15 @@ static const char page_policy[] =
     "blob:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+struct page {
+    char *text;
+    size_t len;
+};
+
 struct api {
     struct api_parts parts;
-    char *page;
-    size_t page_len;
-    double started; /* clock_now */
+    struct page page, docs, document; /* /, /docs, /openapi.json */
+    double started;                   /* clock_now */
 };
 
 /* A POST /execute under way. */
@@ -45,33 +49,35 @@ struct call {
 };
 
 static int
-read_page(struct api *api, const char *path, struct err *err)
+read_page(struct page *page, const char *dir, const char *name, struct err *err)
 {
+    cleanup_free char *path = xasprintf("%s/%s", dir, name);
     FILE *file = fopen(path, "re");
 
     if (file == NULL)
         return err_sys(err, "cannot open %s", path);
-    api->page = xnotnull(malloc(PAGE_MAX));
-    api->page_len = fread(api->page, 1, PAGE_MAX, file);
+    page->text = xnotnull(malloc(PAGE_MAX));
+    page->len = fread(page->text, 1, PAGE_MAX, file);
     fclose(file);
-    if (api->page_len == 0 || api->page_len == PAGE_MAX)
+    if (page->len == 0 || page->len == PAGE_MAX)
         return err_set(err, ERR_SYSTEM, "%s: empty, unreadable or too large", path);
-    api->page = xrealloc(api->page, api->page_len);
+    page->text = xrealloc(page->text, page->len);
     return 0;
 }
 
 struct api *
-api_new(const struct api_parts *parts, const char *page_path, struct err *err)
+api_new(const struct api_parts *parts, const char *web_dir, struct err *err)
 {
     struct api *api = xcalloc(1, sizeof(*api));
 
     api->parts = *parts;
     api->started = clock_now();
-    if (read_page(api, page_path, err) < 0) {
-        api_free(api);
-        return NULL;
-    }
-    return api;
+    if (read_page(&api->page, web_dir, "test.html", err) == 0 &&
+        read_page(&api->docs, web_dir, "docs.html", err) == 0 &&
+        read_page(&api->document, web_dir, "openapi.json", err) == 0)
+        return api;
+    api_free(api);
+    return NULL;
 }
 
 void
@@ -79,7 +85,9 @@ api_free(struct api *api)
 {
     if (api == NULL)
         return;
-    free(api->page);
+    free(api->page.text);
+    free(api->docs.text);
+    free(api->document.text);
     free(api);
 }
 
@@ -149,15 +157,38 @@ api_admit(struct api *api, struct http_request *r, struct caller *who)
 
 /* --- answers at once ---------------------------------------------------------------------- */
 
+static void
+reply_page(struct http_request *r, const struct page *page)
+{
+    http_add_header(r, "Content-Security-Policy", page_policy);
+    http_add_header(r, "Referrer-Policy", "no-referrer");
+    http_add_header(r, "Cache-Control", "no-cache");
+    http_reply(r, 200, "text/html; charset=utf-8", page->text, page->len);
+}
+
 void
 api_page(struct api *api, struct http_request *r, const struct caller *who,
          const struct target *target)
 {
     (void)who, (void)target;
-    http_add_header(r, "Content-Security-Policy", page_policy);
-    http_add_header(r, "Referrer-Policy", "no-referrer");
+    reply_page(r, &api->page);
+}
+
+void
+api_docs(struct api *api, struct http_request *r, const struct caller *who,
+         const struct target *target)
+{
+    (void)who, (void)target;
+    reply_page(r, &api->docs);
+}
+
+void
+api_openapi(struct api *api, struct http_request *r, const struct caller *who,
+            const struct target *target)
+{
+    (void)who, (void)target;
     http_add_header(r, "Cache-Control", "no-cache");
-    http_reply(r, 200, "text/html; charset=utf-8", api->page, api->page_len);
+    http_reply(r, 200, "application/json", api->document.text, api->document.len);
 }
 
 void

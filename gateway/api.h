@@ -30,8 +30,8 @@ struct api_parts {
     struct runs *runs;
 };
 
-/* Reads the page's file; fails when it cannot. */
-struct api *api_new(const struct api_parts *, const char *page_path, struct err *) must_check;
+/* Reads the pages out of their directory; fails when it cannot. */
+struct api *api_new(const struct api_parts *, const char *web_dir, struct err *) must_check;
 void api_free(struct api *); /* accepts NULL */
 const struct api_parts *api_parts(const struct api *);
 
@@ -45,9 +45,11 @@ bool api_knows(struct api *, const struct http_request *);
 typedef void api_handler_fn(struct api *, struct http_request *, const struct caller *,
                             const struct target *);
 
+api_handler_fn api_docs;
 api_handler_fn api_execute;
 api_handler_fn api_healthz;
 api_handler_fn api_metrics;
+api_handler_fn api_openapi;
 api_handler_fn api_page;
 api_handler_fn api_readyz;
 api_handler_fn api_release;

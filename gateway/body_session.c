@@ -84,7 +84,7 @@ take_strategy(struct body_session *body, struct err *err)
     if (is_absent(value))
         return 0;
     if (strategy < 0)
-        return bad(err, "strategy", "must be \"session\" or \"execution\"");
+        return bad(err, "strategy", "must be \"session\", \"execution\" or \"pool\"");
     body->has_strategy = true;
     body->terms.strategy = (enum terms_strategy)strategy;
     return 0;

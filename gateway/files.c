@@ -46,14 +46,14 @@ files_find(struct files *out, struct err *err)
     out->proxy = xstrdup(in_tree ? TCI_BUILD_TREE "/proxy/tci-proxy" : TCI_LIBEXECDIR "/tci-proxy");
     out->kernelspecs =
         xstrdup(in_tree ? TCI_SOURCE_TREE "/kernelspecs" : TCI_DATADIR "/kernelspecs");
-    out->page = xstrdup(in_tree ? TCI_SOURCE_TREE "/web/test.html" : TCI_DATADIR "/web/test.html");
+    out->web = xstrdup(in_tree ? TCI_SOURCE_TREE "/web" : TCI_DATADIR "/web");
     out->scan_rules =
         xstrdup(in_tree ? TCI_SOURCE_TREE "/gateway/scan.rules" : TCI_DATADIR "/scan.rules");
     if (check(out->worker, "the worker program", err) == 0 &&
         check(out->kernel, "the kernel program", err) == 0 &&
         check(out->proxy, "the proxy program", err) == 0 &&
         check(out->kernelspecs, "the directory of kernelspecs", err) == 0 &&
-        check(out->page, "the test page", err) == 0 &&
+        check(out->web, "the directory of pages", err) == 0 &&
         check(out->scan_rules, "the scan's rules", err) == 0)
         return 0;
     files_clear(out);
@@ -67,7 +67,7 @@ files_clear(struct files *files)
     free(files->kernel);
     free(files->proxy);
     free(files->kernelspecs);
-    free(files->page);
+    free(files->web);
     free(files->scan_rules);
     memset(files, 0, sizeof(*files));
 }

@@ -10,7 +10,7 @@ struct files {
     char *kernel;      /* the tci-kernel program */
     char *proxy;       /* the tci-proxy program */
     char *kernelspecs; /* our directory of kernelspecs */
-    char *page;        /* web/test.html */
+    char *web;         /* the directory of pages */
     char *scan_rules;  /* what code is looked at for, unless TCI_SCAN_RULES says so */
 };
 

@@ -91,7 +91,7 @@ open_session(struct user *u, struct kernel_kind *kind, bool restarted, bool netw
     u->network = network;
     u->ended = false;
     u->session = session_new(u->pool->env->base, restarted, on_session_spent, u);
-    if (u->terms.strategy == TERMS_EXECUTION)
+    if (u->terms.strategy != TERMS_SESSION)
         session_set_single_use(u->session);
     u->own = terms_need_own(&u->terms, runtime_limits_executions(u->pool->env->runtime));
 }
@@ -226,6 +226,25 @@ drain(struct pool *pool)
     pool->drained(pool->drain_owner);
 }
 
+/* Starts the kernel of the user's worker anew; he waits for it meanwhile. */
+static void
+renew(struct user *u, bool wipe, const char *reason)
+{
+    struct member *m = u->member;
+    struct pool *pool = u->pool;
+    struct err why = ERR_INIT, err = ERR_INIT;
+
+    err_set(&why, ERR_WORKER_DIED, "%s", reason);
+    session_detach(u->session, &why);
+    user_move(&pool->lists, u, WAITING);
+    member_move(&pool->lists, m, STARTING);
+    m->renewing = true;
+    if (worker_renew(m->worker, wipe, &err) == 0)
+        return;
+    member_doom(m);
+    part(u, &err, err.msg);
+}
+
 static void
 on_session_spent(void *owner, const struct err *reason)
 {
@@ -233,6 +252,10 @@ on_session_spent(void *owner, const struct err *reason)
     struct member *m = u->member;
     struct err why = ERR_INIT;
 
+    if (reason == NULL && u->terms.strategy == TERMS_POOL) {
+        renew(u, true, "");
+        return;
+    }
     err_set(&why, ERR_WORKER_DIED, "The worker died");
     if (reason)
         log_info("worker %s: taken from its session and destroyed", worker_identity(m->worker)->id);
@@ -297,8 +320,9 @@ on_worker_ready(void *owner)
         m->kind->starts.error[0] = '\0';
     }
     if (m->user) {
-        if (m->adopted)
+        if (m->adopted && !m->renewing)
             metrics_add(METRIC_SESSIONS_RECOVERED, 1);
+        m->renewing = false;
         assign(m, m->user);
         return;
     }
@@ -315,11 +339,11 @@ on_worker_lost(void *owner, const struct err *why)
     struct pool *pool = m->pool;
     struct user *u = m->user;
     bool start_failed =
-        !worker_is_adopted(m->worker) &&
+        !m->adopted && !m->renewing &&
         (m->list == STARTING || (m->list == WARM && clock_now() - m->since < YOUNG_S));
 
     log_info("worker %s: lost: %s", worker_identity(m->worker)->id, why->msg);
-    if (u && u->list == WAITING && !m->adopted) {
+    if (u && u->list == WAITING && !m->adopted && !m->renewing) {
         u->member = NULL; /* it was being made for him; he waits on */
         u = NULL;
     }
@@ -682,7 +706,8 @@ static struct member *
 adopt(struct pool *pool, const struct store_row *row, const struct user *u, struct err *err)
 {
     struct kernel_kind *kind = kernels_find(pool->kernels, row->kernel);
-    const struct worker_spec spec = {.kind = kind, .limits = u ? &u->terms.limits : NULL};
+    const struct worker_spec spec = {
+        .kind = kind, .limits = u ? &u->terms.limits : NULL, .env = u ? u->terms.env : NULL};
     struct member *m;
 
     if (kind == NULL || kind->spec.name == NULL) {
@@ -961,6 +986,16 @@ kind_for(const struct pool *pool, const struct user *u, const struct pool_wish *
     return wish->kind ? wish->kind : kernels_standard(pool->kernels);
 }
 
+/* Without regard to what it is to be. */
+static int
+admit_running(const struct pool *pool, const struct caller *who, const struct user *u,
+              struct err *err)
+{
+    if (pool->draining)
+        return err_set(err, ERR_NO_WORKER, "%s", shutting_down);
+    return u->session ? 0 : admit_session(pool, who, err);
+}
+
 static int
 admit(const struct pool *pool, const struct caller *who, const struct user *u,
       const struct pool_wish *wish, struct err *err)
@@ -1135,6 +1170,26 @@ bool
 pool_limits_executions(const struct pool *pool)
 {
     return runtime_limits_executions(pool->env->runtime);
+}
+
+int
+pool_restart(struct pool *pool, const struct caller *who, const char *user, struct err *err)
+{
+    static const struct pool_wish none;
+    cleanup_free char *name = user_full_name(who, user);
+    struct user *u = user_find(&pool->lists, name);
+
+    if (!is_session(u))
+        return err_set(err, ERR_NOT_FOUND, "There is no such session");
+    if (u->session == NULL && u->terms.strategy == TERMS_EXECUTION)
+        return 0; /* each of its executions has a new one */
+    if (admit_running(pool, who, u, err) < 0)
+        return -1;
+    u = user_with_session(pool, u, name, &none);
+    u->idle_since = clock_now();
+    if (u->list == ACTIVE && worker_state(u->member->worker) == WORKER_READY)
+        renew(u, u->terms.strategy == TERMS_POOL, "The session was restarted");
+    return 0;
 }
 
 int

@@ -84,6 +84,12 @@ bool pool_has_session(const struct pool *, const struct caller *, const char *us
 
 /* Whether the user's session runs Python, or one that pool_submit would make. */
 bool pool_is_python(const struct pool *, const struct caller *, const char *user);
+/*
+ * Starts the session's kernel anew, in the same container if there is one; what runs is answered with ERR_WORKER_DIED.
+ * ERR_NOT_FOUND: there is no session.
+ */
+int pool_restart(struct pool *, const struct caller *, const char *user, struct err *) must_check;
+
 /* ERR_NOT_FOUND: there is no session. */
 int pool_change(struct pool *, const struct caller *, const char *user, const struct pool_change *,
                 struct err *) must_check;

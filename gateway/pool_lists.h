@@ -43,8 +43,9 @@ struct member {
     struct user *user;        /* NULL: nobody's */
     struct kernel_kind *kind; /* borrowed from the worker */
     unsigned slot;
-    bool adopted; /* from an earlier gateway */
-    double since; /* in this list */
+    bool adopted;  /* from an earlier gateway */
+    bool renewing; /* its kernel is being started anew, for the same user */
+    double since;  /* in this list */
     struct member *prev, *next;
 };
 

@@ -22,9 +22,11 @@ struct route {
 /* Where two patterns match a path, the first does.  The methods of one pattern stand together. */
 static const struct route routes[] = {
     {"GET", "/", OPEN, api_page},
+    {"GET", "/docs", OPEN, api_docs},
     {"POST", "/execute", WITH_TOKEN, api_execute},
     {"GET", "/healthz", OPEN, api_healthz},
     {"GET", "/metrics", WITH_TOKEN, api_metrics},
+    {"GET", "/openapi.json", OPEN, api_openapi},
     {"GET", "/readyz", OPEN, api_readyz},
     {"POST", "/release", WITH_TOKEN, api_release},
     {"GET", "/status", WITH_TOKEN, api_status},
@@ -34,6 +36,7 @@ static const struct route routes[] = {
     {"GET", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_get},
     {"PATCH", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_patch},
     {"DELETE", "/v1/sessions/{id}", WITH_TOKEN, v1_sessions_delete},
+    {"POST", "/v1/sessions/{id}/restart", WITH_TOKEN, v1_sessions_restart},
     {"POST", "/v1/sessions/{id}/complete", WITH_TOKEN, v1_kernel_complete},
     {"GET", "/v1/sessions/{id}/executions", WITH_TOKEN, v1_executions_list},
     {"POST", "/v1/sessions/{id}/executions", WITH_TOKEN, v1_executions_create},

@@ -398,7 +398,7 @@ open_front(struct server *s, struct err *err)
     s->runs = runs_new(&run_parts);
     const struct api_parts parts = {s->config, s->pool, s->kernels, s->auth,
                                     s->audit,  s->scan, s->runs};
-    s->api = api_new(&parts, s->files.page, err);
+    s->api = api_new(&parts, s->files.web, err);
     if (s->api == NULL)
         return -1;
     s->http = http_new(s->base, &options, &route_handlers, s->api, err);

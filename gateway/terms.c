@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const char *const strategies[TERMS_N_STRATEGIES] = {"session", "execution"};
+static const char *const strategies[TERMS_N_STRATEGIES] = {"session", "execution", "pool"};
 
 const char *
 terms_strategy_name(enum terms_strategy strategy)

@@ -15,6 +15,7 @@
 enum terms_strategy {
     TERMS_SESSION,   /* one container, whose state lives on */
     TERMS_EXECUTION, /* a container for each execution, warm when it begins and gone when it ends */
+    TERMS_POOL, /* one container, in which all is new for each execution: kernel, processes, files */
     TERMS_N_STRATEGIES
 };
 

@@ -229,6 +229,26 @@ v1_sessions_get(struct api *api, struct http_request *r, const struct caller *wh
         http_reply_json(r, 200, pool_session(api_parts(api)->pool, &session.owner, session.id));
 }
 
+void
+v1_sessions_restart(struct api *api, struct http_request *r, const struct caller *who,
+                    const struct target *target)
+{
+    struct pool *pool = api_parts(api)->pool;
+    struct v1_session session;
+    struct err err = ERR_INIT;
+
+    if (!v1_find_session(api, r, who, target, &session))
+        return;
+    struct audit_event event = api_audit_begin(r, "restart", api_audit_name(who), session.id);
+
+    if (pool_restart(pool, &session.owner, session.id, &err) < 0) {
+        refuse(api, r, &event, &err);
+        return;
+    }
+    api_audit_end(api_parts(api)->audit, &event, "ok", 200, "");
+    http_reply_json(r, 200, pool_session(pool, &session.owner, session.id));
+}
+
 /* --- the end of one ----------------------------------------------------------------------- */
 
 void

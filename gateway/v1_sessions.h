@@ -9,5 +9,6 @@ api_handler_fn v1_sessions_delete;
 api_handler_fn v1_sessions_get;
 api_handler_fn v1_sessions_list;
 api_handler_fn v1_sessions_patch;
+api_handler_fn v1_sessions_restart;
 
 #endif

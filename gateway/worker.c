@@ -6,7 +6,7 @@
  *   CONFIGURED   it knows what to run                                     STARTED
  *   PROBING      the kernel is asked for kernel_info                      reply and idle
  *   WARMING      the kernelspec's warm-up code runs                       the last string's end
- *   READY        in use
+ *   READY        in use                                                RENEW, which leads back to CONFIGURED
  *   EXPIRED      the container ended; its last words may be on the way    EXITED, or a short timer
  *   DYING        the container is being removed                           on_removed
  *
@@ -373,21 +373,49 @@ config_message(const struct worker *w)
                               (int)spec->flow_control));
 }
 
-static void
-send_config(struct worker *w)
+/* before: what comes in front of the message; NULL: nothing. */
+static int
+send_config(struct worker *w, char verb, const char *before, struct err *err)
 {
     json_auto_t *message = config_message(w);
     char *text = xnotnull(json_dumps(message, JSON_COMPACT));
-    const struct wire_frame frame = {text, strlen(text)};
-    struct err err = ERR_INIT;
-    int rc = link_send(w->peer, TCI_CONFIG, &frame, 1, &err);
+    const struct wire_frame frames[] = {{before, 1}, {text, strlen(text)}};
+    int rc = link_send(w->peer, verb, before ? frames : frames + 1, before ? 2 : 1, err);
 
-    sodium_memzero(text, frame.len);
+    sodium_memzero(text, strlen(text));
     free(text);
-    if (rc < 0)
+    return rc;
+}
+
+static void
+configure(struct worker *w)
+{
+    struct err err = ERR_INIT;
+
+    if (send_config(w, TCI_CONFIG, NULL, &err) < 0)
         lose(w, &err);
     else
         set_phase(w, CONFIGURED);
+}
+
+int
+worker_renew(struct worker *w, bool wipe, struct err *err)
+{
+    const char what = wipe ? TCI_RENEW_WIPE : TCI_RENEW_KERNEL;
+
+    if (w->phase != READY)
+        return err_set(err, ERR_WORKER_DIED, "The worker died");
+    if (send_config(w, TCI_RENEW, &what, err) < 0)
+        return -1;
+    kernel_free(w->kernel);
+    w->kernel = NULL;
+    w->n_warmed = 0;
+    w->warm = w->adopted = false;
+    w->started = clock_now();
+    log_debug("worker %s: READY -> CONFIGURED", w->who.id);
+    w->phase = CONFIGURED;
+    clock_arm(w->timer, START_LIMIT_MS);
+    return 0;
 }
 
 static void
@@ -552,7 +580,7 @@ on_hello(struct worker *w, const json_t *hello)
     if (json_integer_value(json_object_get(hello, "protocol")) != TCI_PROTOCOL_VERSION)
         lose_because(w, "The worker speaks another version of the link protocol");
     else if (fresh && w->phase == BOOTING)
-        send_config(w);
+        configure(w);
     else if (!fresh && w->phase == RECALLED)
         probe(w);
     else if (w->phase != EXPIRED)

@@ -6,6 +6,8 @@
  *      └───────────────────kernel cannot be run───────────────────┘
  *   and from each of them to OVER: QUIT, SIGTERM, no gateway for too long
  *
+ *   RUNNING ──RENEW──▶ CLEARING ──no process is left──▶ WIPING ──▶ RUNNING
+ *
  * The end of the kernel is seen before its last words may be: DRAINING reads on until there has been silence
  * for a moment, but not for long, for a grandchild may hold the pipes.
  *
@@ -42,9 +44,10 @@ enum {
     DRAIN_MS = 250,      /* but no longer than this */
     PARTING_MS = 2000,   /* for the gateway to read all and end us */
     LINGER_MS = 500,     /* for the last messages to leave the process */
+    RENEW_MS = 20000,    /* for everything to end, and for directories to be emptied */
 };
 
-enum phase { WAITING, RUNNING, DRAINING, PARTING, OVER };
+enum phase { WAITING, RUNNING, CLEARING, WIPING, DRAINING, PARTING, OVER };
 
 struct loop {
     const struct boot *boot;
@@ -58,7 +61,10 @@ struct loop {
     char farewell[400];  /* EXITED's JSON */
     bool said_farewell;  /* PARTING: EXITED is on its way */
     int64_t heard_at_ms; /* when the kernel last said something */
-    int64_t deadline_ms; /* DRAINING, PARTING: over in any case */
+    int64_t deadline_ms; /* DRAINING, PARTING, CLEARING, WIPING: over in any case */
+    struct launch next;  /* CLEARING, WIPING: what will run */
+    bool wipe;           /* ... in empty directories */
+    pid_t wiper;         /* WIPING */
     int exit_code;
 };
 
@@ -128,6 +134,33 @@ on_kernel_end(struct loop *l, int status)
     l->deadline_ms = now + DRAIN_MS;
 }
 
+static void start_kernel(struct loop *, const struct launch *);
+
+/* All that ran has ended: files are next, the kernel's sockets in any case. */
+static void
+on_cleared(struct loop *l)
+{
+    static const char *const sockets[] = {TCI_PATH_KERNEL_DIR, NULL};
+    static const char *const all[] = {
+        TCI_PATH_KERNEL_DIR, TCI_PATH_WORKSPACE, TCI_PATH_HOME, "/tmp", "/dev/shm", NULL};
+
+    l->phase = WIPING;
+    l->wiper = spawn_wiper(&l->next, l->wipe ? all : sockets);
+}
+
+static void
+on_wiped(struct loop *l, int status)
+{
+    l->wiper = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        start_kernel(l, &l->next);
+    } else {
+        set_reason(l, "its directories could not be emptied");
+        part(l);
+    }
+    launch_clear(&l->next);
+}
+
 /* As PID 1 the worker inherits every orphan of the sandbox. */
 static void
 reap(struct loop *l)
@@ -135,9 +168,41 @@ reap(struct loop *l)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == l->kernel && l->phase == RUNNING)
             on_kernel_end(l, status);
+        else if (pid == l->wiper && l->phase == WIPING)
+            on_wiped(l, status);
+    }
+    if (l->phase == CLEARING && pid < 0 && errno == ECHILD)
+        on_cleared(l);
+}
+
+/* The container's own processes are all of this pid namespace but this one. */
+static void
+renew(struct loop *l, const struct request *request, const struct frame *config)
+{
+    const char *why;
+
+    if (l->phase != RUNNING)
+        return; /* its end is on the way to the gateway */
+    if (launch_parse(config->data, config->len, &l->next, &why) < 0)
+        die(TCI_EXIT_BOOT, "the gateway sent an unusable RENEW: %s", why);
+    l->wipe = request->wipe;
+    l->kernel = 0;
+    relay_close(&l->relay);
+    l->phase = CLEARING;
+    l->deadline_ms = clock_ms() + RENEW_MS;
+    kill(-1, SIGKILL);
+    reap(l);
+}
+
+static void
+give_up_renewing(struct loop *l)
+{
+    launch_clear(&l->next);
+    set_reason(l, "its processes did not end, or its directories are too full to be emptied");
+    part(l);
 }
 
 static void
@@ -214,6 +279,11 @@ on_request(struct loop *l, struct message *m)
         break;
     case TCI_INTERRUPT:
         interrupt(l);
+        break;
+    case TCI_RENEW:
+        if (l->phase == WAITING)
+            die(TCI_EXIT_PROTOCOL, "the gateway sent RENEW before CONFIG");
+        renew(l, &request, &m->frames[request.first]);
         break;
     case TCI_QUIT:
         finish(l, TCI_EXIT_OK);
@@ -330,7 +400,7 @@ timeout_ms(const struct loop *l)
         at = earlier(at, relay_due_ms(&l->relay));
     if (l->phase == DRAINING)
         at = earlier(at, quiet_at_ms(l));
-    if (l->phase == DRAINING || l->phase == PARTING)
+    if (l->phase >= CLEARING && l->phase <= PARTING)
         at = earlier(at, l->deadline_ms);
     if (l->uplink_pending || (has_kernel(l) && relay_is_pending(&l->relay)))
         return 0;
@@ -350,6 +420,8 @@ on_clock(struct loop *l)
         note("no gateway for %lld s", (long long)(l->boot->orphan_ms / 1000));
         finish(l, TCI_EXIT_ORPHANED);
     }
+    if ((l->phase == CLEARING || l->phase == WIPING) && now >= l->deadline_ms)
+        give_up_renewing(l);
     if (l->phase == PARTING && now >= l->deadline_ms)
         finish(l, TCI_EXIT_OK);
     if (l->phase == DRAINING && (now >= quiet_at_ms(l) || now >= l->deadline_ms))

@@ -36,6 +36,10 @@
  *                                          and carry what connects to the proxy (below), as that session, 1 to
  *                                          32 of a-z 0-9.  Before the first EXECUTE; again has no effect
  *     'I' INTERRUPT  -                     SIGINT to the kernel's process group
+ *     'A' RENEW      what, json            end all that runs in the container and start the kernel that CONFIG's json
+ *                                          describes; answered with STARTED.  what 'w': empty the workspace, the
+ *                                          home, /tmp and /dev/shm before; 'k': files stay.  Nothing if the kernel
+ *                                          has ended already
  *     'Q' QUIT       -                     kill the kernel and exit
  *
  * "jupyter..." is what the Jupyter messaging protocol 5.3 calls the wire message, from the delimiter
@@ -74,7 +78,13 @@ enum tci_verb {
     TCI_EXECUTE = 'E',
     TCI_NETWORK = 'N',
     TCI_INTERRUPT = 'I',
+    TCI_RENEW = 'A',
     TCI_QUIT = 'Q',
+};
+
+enum tci_renew {
+    TCI_RENEW_KERNEL = 'k',
+    TCI_RENEW_WIPE = 'w',
 };
 
 enum tci_channel {

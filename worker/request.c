@@ -72,6 +72,18 @@ parse_network(const struct frame *frames, size_t n, struct request *r, const cha
     return 0;
 }
 
+static int
+parse_renew(const struct frame *frames, size_t n, struct request *r, const char **why)
+{
+    r->first = 2;
+    if (n != 3 || frames[1].len != 1)
+        return fail(why, "RENEW of a wrong number of frames");
+    r->wipe = *(const char *)frames[1].data == TCI_RENEW_WIPE;
+    if (!r->wipe && *(const char *)frames[1].data != TCI_RENEW_KERNEL)
+        return fail(why, "RENEW of something unknown");
+    return 0;
+}
+
 int
 request_parse(const struct frame *frames, size_t n, struct request *r, const char **why)
 {
@@ -83,6 +95,8 @@ request_parse(const struct frame *frames, size_t n, struct request *r, const cha
     case TCI_CONFIG:
         r->first = 1;
         return n == 2 ? 0 : fail(why, "CONFIG of a wrong number of frames");
+    case TCI_RENEW:
+        return parse_renew(frames, n, r, why);
     case TCI_EXECUTE:
         return parse_execute(frames, n, r, why);
     case TCI_RELAY:

@@ -2,6 +2,7 @@
 #ifndef WORKER_REQUEST_H
 #define WORKER_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,11 +12,12 @@
 struct request {
     enum tci_verb verb;
     enum tci_channel channel; /* EXECUTE, RELAY: where the message goes */
-    /* EXECUTE, RELAY: index of the delimiter; CONFIG: of the JSON; NETWORK: of the session. */
+    /* EXECUTE, RELAY: index of the delimiter; CONFIG, RENEW: of the JSON; NETWORK: of the session. */
     size_t first;
     uint64_t max_bytes;    /* EXECUTE */
     uint32_t max_messages; /* EXECUTE */
     uint64_t max_message;  /* EXECUTE: bytes of one */
+    bool wipe;             /* RENEW: directories are emptied */
 };
 
 /* 0, or -1 with *why saying in a static sentence what is wrong.  Any frames may come in. */

@@ -29,6 +29,7 @@
 #include "protocol.h"
 #include "skel.h"
 #include "textfile.h"
+#include "wipe.h"
 
 enum { START_TIMEOUT_MS = 20000 };
 
@@ -284,4 +285,21 @@ spawn_kernel(const struct launch *l, struct spawned *out, char *why, size_t why_
     close_pair(p.err);
     close_pair(p.report);
     return -1;
+}
+
+pid_t
+spawn_wiper(const struct launch *l, const char *const dirs[])
+{
+    pid_t pid = fork();
+
+    if (pid < 0)
+        die(TCI_EXIT_SYSTEM, "cannot fork: %s", strerror(errno));
+    if (pid > 0)
+        return pid;
+    if (default_signals() < 0 || become_user(l) != NULL)
+        _exit(1);
+    for (; *dirs; dirs++)
+        if (wipe_dir(*dirs) < 0)
+            _exit(1);
+    _exit(0);
 }

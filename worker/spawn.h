@@ -23,4 +23,9 @@ struct spawned {
 int spawn_kernel(const struct launch *, struct spawned *, char *why, size_t why_size)
     __attribute__((warn_unused_result));
 
+/*
+ * A process of the sandbox user that empties these directories, of which NULL is the last, and exits with 0 if it could.
+ */
+pid_t spawn_wiper(const struct launch *, const char *const dirs[]);
+
 #endif

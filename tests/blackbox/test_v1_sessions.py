@@ -9,6 +9,7 @@ import time
 import httpx
 import pytest
 
+import openapi
 import rawhttp
 from harness import eventually
 
@@ -499,3 +500,121 @@ def test_a_container_for_each_execution(make_gateway):
     assert all(answer.result().json()["result_text"].endswith("[]\n") for answer in waiting)
     eventually(lambda: gateway.status()["busy_workers"] == 0)
     delete(gateway, session["id"])
+
+
+def test_a_kernel_for_each_execution(make_gateway):
+    """One container, in which nothing is left of the execution before: no name, no process, no file."""
+    gateway = make_gateway(min_idle_workers=1, max_total_workers=2)
+    session = make(gateway, strategy="pool", env={"A": "b"})["id"]
+    first = gateway.ok(session, """
+import os, subprocess
+x = 1
+for place in ('/workspace', '/tmp', os.path.expanduser('~'), '/dev/shm'):
+    os.makedirs(place + '/a/b/c', exist_ok=True)
+    open(place + '/a/b/c/left', 'w').close()
+    os.chmod(place + '/a/b', 0)
+os.chdir('/workspace')
+for i in range(1500):  # deeper than a path may be long
+    os.mkdir('deep-down'); os.chdir('deep-down')
+subprocess.Popen(['sleep', '1000'], start_new_session=True)
+print('done')""")
+    assert first["result_text"] == "done\n"
+    eventually(lambda: get(gateway, session)["state"] == "idle")
+    container = get(gateway, session)["container"]["id"]
+    for _ in range(2):
+        found = gateway.value(session, """
+import json, os
+names = [open(f'/proc/{p}/comm').read().strip() for p in os.listdir('/proc') if p.isdigit()]
+print(json.dumps({'x': 'x' in globals(), 'A': os.environ['A'], 'sleep': 'sleep' in names,
+                  'files': [n for d in ('/workspace', '/tmp', os.path.expanduser('~'), '/dev/shm') for n in os.listdir(d)
+                            if n == 'a' or 'wipe' in n or 'deep' in n]}))""")
+        assert found == {"x": False, "A": "b", "sleep": False, "files": []}
+    now = get(gateway, session)
+    assert now["container"]["id"] == container and now["history"] == [] and now["executions"] == 3
+    assert not gateway.ok(session, "1")["restarted"]
+    assert gateway.execute(session, "import os; os._exit(3)").status_code == 503
+    assert gateway.text(session, "print(1)") == "1\n"
+
+
+def restart(gateway, session):
+    answer = gateway.client.post(f"/v1/sessions/{session}/restart")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_restart(gateway, user):
+    make(gateway, user_uuid=user)
+    gateway.ok(user, "x = 1\nopen('/workspace/kept', 'w').close()")
+    before = get(gateway, user)["container"]
+    restart(gateway, user)
+    answer = gateway.ok(user, "import os\nprint('x' in globals(), os.listdir('/workspace'))")
+    assert answer["result_text"] == "False ['kept']\n" and answer["restarted"] and answer["execution_count"] == 1
+    assert get(gateway, user)["container"] == before
+    delete(gateway, user)
+    error(gateway.client.post(f"/v1/sessions/{user}/restart"), 404, "not_found")
+
+
+def test_restart_ends_what_runs(gateway, user):
+    make(gateway, user_uuid=user)
+    gateway.ok(user, "1")
+    running = gateway.spawn(user, "import time\nwhile True:\n    try: time.sleep(100)\n    except BaseException: pass")
+    eventually(lambda: get(gateway, user)["state"] == "busy")
+    waiting = gateway.spawn(user, "print('after')")
+    eventually(lambda: get(gateway, user)["queued"] == 1)
+    restart(gateway, user)
+    answer = running.result()
+    assert answer.status_code == 503 and "restarted" in answer.json()["detail"]
+    assert waiting.result().json()["result_text"] == "after\n"
+    delete(gateway, user)
+
+
+def test_restart_of_what_has_no_container(gateway, user):
+    make(gateway, user_uuid=user)
+    gateway.execute(user, "import os; os._exit(3)")
+    assert get(gateway, user)["state"] == "stopped"
+    assert restart(gateway, user)["state"] in ("starting", "idle")
+    assert gateway.text(user, "print(1)") == "1\n"
+    delete(gateway, user)
+
+
+def test_restart_again_and_again(gateway, user):
+    make(gateway, user_uuid=user)
+    for i in range(3):
+        for _ in range(3):
+            restart(gateway, user)  # also while one is under way
+        assert gateway.text(user, f"print({i})") == f"{i}\n"
+    delete(gateway, user)
+
+
+# ------------------------------------------------------------------------------------------------------ the document
+
+
+def test_the_document(gateway):
+    answer = httpx.get(gateway.url + "/openapi.json", trust_env=False)
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
+    assert answer.json() == openapi.document()
+    page = httpx.get(gateway.url + "/docs", trust_env=False)
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "http://" not in page.text and "https://" not in page.text
+
+
+def test_the_document_is_whole():
+    """Every reference leads somewhere, and every operation says what it answers."""
+    def walk(node):
+        if isinstance(node, dict):
+            if "$ref" in node:
+                openapi.resolve({"$ref": node["$ref"]})
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(openapi.document())
+    tags = {tag["name"] for tag in openapi.document()["tags"]}
+    for path, node in openapi.document()["paths"].items():
+        for method, operation in node.items():
+            if method != "parameters":
+                assert operation["summary"] and operation["responses"], (path, method)
+                assert set(operation["tags"]) <= tags, (path, method)

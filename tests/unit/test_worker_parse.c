@@ -229,6 +229,8 @@ request_takes_each_verb(void **state)
 {
     static const struct frame config[] = {F("C"), F("{}")}, interrupt[] = {F("I")},
                               quit[] = {F("Q")}, network[] = {F("N"), F("0123456789abcdef")};
+    static const struct frame wipe[] = {F("A"), F("w"), F("{}")},
+                              keep[] = {F("A"), F("k"), F("{}")};
     static const struct frame relay[] = {F("R"), F("c"), JUPYTER, F("buffer")};
     static const struct frame execute[] = {F("E"), F("\0\0\0\1\0\0\0\2\0\0\1\0\0\0\0\0\0\0\2\0"),
                                            JUPYTER};
@@ -240,6 +242,12 @@ request_takes_each_verb(void **state)
     assert_int_equal(PARSE(interrupt, &r), 0);
     assert_int_equal(PARSE(quit, &r), 0);
     assert_int_equal(r.verb, TCI_QUIT);
+    assert_int_equal(PARSE(wipe, &r), 0);
+    assert_int_equal(r.verb, TCI_RENEW);
+    assert_int_equal(r.first, 2);
+    assert_true(r.wipe);
+    assert_int_equal(PARSE(keep, &r), 0);
+    assert_false(r.wipe);
     assert_int_equal(PARSE(network, &r), 0);
     assert_int_equal(r.verb, TCI_NETWORK);
     assert_int_equal(r.first, 1);
@@ -264,6 +272,8 @@ request_refuses_all_else(void **state)
     static const struct frame nobody[] = {F("N")}, nameless[] = {F("N"), F("")},
                               forged[] = {F("N"), F("a\nSESSION b")},
                               endless[] = {F("N"), F("012345678901234567890123456789012")};
+    static const struct frame no_json[] = {F("A"), F("w")}, unknown[] = {F("A"), F("x"), F("{}")},
+                              long_what[] = {F("A"), F("ww"), F("{}")};
     static const struct frame topic[] = {F("R"), F("s"), F("topic"), JUPYTER};
     static const struct frame few[] = {F("R"), F("s"), F(JUPYTER_DELIMITER), F(""), F(""),
                                        F(""),  F("")};
@@ -284,6 +294,9 @@ request_refuses_all_else(void **state)
     assert_int_equal(PARSE(nameless, &r), -1);
     assert_int_equal(PARSE(forged, &r), -1);
     assert_int_equal(PARSE(endless, &r), -1);
+    assert_int_equal(PARSE(no_json, &r), -1);
+    assert_int_equal(PARSE(unknown, &r), -1);
+    assert_int_equal(PARSE(long_what, &r), -1);
     assert_int_equal(PARSE(topic, &r), -1);
     assert_int_equal(PARSE(few, &r), -1);
 }
