@@ -224,6 +224,19 @@ refuse(const struct feed *f, uint64_t after, struct err *err)
                    (unsigned long long)after, (unsigned long long)eventlog_first(f->log));
 }
 
+static void
+begin(struct follower *o)
+{
+    struct feed *f = o->feed;
+
+    f->held = false;
+    event_del(f->hold);
+    if (f->ended)
+        sse_hasten(o->sse, eventlog_bytes_after(f->log, o->sent));
+    pump(o);
+    settle(f);
+}
+
 int
 feed_follow(struct feed *f, struct http_request *r, uint64_t after, struct err *err)
 {
@@ -236,13 +249,13 @@ feed_follow(struct feed *f, struct http_request *r, uint64_t after, struct err *
     o->sent = after;
     DL_APPEND(f->followers, o);
     f->n_followers++;
-    f->held = false;
-    event_del(f->hold);
     o->sse = sse_start(f->base, r, &stream_ops, o);
-    if (f->ended)
-        sse_hasten(o->sse, eventlog_bytes_after(f->log, after));
-    pump(o);
-    settle(f);
+    if (sse_has_body(o->sse)) {
+        begin(o);
+    } else {
+        sse_end(o->sse);
+        leave(o);
+    }
     return 0;
 }
 

@@ -122,6 +122,12 @@ http_stream_unsent(const struct http_stream *s)
     return evbuffer_get_length(bufferevent_get_output(bufferevent_of(s)));
 }
 
+bool
+http_stream_has_body(const struct http_stream *s)
+{
+    return evhttp_request_get_command(s->answer.ev) != EVHTTP_REQ_HEAD;
+}
+
 void
 http_stream_bound(struct http_stream *s, int bytes)
 {

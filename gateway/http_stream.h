@@ -31,6 +31,9 @@ void http_stream_write(struct http_stream *, const void *, size_t);
 void http_stream_writev(struct http_stream *, const struct iovec *, size_t n);
 size_t http_stream_unsent(const struct http_stream *); /* bytes */
 
+/* Whether the client gets more than the head: not so after HEAD. */
+bool http_stream_has_body(const struct http_stream *);
+
 /* No more than about so many bytes are to wait in the host's kernel. */
 void http_stream_bound(struct http_stream *, int bytes);
 

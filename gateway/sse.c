@@ -135,6 +135,12 @@ sse_send(struct sse *sse, uint64_t id, const char *event, const char *data, size
     clock_arm(sse->keep_alive, KEEP_ALIVE_MS);
 }
 
+bool
+sse_has_body(const struct sse *sse)
+{
+    return http_stream_has_body(sse->stream);
+}
+
 size_t
 sse_unsent(const struct sse *sse)
 {

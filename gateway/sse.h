@@ -27,6 +27,9 @@ bool sse_last_id(const char *header, uint64_t *id);
 struct sse *sse_start(struct event_base *, struct http_request *, const struct http_stream_ops *,
                       void *owner);
 
+/* Whether the client gets events; not so after HEAD, which is to be ended at once. */
+bool sse_has_body(const struct sse *);
+
 /* data is one line.  Never blocks: see http_stream_write. */
 void sse_send(struct sse *, uint64_t id, const char *event, const char *data, size_t len);
 size_t sse_unsent(const struct sse *);

@@ -200,6 +200,15 @@ def test_http_1_0(gateway, session):
     assert answer.body.startswith(b"id: 1\nevent: status\n") and b"event: end\n" in answer.body
 
 
+def test_head(gateway, session):
+    execution = session.begin("import time\ntime.sleep(60)")
+    with rawhttp.Connection(gateway, timeout=20) as connection:
+        for _ in range(2):
+            answer = connection.ask("HEAD", f"{session.path}/executions/{execution}", headers=["Accept: text/event-stream"])
+            assert answer.status == 200 and answer.header("content-type") == "text/event-stream"
+        assert connection.ask("GET", "/healthz").status == 200
+
+
 def test_the_connection_stays(gateway, session):
     with rawhttp.Connection(gateway) as connection:
         for i in range(3):
