@@ -176,6 +176,12 @@ waits_for(const char *pid, pid_t group, const struct stat *input)
 }
 
 bool
+program_can_see_input(void)
+{
+    return access("/proc/self/syscall", R_OK) == 0;
+}
+
+bool
 program_wants_input(const struct program *p, int input)
 {
     DIR *dir = opendir("/proc");

@@ -37,6 +37,9 @@ bool program_went_well(const struct program *);
 /* How it ended, as the two parts of an error: "ExitStatus" and "exit status 3", or "SIGSEGV" and what that means. */
 void program_explain(const struct program *, char ename[32], char evalue[96]);
 
+/* Whether that can be seen at all: gVisor's /proc does not tell. */
+bool program_can_see_input(void);
+
 /* Whether some process of the group waits to read from the file `input` as its standard input. */
 bool program_wants_input(const struct program *, int input);
 

@@ -234,7 +234,7 @@ runner_run(struct runner *r, const char *code, size_t len, bool may_ask, struct 
     struct err err = ERR_INIT;
 
     memset(o, 0, sizeof(*o));
-    if (cell_open(r, &cell, code, len, may_ask, &err) < 0) {
+    if (cell_open(r, &cell, code, len, may_ask && program_can_see_input(), &err) < 0) {
         outcome_fail(o, "OSError", xstrdup(err.msg));
         return;
     }

@@ -99,6 +99,7 @@ def v1(on, call, **body):
     return answer.json()
 
 
+@pytest.mark.crun_only("gVisor's /proc does not tell who waits for input: there is none")
 def test_input_by_v1(on, language):
     answer = v1(on, "executions", code=needs(language.reads, "such code here"), stdin="some line\n")
     assert (answer["status"], answer["stdout"]) == ("ok", "[some line]\n")
