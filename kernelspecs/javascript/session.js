@@ -11,6 +11,7 @@ const TAKE = Symbol("take"); // the name under which evaluated values get here
 const encoder = new TextEncoder();
 const status = Deno.openSync(Deno.env.get("TCI_STATUS"), { write: true });
 const session = new inspector.Session();
+const end = Deno.exit;
 let cell = { number: 0, dir: "", shown: 0, interrupt: () => {} };
 let taken;
 
@@ -219,3 +220,4 @@ for await (const line of lines(Deno.openSync("/proc/self/fd/3"))) {
   });
   say(`exit ${number} ${ended}`);
 }
+end(0); // the kernel has ended; the listener alone would go on for ever

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 from lonekernel import Kernel, Spec
@@ -126,3 +127,13 @@ def test_completion(kernel):
     assert complete("1 + longName.inner") == ["1 + longName.inner", "1 + longName.innermost"]
     assert "Math.max" in complete("Math.ma")
     assert complete("sideEffect().x") == [] and kernel.run("called")["result"] == "0"
+
+
+def test_it_ends_with_its_kernel(tmp_path):
+    kernel = Kernel(SPEC, tmp_path)
+    pid = int(kernel.run("Deno.pid")["result"])
+    kernel.close()  # by SIGKILL
+    deadline = time.monotonic() + 20
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not os.path.exists(f"/proc/{pid}")
