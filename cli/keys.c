@@ -11,6 +11,7 @@
 #include "gateway/keystore.h"
 #include "gateway/statedir.h"
 #include "parse.h"
+#include "place.h"
 
 enum { WAIT_MS = 5000, MAX_SESSIONS = 10000 };
 
@@ -134,14 +135,6 @@ parse_options(int argc, char *argv[], struct options *o, struct err *err)
             return complain(long_options[index].name, optarg, err);
     }
     return 0;
-}
-
-static char *
-standard_state_dir(void)
-{
-    const char *dir = getenv("TCI_STATE_DIR");
-
-    return dir && dir[0] ? xstrdup(dir) : statedir_default();
 }
 
 /* --- the file ----------------------------------------------------------------------------- */
@@ -279,7 +272,7 @@ run(const struct options *o, const char *verb, const char *word)
 enum exit_status
 keys_command(int argc, char *argv[])
 {
-    cleanup_free char *state_dir = standard_state_dir();
+    cleanup_free char *state_dir = place_state_dir();
     struct options o = {.state_dir = state_dir};
     struct err err = ERR_INIT;
     const char *verb;

@@ -5,8 +5,16 @@
 
 #include "command.h"
 #include "keys.h"
+#include "remote.h"
+#include "run.h"
 
 static const struct command commands[] = {
+    {"exec", exec_command, "run code"},
+    {"run", run_command, "run a file"},
+    {"sessions", sessions_command, "list, show, create and delete sessions"},
+    {"kernels", kernels_command, "what languages there are"},
+    {"status", status_command, "how the server is"},
+    {"token", token_command, "print the token of the gateway on this machine"},
     {"keys", keys_command, "make, list and revoke API keys"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -18,7 +26,8 @@ print_usage(FILE *out)
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-12s  %s\n", commands[i].name, commands[i].summary);
     fputs("\n'tci COMMAND --help' tells more; --version says which tci this is.\n"
-          "Exit status: 0 done, 1 not done, 2 wrong usage.\n",
+          "Exit status: 0 done, 1 not done, 2 wrong usage; with a server 3 to 5 and 130, see "
+          "tci(1).\n",
           out);
 }
 

@@ -6,7 +6,7 @@
 
 #include "gateway/utf8.h"
 
-enum { MAX_NAME = 64, MAX_RATE = 1000000 };
+enum { MAX_NAME = 64, MAX_RATE = 1000000, MAX_ID = 128 };
 
 static const uint64_t longest = 100ULL * 365 * 86400;
 
@@ -80,4 +80,29 @@ parse_name(const char *text)
         if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0)) /* C0, DEL, C1 */
             return false;
     return true;
+}
+
+bool
+parse_seconds(const char *text, double *out)
+{
+    char *end;
+    double n;
+
+    if (text[0] == '\0' || strspn(text, "0123456789.") != strlen(text))
+        return false;
+    n = strtod(text, &end);
+    if (*end != '\0' || !(n > 0) || n > (double)longest)
+        return false;
+    *out = n;
+    return true;
+}
+
+bool
+parse_id(const char *text)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@-";
+    const size_t len = strlen(text);
+
+    return len >= 1 && len <= MAX_ID && strspn(text, allowed) == len;
 }

@@ -17,4 +17,10 @@ bool parse_rate(const char *text, unsigned *out);
 /* 1 to 64 bytes of UTF-8 without control characters. */
 bool parse_name(const char *text);
 
+/* A number above 0, such as 0.5. */
+bool parse_seconds(const char *text, double *out);
+
+/* Whether that can be the id of a session or an execution: so it needs no quoting in a path. */
+bool parse_id(const char *text);
+
 #endif

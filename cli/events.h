@@ -1,0 +1,24 @@
+/*
+ * events.h - a reader of server-sent events (WHATWG HTML, 9.2.6), in pieces of any size.  Pure; the bytes are foreign.
+ */
+#ifndef CLI_EVENTS_H
+#define CLI_EVENTS_H
+
+#include <stddef.h>
+
+#include "gateway/err.h"
+#include "gateway/mem.h"
+
+struct events;
+
+/* One event: its name, "message" if it has none, and its data, which ends in a NUL that is not counted.  Both are borrowed. */
+typedef void events_fn(void *owner, const char *name, const char *data, size_t len);
+
+/* max: bytes of a line, and of an event's data, more of which is an error. */
+struct events *events_new(size_t max, events_fn *, void *owner);
+void events_free(struct events *); /* accepts NULL */
+
+/* -1 (ERR_PEER) for too long a line or event; what comes later is refused as well. */
+int events_feed(struct events *, const char *bytes, size_t len, struct err *) must_check;
+
+#endif

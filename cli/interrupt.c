@@ -1,0 +1,48 @@
+/* interrupt.c - see interrupt.h. */
+#include "interrupt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+static int ends[2] = {-1, -1};
+
+static void
+on_signal(int sig)
+{
+    const int kept = errno;
+
+    (void)sig;
+    (void)!write(ends[1], "", 1); /* a full pipe says as much */
+    errno = kept;
+}
+
+void
+interrupt_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    if (ends[0] >= 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
+int
+interrupt_fd(void)
+{
+    return ends[0];
+}
+
+bool
+interrupt_taken(void)
+{
+    char bytes[64];
+    bool any = false;
+
+    while (ends[0] >= 0 && read(ends[0], bytes, sizeof(bytes)) > 0)
+        any = true;
+    return any;
+}

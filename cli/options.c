@@ -1,0 +1,157 @@
+/* options.c - see options.h. */
+#include "options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "parse.h"
+
+const char options_help[] =
+    "  --url URL         the server ($TCI_URL, else the gateway of the state directory)\n"
+    "  --token TOKEN     the master token or an API key; others on this machine can see it there, "
+    "so\n"
+    "                    better $TCI_AUTH_TOKEN (else the state directory's, for its own gateway)\n"
+    "  --ca-file FILE    certificates that https is held against ($TCI_CA_FILE, else the "
+    "system's)\n"
+    "  --state-dir DIR   of a gateway on this machine ($TCI_STATE_DIR, else /var/lib/tci; not as\n"
+    "                    root: else $XDG_STATE_HOME/tci or ~/.local/state/tci)\n"
+    "  --help            show this\n"
+    "\n"
+    "Exit status: 0 done, 1 not done or the code raised, 2 wrong usage, 3 the server cannot be "
+    "reached\n"
+    "or refuses, 4 it took too long, 5 the code's environment died, 130 Ctrl-C.\n";
+
+enum option_id {
+    OPT_URL = 1,
+    OPT_TOKEN,
+    OPT_CA_FILE,
+    OPT_STATE_DIR,
+    OPT_HELP,
+    OPT_JSON,
+    OPT_SESSION,
+    OPT_LANGUAGE,
+    OPT_KERNEL,
+    OPT_TIMEOUT,
+    OPT_IMAGES,
+    OPT_CODE,
+};
+
+static const struct option long_options[] = {
+    {"url", required_argument, NULL, OPT_URL},
+    {"token", required_argument, NULL, OPT_TOKEN},
+    {"ca-file", required_argument, NULL, OPT_CA_FILE},
+    {"state-dir", required_argument, NULL, OPT_STATE_DIR},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"session", required_argument, NULL, OPT_SESSION},
+    {"language", required_argument, NULL, OPT_LANGUAGE},
+    {"kernel", required_argument, NULL, OPT_KERNEL},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"images", required_argument, NULL, OPT_IMAGES},
+    {"code", required_argument, NULL, OPT_CODE},
+    {NULL, 0, NULL, 0},
+};
+
+static unsigned
+needed_for(int id)
+{
+    switch (id) {
+    case OPT_JSON:
+        return TAKES_JSON;
+    case OPT_SESSION:
+    case OPT_LANGUAGE:
+    case OPT_KERNEL:
+        return TAKES_SESSION;
+    case OPT_TIMEOUT:
+    case OPT_IMAGES:
+        return TAKES_RUN;
+    case OPT_CODE:
+        return TAKES_CODE;
+    default:
+        return 0;
+    }
+}
+
+static const char **
+text_of(struct options *o, int id)
+{
+    switch (id) {
+    case OPT_URL:
+        return &o->place.url;
+    case OPT_TOKEN:
+        return &o->place.token;
+    case OPT_CA_FILE:
+        return &o->place.ca_file;
+    case OPT_STATE_DIR:
+        return &o->place.state_dir;
+    case OPT_SESSION:
+        return &o->session;
+    case OPT_LANGUAGE:
+        return &o->language;
+    case OPT_KERNEL:
+        return &o->kernel;
+    case OPT_IMAGES:
+        return &o->images;
+    default:
+        return &o->code;
+    }
+}
+
+static int
+apply(struct options *o, int id, const char *value, struct err *err)
+{
+    if (id == OPT_HELP)
+        o->help = true;
+    else if (id == OPT_JSON)
+        o->json = true;
+    else if (id != OPT_TIMEOUT)
+        *text_of(o, id) = value;
+    else if (!parse_seconds(value, &o->timeout))
+        return err_set(err, ERR_CONFIG, "--timeout = \"%.80s\" is not a number of seconds above 0",
+                       value);
+    if (id == OPT_SESSION && !parse_id(value))
+        return err_set(err, ERR_CONFIG,
+                       "--session = \"%.80s\" is not 1 to 128 characters of A-Z a-z 0-9 . _ : @ -",
+                       value);
+    return 0;
+}
+
+static const char *
+name_of(int id)
+{
+    const struct option *o = long_options;
+
+    while (o->val != id)
+        o++;
+    return o->name;
+}
+
+int
+options_parse(int argc, char *argv[], unsigned takes, struct options *o, struct err *err)
+{
+    static const char ordered[] = "+c:s:l:", any_order[] = "c:s:l:";
+    int id;
+
+    memset(o, 0, sizeof(*o));
+    optind = 0; /* afresh, whoever has used it before */
+    while ((id = getopt_long(argc, argv, takes & STOPS_AT_WORD ? ordered : any_order, long_options,
+                             NULL)) != -1) {
+        if (id == '?')
+            return err_set(err, ERR_CONFIG, "the option above is not usable");
+        if (id == 'c')
+            id = OPT_CODE;
+        else if (id == 's')
+            id = OPT_SESSION;
+        else if (id == 'l')
+            id = OPT_LANGUAGE;
+        if ((needed_for(id) & takes) != needed_for(id))
+            return err_set(err, ERR_CONFIG, "there is no --%s here", name_of(id));
+        if (apply(o, id, optarg, err) < 0)
+            return -1;
+    }
+    if (o->language && o->kernel)
+        return err_set(err, ERR_CONFIG, "--language and --kernel do not go together");
+    o->n_words = argc - optind;
+    o->words = argv + optind;
+    return 0;
+}

@@ -1,0 +1,195 @@
+/* show.c - see show.h. */
+#include "show.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <sodium.h>
+
+#include "gateway/mem.h"
+#include "terminal.h"
+
+enum { MAX_PICTURES = 10000 }; /* names that are tried */
+
+struct show {
+    const char *dir;
+    unsigned last; /* number in the last picture's name */
+};
+
+struct show *
+show_new(const char *picture_dir)
+{
+    struct show *s = xcalloc(1, sizeof(*s));
+
+    s->dir = picture_dir;
+    return s;
+}
+
+void
+show_free(struct show *s)
+{
+    free(s);
+}
+
+/* --- pictures ----------------------------------------------------------------------------- */
+
+static const struct {
+    const char *type, *suffix;
+    bool is_text;
+} kinds[] = {
+    {"image/png", "png", false},
+    {"image/jpeg", "jpg", false},
+    {"image/gif", "gif", false},
+    {"image/svg+xml", "svg", true},
+};
+
+/* A new file tci-N.SUFFIX; its path, a new string, or NULL. */
+static char *
+make_file(struct show *s, const char *suffix, int *fd)
+{
+    while (s->last < MAX_PICTURES) {
+        char *path = xasprintf("%s/tci-%u.%s", s->dir, ++s->last, suffix);
+
+        *fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+        if (*fd >= 0)
+            return path;
+        free(path);
+        if (errno != EEXIST)
+            return NULL;
+    }
+    return NULL;
+}
+
+static bool
+write_all(int fd, const unsigned char *bytes, size_t len)
+{
+    while (len > 0) {
+        const ssize_t n = write(fd, bytes, len);
+
+        if (n < 0 && errno != EINTR)
+            return false;
+        if (n > 0)
+            bytes += n, len -= (size_t)n;
+    }
+    return true;
+}
+
+static void
+save(struct show *s, const char *suffix, const unsigned char *bytes, size_t len)
+{
+    int fd = -1;
+    cleanup_free char *path = make_file(s, suffix, &fd);
+    const bool ok = path && write_all(fd, bytes, len);
+
+    if (path && close(fd) == 0 && ok)
+        fprintf(stderr, "[image: %s]\n", path);
+    else
+        fprintf(stderr, "[an image could not be written to %s: %s]\n", s->dir, strerror(errno));
+}
+
+static void
+save_base64(struct show *s, const char *suffix, const char *text, size_t len)
+{
+    cleanup_free unsigned char *bytes = xcalloc(len + 1, 1);
+    size_t n;
+
+    if (sodium_base642bin(bytes, len + 1, text, len, "\r\n ", &n, NULL,
+                          sodium_base64_VARIANT_ORIGINAL) == 0)
+        save(s, suffix, bytes, n);
+    else
+        fputs("[an image that is no base64]\n", stderr);
+}
+
+/* The first kind that the bundle has; false: it has none. */
+static bool
+show_picture(struct show *s, const json_t *bundle)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const json_t *value = json_object_get(bundle, kinds[i].type);
+        const char *text = json_string_value(value);
+
+        if (text == NULL)
+            continue;
+        fflush(stdout);
+        if (kinds[i].is_text)
+            save(s, kinds[i].suffix, (const unsigned char *)text, json_string_length(value));
+        else
+            save_base64(s, kinds[i].suffix, text, json_string_length(value));
+        return true;
+    }
+    return false;
+}
+
+/* --- text --------------------------------------------------------------------------------- */
+
+static void
+show_text(FILE *file, const json_t *text, const char *end)
+{
+    if (!json_is_string(text))
+        return;
+    fwrite(json_string_value(text), 1, json_string_length(text), file);
+    fputs(end, file);
+}
+
+/* What a terminal can show of a bundle: the first of these. */
+static void
+show_bundle(struct show *s, const json_t *bundle)
+{
+    static const char *const types[] = {"text/plain", "text/markdown", "text/latex", "text/html"};
+
+    if (show_picture(s, bundle))
+        return;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (json_object_get(bundle, types[i])) {
+            show_text(stdout, json_object_get(bundle, types[i]), "\n");
+            return;
+        }
+}
+
+static void
+show_line(const json_t *line, bool colours)
+{
+    cleanup_free char *text = json_is_string(line) ? xstrdup(json_string_value(line)) : NULL;
+
+    if (text && !colours)
+        terminal_strip(text);
+    if (text)
+        fprintf(stderr, "%s\n", text);
+}
+
+/* Some kernels have no traceback. */
+static void
+show_error(const json_t *data)
+{
+    const json_t *lines = json_object_get(data, "traceback");
+    const char *name = json_string_value(json_object_get(data, "ename"));
+    const char *value = json_string_value(json_object_get(data, "evalue"));
+    const bool colours = terminal_has_colours(stderr);
+
+    fflush(stdout);
+    for (size_t i = 0; i < json_array_size(lines); i++)
+        show_line(json_array_get(lines, i), colours);
+    if (json_array_size(lines) == 0)
+        fprintf(stderr, "%s: %s\n", name ? name : "Error", value ? value : "");
+}
+
+void
+show_event(struct show *s, const char *name, const json_t *data)
+{
+    if (strcmp(name, "stdout") == 0) {
+        show_text(stdout, json_object_get(data, "text"), "");
+        fflush(stdout);
+    } else if (strcmp(name, "stderr") == 0) {
+        fflush(stdout);
+        show_text(stderr, json_object_get(data, "text"), "");
+    } else if (strcmp(name, "error") == 0) {
+        show_error(data);
+    } else if (strcmp(name, "result") == 0 || strcmp(name, "display") == 0 ||
+               strcmp(name, "update_display") == 0) {
+        show_bundle(s, json_object_get(data, "data"));
+        fflush(stdout);
+    }
+}

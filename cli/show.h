@@ -1,0 +1,18 @@
+/*
+ * show.h - what an execution shows, on the terminal: text as it is (terminal.h), pictures as files whose paths are told.
+ */
+#ifndef CLI_SHOW_H
+#define CLI_SHOW_H
+
+#include <jansson.h>
+
+struct show;
+
+/* Pictures go to the directory, which is borrowed. */
+struct show *show_new(const char *picture_dir);
+void show_free(struct show *); /* accepts NULL */
+
+/* One event of an execution; those that show nothing are passed over. */
+void show_event(struct show *, const char *name, const json_t *data);
+
+#endif

@@ -1,0 +1,208 @@
+/* terminal.c - see terminal.h. */
+#include "terminal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "gateway/mem.h"
+
+bool
+terminal_has_colours(FILE *file)
+{
+    const char *no = getenv("NO_COLOR");
+
+    return isatty(fileno(file)) && (no == NULL || no[0] == '\0');
+}
+
+/* --- escape sequences (ECMA-48) ----------------------------------------------------------- */
+
+static size_t
+length_of_csi(const char *s)
+{
+    size_t n = 0;
+
+    while (s[n] >= 0x20 && s[n] <= 0x3f)
+        n++;
+    return s[n] >= 0x40 && s[n] <= 0x7e ? n + 1 : n;
+}
+
+/* A command string, up to BEL or ST. */
+static size_t
+length_of_string(const char *s)
+{
+    size_t n = 0;
+
+    while (s[n] != '\0' && s[n] != '\a' && !(s[n] == '\033' && s[n + 1] == '\\'))
+        n++;
+    if (s[n] == '\0')
+        return n;
+    return s[n] == '\a' ? n + 1 : n + 2;
+}
+
+/* Of the sequence after ESC. */
+static size_t
+length_of_escape(const char *s)
+{
+    switch (*s) {
+    case '\0':
+        return 0;
+    case '[':
+        return 1 + length_of_csi(s + 1);
+    case ']':
+    case 'P':
+    case '^':
+    case '_':
+    case 'X':
+        return 1 + length_of_string(s + 1);
+    default:
+        return 1;
+    }
+}
+
+void
+terminal_strip(char *text)
+{
+    char *out = text;
+
+    while (*text)
+        if (*text == '\033')
+            text += 1 + length_of_escape(text + 1);
+        else
+            *out++ = *text++;
+    *out = '\0';
+}
+
+char *
+terminal_clean(char *text)
+{
+    unsigned char *p = (unsigned char *)text;
+
+    for (; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+        else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+    }
+    return text;
+}
+
+void
+terminal_put(FILE *file, const char *text)
+{
+    cleanup_free char *copy = text ? xstrdup(text) : NULL;
+
+    if (copy)
+        fputs(terminal_clean(copy), file);
+}
+
+/* --- messages ----------------------------------------------------------------------------- */
+
+static enum exit_status
+status_of(enum err_code code)
+{
+    switch (code) {
+    case ERR_CONFIG:
+        return STATUS_USAGE;
+    case ERR_TIMEOUT:
+        return STATUS_TIMEOUT;
+    case ERR_SYSTEM:
+        return STATUS_FAILED;
+    case ERR_NONE: /* only an interrupt ends something without an error */
+        return STATUS_INTERRUPTED;
+    default:
+        return STATUS_SERVER;
+    }
+}
+
+enum exit_status
+terminal_fail(const char *command, const struct err *err)
+{
+    fflush(stdout);
+    fprintf(stderr, "tci %s: ", command);
+    terminal_put(stderr, err->code == ERR_NONE ? "interrupted" : err->msg);
+    fputc('\n', stderr);
+    return status_of(err->code);
+}
+
+enum exit_status
+terminal_misused(const char *command, const char *what)
+{
+    fprintf(stderr, "tci %s: %s\nTry 'tci %s --help'.\n", command, what, command);
+    return STATUS_USAGE;
+}
+
+void
+terminal_json(const json_t *value)
+{
+    const size_t shape = isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT;
+
+    json_dumpf(value, stdout,
+               shape | JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    putchar('\n');
+}
+
+static char *
+field(const json_t *value)
+{
+    if (json_is_array(value))
+        return xasprintf("%zu", json_array_size(value));
+    if (json_is_string(value))
+        return xstrdup(json_string_value(value));
+    return xnotnull(json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
+}
+
+void
+terminal_fields(const json_t *object)
+{
+    for (void *i = json_object_iter((json_t *)object); i;
+         i = json_object_iter_next((json_t *)object, i)) {
+        cleanup_free char *key = xstrdup(json_object_iter_key(i));
+        cleanup_free char *value = field(json_object_iter_value(i));
+
+        printf("%-20s  %s\n", terminal_clean(key), terminal_clean(value));
+    }
+}
+
+/* --- questions ---------------------------------------------------------------------------- */
+
+static bool
+set_echo(bool on)
+{
+    struct termios t;
+
+    if (tcgetattr(STDIN_FILENO, &t) < 0)
+        return false;
+    t.c_lflag = on ? t.c_lflag | ECHO : t.c_lflag & ~(tcflag_t)ECHO;
+    return tcsetattr(STDIN_FILENO, TCSANOW, &t) == 0;
+}
+
+char *
+terminal_ask(const char *prompt, bool hidden)
+{
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+    int why;
+
+    fflush(stdout);
+    fputs(prompt, stderr);
+    hidden = hidden && set_echo(false);
+    len = getline(&line, &size, stdin);
+    why = errno;
+    if (hidden && set_echo(true))
+        fputc('\n', stderr);
+    if (len < 0) {
+        free(line);
+        line = NULL;
+        if (feof(stdin))
+            why = 0;
+        clearerr(stdin);
+        errno = why;
+        return NULL;
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    return line;
+}

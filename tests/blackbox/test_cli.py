@@ -1,0 +1,251 @@
+"""test_cli.py - the terminal client tci against a real gateway: what it prints, where, and with which exit status."""
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import harness
+from harness import eventually
+
+PNG = "from IPython.display import display\ndisplay({'image/png': 'iVBORw0KGgo=\\n', 'text/plain': 'p'}, raw=True)"
+
+
+class Running:
+    """tci as it runs, with a pipe to each of its ends; what it has printed so far."""
+
+    def __init__(self, gateway, *args):
+        env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir}
+        self.process = subprocess.Popen([os.path.join(harness.build_dir(), "cli", "tci"), *args], env=env, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **gateway.identity())
+        self.out, self.err = bytearray(), bytearray()
+        self.readers = [threading.Thread(target=self._read, args=pair, daemon=True)
+                        for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))]
+        for reader in self.readers:
+            reader.start()
+
+    @staticmethod
+    def _read(pipe, into):
+        while chunk := os.read(pipe.fileno(), 65536):
+            into += chunk
+
+    def say(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self):
+        code = self.process.wait(60)
+        for reader in self.readers:
+            reader.join()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+        return code
+
+
+@pytest.fixture
+def running(gateway):
+    made = []
+
+    def start(*args):
+        made.append(Running(gateway, *args))
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.end()
+
+
+def sessions(gateway):
+    return gateway.client.get("/v1/sessions").json()["sessions"]
+
+
+# --------------------------------------------------------------------------------------------------- exec and run
+
+
+def test_output_goes_where_the_code_sent_it(gateway):
+    ran = gateway.tci("exec", "-c", "import sys\nprint('ä')\nprint('b', file=sys.stderr)\n[1, 2]")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "ä\n[1, 2]\n", "b\n")
+    assert sessions(gateway) == []
+
+
+def test_an_exception(gateway):
+    ran = gateway.tci("exec", "-c", "print('before')\n1/0")
+    assert ran.returncode == 1 and ran.stdout == "before\n"
+    assert "ZeroDivisionError: division by zero" in ran.stderr and "\x1b" not in ran.stderr
+    assert sessions(gateway) == []
+
+
+def test_other_endings(gateway):
+    ran = gateway.tci("exec", "--timeout", "0.5", "-c", "import time; time.sleep(60)")
+    assert ran.returncode == 4 and "0.5 s" in ran.stderr
+    ran = gateway.tci("exec", "-c", "import os; os._exit(3)")
+    assert ran.returncode == 5 and "status 3" in ran.stderr
+
+
+def test_output_comes_as_it_is_printed(running):
+    tci = running("exec", "-c", "print('one', flush=True)\ninput('more? ')\nprint('two')")
+    eventually(lambda: bytes(tci.out) == b"one\n" and bytes(tci.err) == b"more? ")
+    tci.say("yes\n")
+    assert tci.end() == 0 and bytes(tci.out) == b"one\ntwo\n"
+
+
+def test_input(running):
+    tci = running("exec", "-c", "print(input('? ') + input() + '!')\ninput()")
+    tci.say("ä\nb\n")
+    eventually(lambda: b"!" in tci.out)
+    tci.process.stdin.close()
+    eventually(lambda: tci.process.poll() is not None)
+    assert tci.out.decode() == "äb!\n" and b"EOFError" in tci.err and tci.process.returncode == 1
+
+
+def test_interrupt(gateway, running):
+    tci = running("exec", "-c", "import time\ntry:\n    print('x', flush=True)\n    time.sleep(60)\nfinally:\n    print('finally')")
+    eventually(lambda: tci.out == b"x\n")
+    tci.interrupt()
+    assert tci.end() == 130
+    assert tci.out == b"x\nfinally\n" and b"KeyboardInterrupt" in tci.err
+    assert sessions(gateway) == []
+
+
+def test_a_second_interrupt_leaves(gateway, running):
+    tci = running("exec", "-c", "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('x', flush=True)\n"
+                                "time.sleep(60)")
+    eventually(lambda: tci.out == b"x\n")
+    tci.interrupt()
+    eventually(lambda: [s["state"] for s in sessions(gateway)] == ["busy"])
+    time.sleep(0.3)  # two that come at once are one
+    begun = time.monotonic()
+    tci.interrupt()
+    assert tci.end() == 130 and time.monotonic() - begun < 4 * harness.slack()
+    eventually(lambda: sessions(gateway) == [])
+
+
+def test_a_session_stays(gateway, users):
+    one = users()
+    assert gateway.tci("exec", "--session", one, "-c", "x = 41").returncode == 0
+    assert gateway.tci("exec", "-s", one, "-c", "x + 1").stdout == "42\n"
+    assert [s["id"] for s in sessions(gateway)] == [one]
+    assert gateway.tci("sessions", "delete", one).returncode == 0
+    assert sessions(gateway) == []
+
+
+def test_json_is_the_servers(gateway):
+    ran = gateway.tci("exec", "--json", "-c", "print('\\x1b[2Jä')\n1/0")
+    assert ran.returncode == 1 and ran.stderr == "" and "\x1b" not in ran.stdout and ran.stdout.isascii()
+    answer = json.loads(ran.stdout)
+    assert answer["stdout"] == "\x1b[2Jä\n" and answer["error"]["ename"] == "ZeroDivisionError"
+
+
+def test_run(gateway, tmp_path):
+    file = tmp_path / "a b.py"
+    file.write_text("import sys\nprint(sys.argv[1:], 'ü')\n1/0")
+    ran = gateway.tci("run", str(file), "--json", "-c", "😀'\"\\")
+    assert ran.returncode == 1 and ran.stdout == "['--json', '-c', '😀\\'\"\\\\'] ü\n"
+    assert "line 3" in ran.stderr
+    script = tmp_path / "x.sh"
+    script.write_text("echo $((6 * 7))\n")
+    assert gateway.tci("run", str(script)).stdout == "42\n"
+    assert gateway.tci("run", str(script), "word").returncode == 2
+    assert gateway.tci("run", str(tmp_path / "none.py")).returncode == 1
+
+
+def test_images(gateway, tmp_path):
+    if harness.rootless():
+        tmp_path.chmod(0o777)
+    for n in (1, 2):
+        ran = gateway.tci("exec", "--images", str(tmp_path), "-c", PNG)
+        path = re.fullmatch(r"\[image: (.*)\]\n", ran.stderr).group(1)
+        assert ran.returncode == 0 and ran.stdout == "" and path == str(tmp_path / f"tci-{n}.png")
+        with open(path, "rb") as f:
+            assert f.read() == b"\x89PNG\r\n\x1a\n"
+    ran = gateway.tci("exec", "--images", str(tmp_path / "none"), "-c", PNG)
+    assert "could not be written" in ran.stderr
+
+
+def test_much_output_arrives_whole(gateway):
+    ran = gateway.tci("exec", "-c", "for i in range(20000): print(i)")
+    assert ran.returncode == 0 and ran.stdout == "".join(f"{i}\n" for i in range(20000))
+
+
+# --------------------------------------------------------------------------------------------------- where, and who
+
+
+def test_what_is_wrong_is_said(gateway, state_dir):
+    ran = harness.run_tci("status", state_dir=state_dir)
+    assert ran.returncode == 3 and "No gateway is running" in ran.stderr
+    ran = harness.run_tci("status", "--url", "http://127.0.0.1:1", state_dir=state_dir)
+    assert ran.returncode == 3 and ran.stderr.startswith("tci status: http://127.0.0.1:1 cannot be reached: ")
+    assert harness.run_tci("status", "--url", "ftp://x", state_dir=state_dir).returncode == 2
+    ran = harness.run_tci("status", "--url", gateway.url, "--token", "wrong", state_dir=state_dir)
+    assert ran.returncode == 3 and ran.stderr.count("\n") == 1
+    ran = gateway.tci("exec", "--language", "klingon", "-c", "1")
+    assert ran.returncode == 3 and "klingon" in ran.stderr
+    ran = gateway.tci("sessions", "show", "nobody")
+    assert ran.returncode == 3 and ran.stderr == "tci sessions: There is no such session\n"
+
+
+def test_the_token_goes_to_its_own_gateway_only(gateway):
+    """The master token of the state directory is not for whoever --url names."""
+    elsewhere = gateway.url.replace("127.0.0.1", "localhost")
+    assert elsewhere != gateway.url
+    ran = gateway.tci("status", "--url", elsewhere)
+    assert ran.returncode == 3 and "wants a token" in ran.stderr
+    assert gateway.tci("token", "--url", elsewhere).returncode == 1
+    assert gateway.tci("token").stdout == gateway.token + "\n"
+
+
+def test_by_the_environment(gateway, state_dir):
+    env = {"TCI_URL": gateway.url + "/", "TCI_AUTH_TOKEN": gateway.make_key()}
+    ran = harness.run_tci("exec", "-c", "print('in')", state_dir=state_dir, env=env)
+    assert (ran.returncode, ran.stdout) == (0, "in\n")
+
+
+@pytest.mark.parametrize("words", [
+    ["exec"], ["exec", "-c"], ["exec", "-c", "1", "2"], ["exec", "--timeout", "x", "-c", "1"], ["run"], ["sessions", "what"],
+    ["sessions", "show"], ["sessions", "delete"], ["sessions", "--kernel", "x"], ["sessions", "show", "a/b"], ["status", "x"],
+    ["kernels", "--session", "x"], ["token", "--json"],
+])
+def test_wrong_usage(gateway, words):
+    ran = gateway.tci(*words)
+    assert ran.returncode == 2 and ran.stdout == "" and f"Try 'tci {words[0]} --help'" in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["exec", "run", "sessions", "kernels", "status", "token"])
+def test_help(command):
+    ran = harness.run_tci(command, "--help")
+    assert ran.returncode == 0 and ran.stdout.startswith(f"Usage: tci {command}") and "--url" in ran.stdout
+    assert max(map(len, ran.stdout.splitlines())) <= 100
+
+
+# ------------------------------------------------------------------------------------------------ what there is
+
+
+def test_sessions(gateway):
+    made = gateway.tci("sessions", "create", "--session", "mine", "--language", "bash")
+    assert (made.returncode, made.stdout) == (0, "mine\n")
+    drawn = gateway.tci("sessions", "create").stdout.strip()
+    assert re.fullmatch("s-[0-9a-f]{32}", drawn)
+    lines = gateway.tci("sessions").stdout.splitlines()
+    assert lines[0].startswith("ID ") and {line.split()[0] for line in lines[1:]} == {"mine", drawn}
+    assert {s["id"] for s in json.loads(gateway.tci("sessions", "list", "--json").stdout)["sessions"]} == {"mine", drawn}
+    assert re.search(r"^language +bash$", gateway.tci("sessions", "show", "mine").stdout, re.M)
+    assert gateway.tci("exec", "-s", "mine", "-c", "echo $BASH_VERSION | cut -c1").stdout.strip().isdigit()
+    assert gateway.tci("sessions", "delete", "mine", drawn).returncode == 0
+    assert sessions(gateway) == []
+
+
+def test_kernels_and_status(gateway):
+    shown = gateway.tci("kernels").stdout
+    assert re.search(r"^python3 +python .*the default$", shown, re.M)
+    assert json.loads(gateway.tci("kernels", "--json").stdout)["kernels"]
+    assert re.search(r"^max_total_workers +12$", gateway.tci("status").stdout, re.M)
+    assert json.loads(gateway.tci("status", "--json").stdout)["version"]
