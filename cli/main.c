@@ -6,11 +6,13 @@
 #include "command.h"
 #include "keys.h"
 #include "remote.h"
+#include "repl.h"
 #include "run.h"
 
 static const struct command commands[] = {
     {"exec", exec_command, "run code"},
     {"run", run_command, "run a file"},
+    {"repl", repl_command, "a conversation with a session"},
     {"sessions", sessions_command, "list, show, create and delete sessions"},
     {"kernels", kernels_command, "what languages there are"},
     {"status", status_command, "how the server is"},

@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 CC=${CC:-gcc}
-PARTS="libzmq jansson libevent_core libevent_extra libevent_openssl openssl libsodium sqlite3 libcurl inih cmocka"
+PARTS="libzmq jansson libevent_core libevent_extra libevent_openssl openssl libsodium sqlite3 libcurl libedit inih cmocka"
 FLAGS="-std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only -I. -Igateway $(pkg-config --cflags "$PARTS")"
 
 status=0

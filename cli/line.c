@@ -1,0 +1,329 @@
+/* line.c - see line.h. */
+#include "line.h"
+
+#include <errno.h>
+#include <histedit.h>
+#include <locale.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "gateway/mem.h"
+#include "gateway/utf8.h"
+#include "interrupt.h"
+#include "terminal.h"
+
+enum { MAX_LINES = 1000, MAX_HISTORY_FILE = 256 << 10, MAX_SHOWN = 100, WIDTH = 78 };
+
+struct line {
+    EditLine *el; /* NULL: not a terminal */
+    History *history;
+    const char *path, *prompt;
+    line_complete_fn *complete;
+    void *owner;
+    mbstate_t state;
+    bool interrupted;
+};
+
+static struct line *
+line_of(EditLine *el)
+{
+    void *line = NULL;
+
+    el_get(el, EL_CLIENTDATA, &line);
+    return line;
+}
+
+/* --- what libedit asks for ---------------------------------------------------------------- */
+
+static char *
+give_prompt(EditLine *el)
+{
+    return (char *)line_of(el)->prompt;
+}
+
+/* Waits for a key, or for Ctrl-C. */
+static bool
+wait_for_key(struct line *l)
+{
+    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                           {.fd = interrupt_fd(), .events = POLLIN}};
+
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        ;
+    l->interrupted = interrupt_taken();
+    return !l->interrupted;
+}
+
+/* One character: 1; 0 at the end; -1 for Ctrl-C.  What is no character of the locale is passed over. */
+static int
+give_char(EditLine *el, wchar_t *out)
+{
+    struct line *l = line_of(el);
+    char byte;
+
+    while (wait_for_key(l)) {
+        const ssize_t n = read(STDIN_FILENO, &byte, 1);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return 0;
+        switch (mbrtowc(out, &byte, 1, &l->state)) {
+        case (size_t)-1:
+            memset(&l->state, 0, sizeof(l->state));
+            break;
+        case (size_t)-2:
+            break;
+        default:
+            return 1;
+        }
+    }
+    return -1;
+}
+
+/* --- completion --------------------------------------------------------------------------- */
+
+static size_t
+common_length(const char *a, const char *b)
+{
+    size_t n = 0;
+
+    while (a[n] != '\0' && a[n] == b[n])
+        n++;
+    return utf8_valid_prefix(a, n);
+}
+
+/* What all of them begin with; a new string. */
+static char *
+common_start(const json_t *matches)
+{
+    char *start = xstrdup(json_string_value(json_array_get(matches, 0)));
+
+    for (size_t i = 0; i < json_array_size(matches); i++)
+        start[common_length(start, json_string_value(json_array_get(matches, i)))] = '\0';
+    return start;
+}
+
+static void
+list(const json_t *matches)
+{
+    int column = 0;
+
+    fputs("\r\n", stdout);
+    for (size_t i = 0; i < json_array_size(matches); i++) {
+        const char *match = json_string_value(json_array_get(matches, i));
+        const int width = ((int)strlen(match) / 20 + 1) * 20;
+
+        if (i == MAX_SHOWN)
+            break;
+        if (column > 0 && column + width > WIDTH) {
+            fputs("\r\n", stdout);
+            column = 0;
+        }
+        printf("%-*s", width, match);
+        column += width;
+    }
+    if (json_array_size(matches) > MAX_SHOWN)
+        printf("\r\n... %zu", json_array_size(matches));
+    fputs("\r\n", stdout);
+    fflush(stdout);
+}
+
+/* Leaves those out that are no text, or do not belong on a terminal. */
+static void
+weed_out(json_t *matches)
+{
+    for (size_t i = json_array_size(matches); i-- > 0;) {
+        const char *text = json_string_value(json_array_get(matches, i));
+        cleanup_free char *clean = text ? terminal_clean(xstrdup(text)) : NULL;
+
+        if (text == NULL || strcmp(text, clean) != 0)
+            json_array_remove(matches, i);
+    }
+}
+
+static unsigned char
+insert(EditLine *el, const json_t *matches, size_t replaces, const char *typed)
+{
+    cleanup_free char *start = common_start(matches);
+    const size_t len = strlen(start), typed_len = strlen(typed);
+
+    /* Nothing more in common than what is there: so they are shown. */
+    if (json_array_size(matches) > 1 &&
+        (len == 0 || (len <= typed_len && strcmp(typed + typed_len - len, start) == 0))) {
+        list(matches);
+        return CC_REDISPLAY;
+    }
+    if (replaces > 0)
+        el_deletestr(el, (int)replaces);
+    return el_insertstr(el, start) < 0 ? CC_ERROR : CC_REFRESH;
+}
+
+static unsigned char
+on_tab(EditLine *el, int key)
+{
+    struct line *l = line_of(el);
+    const LineInfo *info = el_line(el);
+    cleanup_free char *typed = xasprintf("%.*s", (int)(info->cursor - info->buffer), info->buffer);
+    unsigned char how = CC_ERROR;
+    size_t replaces = 0;
+    json_t *matches;
+
+    (void)key;
+    if (typed[strspn(typed, " \t")] == '\0')
+        return el_insertstr(el, "    ") < 0 ? CC_ERROR : CC_REFRESH;
+    matches = l->complete(l->owner, typed, &replaces);
+    weed_out(matches);
+    if (json_array_size(matches) > 0)
+        how = insert(el, matches, replaces, typed);
+    json_decref(matches);
+    return how;
+}
+
+/* --- history ------------------------------------------------------------------------------ */
+
+static void
+load(struct line *l)
+{
+    HistEvent event;
+    struct stat st;
+
+    l->history = xnotnull(history_init());
+    history(l->history, &event, H_SETSIZE, MAX_LINES);
+    history(l->history, &event, H_SETUNIQUE, 1);
+    if (l->path == NULL || stat(l->path, &st) < 0)
+        return;
+    history(l->history, &event, H_LOAD, l->path);
+    if (st.st_size > MAX_HISTORY_FILE)
+        history(l->history, &event, H_SAVE, l->path);
+}
+
+/* At once and at the end of the file, as others may write there, too. */
+static void
+remember(struct line *l, const char *text)
+{
+    const mode_t mask = umask(077);
+    FILE *file = l->path ? fopen(l->path, "ae") : NULL;
+    HistEvent event;
+
+    umask(mask);
+    history(l->history, &event, H_ENTER, text);
+    if (file == NULL)
+        return;
+    fseek(file, 0, SEEK_END);
+    history(l->history, &event, H_NSAVE_FP, (size_t)1, file);
+    fclose(file);
+}
+
+static char *
+state_home(void)
+{
+    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+    if (xdg && xdg[0] == '/')
+        return xstrdup(xdg);
+    return home && home[0] == '/' ? xasprintf("%s/.local/state", home) : NULL;
+}
+
+char *
+line_history_path(void)
+{
+    cleanup_free char *home = state_home();
+    char *path = home ? xasprintf("%s/tci/history", home) : NULL;
+
+    for (char *slash = path ? strchr(path + 1, '/') : NULL; slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700); /* what cannot be made is found when it is used */
+        *slash = '/';
+    }
+    return path;
+}
+
+/* --- the interface ------------------------------------------------------------------------ */
+
+static void
+open_editor(struct line *l)
+{
+    load(l);
+    l->el = xnotnull(el_init("tci", stdin, stdout, stderr));
+    el_set(l->el, EL_CLIENTDATA, l);
+    el_set(l->el, EL_PROMPT, give_prompt);
+    el_set(l->el, EL_EDITOR, "emacs");
+    el_set(l->el, EL_HIST, history, l->history);
+    el_set(l->el, EL_GETCFN, give_char);
+    el_set(l->el, EL_ADDFN, "tci-complete", "ask the kernel", on_tab);
+    el_set(l->el, EL_BIND, "^I", "tci-complete", NULL);
+    el_set(l->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    el_source(l->el, NULL);
+}
+
+struct line *
+line_new(const char *path, line_complete_fn *complete, void *owner)
+{
+    struct line *l = xcalloc(1, sizeof(*l));
+
+    l->path = path;
+    l->complete = complete;
+    l->owner = owner;
+    setlocale(LC_CTYPE, "");
+    if (MB_CUR_MAX == 1)
+        setlocale(LC_CTYPE, "C.UTF-8");
+    if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+        open_editor(l);
+    return l;
+}
+
+void
+line_free(struct line *l)
+{
+    if (l == NULL)
+        return;
+    if (l->el)
+        el_end(l->el);
+    if (l->history)
+        history_end(l->history);
+    free(l);
+}
+
+static enum line_end
+read_plainly(char **text)
+{
+    *text = terminal_ask("", false);
+    if (*text)
+        return LINE_READ;
+    return interrupt_taken() ? LINE_INTERRUPTED : LINE_OVER;
+}
+
+enum line_end
+line_read(struct line *l, const char *prompt, const char *begun, char **text)
+{
+    const char *got;
+    int len = 0;
+
+    *text = NULL;
+    if (l->el == NULL)
+        return read_plainly(text);
+    l->prompt = prompt;
+    l->interrupted = false;
+    memset(&l->state, 0, sizeof(l->state));
+    el_resize(l->el);
+    if (begun[0])
+        el_push(l->el, begun);
+    got = el_gets(l->el, &len);
+    if (l->interrupted) {
+        el_reset(l->el);
+        puts("^C");
+        return LINE_INTERRUPTED;
+    }
+    if (got == NULL || len <= 0)
+        return LINE_OVER;
+    *text = xasprintf("%.*s", (int)strcspn(got, "\r\n"), got);
+    if ((*text)[strspn(*text, " \t")] != '\0')
+        remember(l, *text);
+    return LINE_READ;
+}

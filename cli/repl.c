@@ -1,0 +1,287 @@
+/* repl.c - see repl.h. */
+#include "repl.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "execute.h"
+#include "interrupt.h"
+#include "line.h"
+#include "options.h"
+#include "terminal.h"
+
+enum { MAX_CODE = 1 << 20, MAX_INDENT = 40 }; /* bytes; characters */
+
+static const char usage[] =
+    "Usage: tci repl [OPTION]...\n"
+    "\n"
+    "A conversation with a session.  Lines are edited as in Emacs, Tab asks the kernel for what "
+    "comes\n"
+    "next, the arrows recall earlier lines, which are kept in $XDG_STATE_HOME/tci/history\n"
+    "(~/.local/state).  Where the kernel says that more is to come, there is another line.  "
+    "Ctrl-C\n"
+    "interrupts what runs, or drops what is typed; Ctrl-D leaves.\n"
+    "\n"
+    "  :info             the session\n"
+    "  :reset            a new one in its place\n"
+    "  :quit             leave; so does :q\n"
+    "  :help             these\n"
+    "\n"
+    "  -s, --session ID  the session, which stays; without, one is made and deleted afterwards\n"
+    "  -l, --language L  what a new session speaks: python, bash ... ('tci kernels' says)\n"
+    "  --kernel NAME     the same by the name of a kernel\n"
+    "  --timeout S       seconds that code may run\n"
+    "  --images DIR      where images are written to, as tci-N.png ... (.)\n";
+
+struct repl {
+    struct client *client;
+    struct options *o;
+    struct session session;
+    struct show *show;
+    struct line *line;
+    char *code;                  /* the lines before the one that is typed; "" at first */
+    char indent[MAX_INDENT + 1]; /* what the next line begins with */
+    enum exit_status last;       /* of what has run */
+};
+
+/* --- what the kernel says ----------------------------------------------------------------- */
+
+/* Its answer to a question about code, or NULL. */
+static json_t *
+ask(const struct repl *r, const char *verb, const char *code)
+{
+    cleanup_free char *path = session_path(&r->session, verb);
+    json_t *body = json_pack("{s:s}", "code", code);
+    json_t *answer = NULL;
+    struct err err = ERR_INIT;
+
+    if (body == NULL || client_call(r->client, "POST", path, body, &answer, &err) < 0)
+        return NULL; /* no UTF-8; or it is as if the kernel could not tell */
+    return answer;
+}
+
+static size_t
+characters(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+static json_t *
+complete(void *owner, const char *text, size_t *replaces)
+{
+    const struct repl *r = owner;
+    cleanup_free char *code = xasprintf("%s%s", r->code, text);
+    json_t *answer = ask(r, "/complete", code);
+    json_t *matches = json_incref(json_object_get(answer, "matches"));
+    const json_int_t start = json_integer_value(json_object_get(answer, "cursor_start"));
+    const size_t end = characters(code), typed = characters(text);
+
+    json_decref(answer);
+    *replaces = start >= 0 && (size_t)start <= end ? end - (size_t)start : 0;
+    if (json_is_array(matches) && *replaces <= typed)
+        return matches;
+    json_decref(matches);
+    return NULL;
+}
+
+/* Whether more lines are to come; sets the indent of the next. */
+static bool
+wants_more(struct repl *r)
+{
+    json_t *answer = ask(r, "/is_complete", r->code);
+    const char *status = json_string_value(json_object_get(answer, "status"));
+    const char *indent = json_string_value(json_object_get(answer, "indent"));
+    const bool more = status && strcmp(status, "incomplete") == 0;
+
+    if (more && indent && strspn(indent, " \t") == strlen(indent))
+        snprintf(r->indent, sizeof(r->indent), "%s", indent);
+    json_decref(answer);
+    return more;
+}
+
+/* --- commands of its own ------------------------------------------------------------------ */
+
+static void
+show_info(const struct repl *r)
+{
+    cleanup_free char *path = session_path(&r->session, "");
+    struct err err = ERR_INIT;
+    json_t *answer;
+
+    if (client_call(r->client, "GET", path, NULL, &answer, &err) < 0) {
+        terminal_fail("repl", &err);
+        return;
+    }
+    terminal_fields(answer);
+    json_decref(answer);
+}
+
+/* The same id, language and kernel; false: there is no session any more. */
+static bool
+reset(struct repl *r)
+{
+    cleanup_free char *path = session_path(&r->session, "");
+    struct session old = r->session;
+    struct options again = *r->o;
+    struct err err = ERR_INIT;
+    bool made;
+
+    again.session = old.id;
+    again.language = NULL;
+    again.kernel = old.kernel;
+    made = client_call(r->client, "DELETE", path, NULL, NULL, &err) == 0 &&
+           session_take(r->client, &again, &r->session, &err) == 0;
+    r->session.is_ours = old.is_ours;
+    session_clear(&old);
+    if (made)
+        puts("A new session.");
+    else
+        terminal_fail("repl", &err);
+    return made;
+}
+
+/* False: that was the last. */
+static bool
+obey(struct repl *r, const char *command)
+{
+    if (strcmp(command, ":q") == 0 || strcmp(command, ":quit") == 0)
+        return false;
+    if (strcmp(command, ":reset") == 0)
+        return reset(r);
+    if (strcmp(command, ":info") == 0)
+        show_info(r);
+    else
+        puts(":info  :reset  :quit  :help; Tab completes, Ctrl-C interrupts, Ctrl-D leaves");
+    return true;
+}
+
+/* --- the conversation --------------------------------------------------------------------- */
+
+static void
+begin_anew(struct repl *r)
+{
+    free(r->code);
+    r->code = xstrdup("");
+    r->indent[0] = '\0';
+}
+
+static void
+run(struct repl *r)
+{
+    json_t *body = json_pack("{s:s,s:b}", "code", r->code, "stdin", 1);
+
+    if (body == NULL) {
+        terminal_misused("repl", "the code is no UTF-8");
+        return;
+    }
+    if (r->o->timeout > 0)
+        json_object_set_new(body, "timeout", json_real(r->o->timeout));
+    r->last = execute(r->client, "repl", &r->session, body, r->show);
+}
+
+static void
+take_line(struct repl *r, const char *text)
+{
+    char *code = xasprintf("%s%s\n", r->code, text);
+
+    begin_anew(r);
+    free(r->code);
+    r->code = code;
+    if (code[strspn(code, " \t\n")] == '\0') {
+        begin_anew(r);
+        return;
+    }
+    if (strlen(code) < MAX_CODE && wants_more(r))
+        return;
+    (void)interrupt_taken();
+    run(r);
+    begin_anew(r);
+}
+
+static bool
+turn(struct repl *r)
+{
+    cleanup_free char *text = NULL;
+    const enum line_end end = line_read(r->line, r->code[0] ? "... " : ">>> ", r->indent, &text);
+
+    if (end == LINE_INTERRUPTED) {
+        begin_anew(r);
+        return true;
+    }
+    if (end == LINE_OVER) {
+        if (r->code[0])
+            run(r); /* of a file whose end is inside a block */
+        return false;
+    }
+    if (r->code[0] == '\0' && text[0] == ':')
+        return obey(r, text);
+    take_line(r, text);
+    return true;
+}
+
+static void
+greet(const struct repl *r)
+{
+    if (!isatty(STDIN_FILENO))
+        return;
+    fputs("Session ", stdout);
+    terminal_put(stdout, r->session.id);
+    fputs(", ", stdout);
+    terminal_put(stdout, r->session.kernel);
+    puts(".  :help says more.");
+}
+
+static enum exit_status
+converse(struct repl *r)
+{
+    cleanup_free char *history = line_history_path();
+    struct err err = ERR_INIT;
+
+    if (session_take(r->client, r->o, &r->session, &err) < 0) {
+        session_clear(&r->session);
+        return terminal_fail("repl", &err);
+    }
+    r->show = show_new(r->o->images ? r->o->images : ".");
+    r->line = line_new(history, complete, r);
+    begin_anew(r);
+    greet(r);
+    while (turn(r))
+        ;
+    if (r->session.id)
+        session_leave(r->client, &r->session, "repl");
+    free(r->code);
+    line_free(r->line);
+    show_free(r->show);
+    session_clear(&r->session);
+    return isatty(STDIN_FILENO) ? STATUS_OK : r->last;
+}
+
+enum exit_status
+repl_command(int argc, char *argv[])
+{
+    struct options o;
+    struct repl r = {.o = &o};
+    struct err err = ERR_INIT;
+    enum exit_status status;
+
+    if (options_parse(argc, argv, TAKES_SESSION | TAKES_RUN, &o, &err) < 0)
+        return terminal_misused("repl", err.msg);
+    if (o.help) {
+        printf("%s%s", usage, options_help);
+        return STATUS_OK;
+    }
+    if (o.n_words > 0)
+        return terminal_misused("repl", "there is a word too many");
+    r.client = client_open(&o.place, &err);
+    if (r.client == NULL)
+        return terminal_fail("repl", &err);
+    interrupt_catch();
+    status = converse(&r);
+    client_free(r.client);
+    return status;
+}
