@@ -77,7 +77,7 @@ on_turn(void *owner)
     cleanup_free char *line = NULL;
     json_t *text;
 
-    if (asked == NULL)
+    if (asked == NULL || x->end)
         return;
     x->asked = NULL;
     line = terminal_ask(prompt ? prompt : "", json_is_true(json_object_get(asked, "password")));

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* From here on SIGINT ends nothing, but makes interrupt_fd() readable and system calls that wait fail with EINTR. */
+/* From here on SIGINT ends nothing, but makes interrupt_fd() readable; what waits for something waits for that, too. */
 void interrupt_catch(void);
 
 /* -1 as long as interrupts are not caught. */

@@ -75,7 +75,7 @@ static json_t *
 complete(void *owner, const char *text, size_t *replaces)
 {
     const struct repl *r = owner;
-    cleanup_free char *code = xasprintf("%s%s", r->code, text);
+    cleanup_free char *code = xasprintf("%s%s%s", r->code, r->code[0] ? "\n" : "", text);
     json_t *answer = ask(r, "/complete", code);
     json_t *matches = json_incref(json_object_get(answer, "matches"));
     const json_int_t start = json_integer_value(json_object_get(answer, "cursor_start"));
@@ -187,15 +187,16 @@ run(struct repl *r)
 static void
 take_line(struct repl *r, const char *text)
 {
-    char *code = xasprintf("%s%s\n", r->code, text);
+    const bool blank = text[strspn(text, " \t")] == '\0';
+    char *code;
 
-    begin_anew(r);
+    if (blank && r->code[0] == '\0')
+        return;
+    /* Only a line that is empty ends a block, and this one had its indent from here. */
+    code = xasprintf("%s%s%s", r->code, r->code[0] ? "\n" : "", blank ? "" : text);
     free(r->code);
     r->code = code;
-    if (code[strspn(code, " \t\n")] == '\0') {
-        begin_anew(r);
-        return;
-    }
+    r->indent[0] = '\0';
     if (strlen(code) < MAX_CODE && wants_more(r))
         return;
     (void)interrupt_taken();

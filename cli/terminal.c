@@ -2,12 +2,14 @@
 #include "terminal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "gateway/mem.h"
+#include "interrupt.h"
 
 bool
 terminal_has_colours(FILE *file)
@@ -151,7 +153,8 @@ field(const json_t *value)
         return xasprintf("%zu", json_array_size(value));
     if (json_is_string(value))
         return xstrdup(json_string_value(value));
-    return xnotnull(json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
+    return xnotnull(
+        json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)));
 }
 
 void
@@ -179,30 +182,65 @@ set_echo(bool on)
     return tcsetattr(STDIN_FILENO, TCSANOW, &t) == 0;
 }
 
+/* Waits for a byte or for Ctrl-C, which is left for others to take: 1, 0 at the end, -1. */
+static int
+read_byte(char *byte)
+{
+    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                           {.fd = interrupt_fd(), .events = POLLIN}};
+
+    for (;;) {
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return -1;
+        if (fds[1].revents) {
+            errno = EINTR;
+            return -1;
+        }
+        if (fds[0].revents)
+            return (int)read(STDIN_FILENO, byte, 1);
+    }
+}
+
+/* Byte by byte, as what follows the line may be for somebody else. */
+static char *
+read_line(void)
+{
+    char *line = NULL, byte;
+    size_t len = 0, size = 0;
+    int rc;
+
+    while ((rc = read_byte(&byte)) > 0 && byte != '\n') {
+        if (len + 2 > size) {
+            size = size ? 2 * size : 256;
+            line = xrealloc(line, size);
+        }
+        line[len++] = byte;
+    }
+    if (rc < 0 || (rc == 0 && len == 0)) {
+        free(line);
+        errno = rc < 0 ? errno : 0;
+        return NULL;
+    }
+    if (line == NULL)
+        return xstrdup("");
+    line[len] = '\0';
+    line[strcspn(line, "\r")] = '\0';
+    return line;
+}
+
 char *
 terminal_ask(const char *prompt, bool hidden)
 {
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t len;
+    char *line;
     int why;
 
     fflush(stdout);
     fputs(prompt, stderr);
     hidden = hidden && set_echo(false);
-    len = getline(&line, &size, stdin);
+    line = read_line();
     why = errno;
     if (hidden && set_echo(true))
         fputc('\n', stderr);
-    if (len < 0) {
-        free(line);
-        line = NULL;
-        if (feof(stdin))
-            why = 0;
-        clearerr(stdin);
-        errno = why;
-        return NULL;
-    }
-    line[strcspn(line, "\r\n")] = '\0';
+    errno = why;
     return line;
 }

@@ -249,3 +249,42 @@ def test_kernels_and_status(gateway):
     assert json.loads(gateway.tci("kernels", "--json").stdout)["kernels"]
     assert re.search(r"^max_total_workers +12$", gateway.tci("status").stdout, re.M)
     assert json.loads(gateway.tci("status", "--json").stdout)["version"]
+
+
+# ------------------------------------------------------------------------------------------- manual and completion
+
+COMMANDS = ["exec", "run", "repl", "sessions", "kernels", "status", "token", "keys"]
+
+
+def options_of(command):
+    """The long options that its help begins a line with."""
+    return set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", harness.run_tci(command, "--help").stdout, re.M))
+
+
+def source(name):
+    return harness.read_text(os.path.join(harness.SOURCE_DIR, "cli", name))
+
+
+def test_the_manual_has_every_option():
+    usage = harness.run_tci("--help").stdout
+    assert re.findall(r"^  (\w+) ", usage, re.M) and set(re.findall(r"^  (\w+) ", usage, re.M)) == set(COMMANDS)
+    page = source("tci.1").replace("\\-", "-")
+    for command in COMMANDS:
+        assert f".B {command}\n" in page
+        for option in options_of(command):
+            assert re.search(rf"^\.(B|BI|BR) .*{option}\b", page, re.M), option
+
+
+def completions(*words):
+    script = f"source {harness.SOURCE_DIR}/cli/tci.bash; COMP_WORDS=(tci \"$@\"); COMP_CWORD=$#; _tci; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    ran = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.split())
+
+
+def test_completion_in_bash():
+    assert completions("") == {*COMMANDS, "--help", "--version"}
+    assert completions("se") == {"sessions"}
+    for command in COMMANDS:
+        assert {word for word in completions(command, "") if word.startswith("--")} == options_of(command), command
+    assert completions("sessions", "cr") == {"create"}
