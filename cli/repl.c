@@ -24,7 +24,7 @@ static const char usage[] =
     "interrupts what runs, or drops what is typed; Ctrl-D leaves.\n"
     "\n"
     "  :info             the session\n"
-    "  :reset            a new one in its place\n"
+    "  :reset            a new kernel; files stay\n"
     "  :quit             leave; so does :q\n"
     "  :help             these\n"
     "\n"
@@ -121,28 +121,17 @@ show_info(const struct repl *r)
     json_decref(answer);
 }
 
-/* The same id, language and kernel; false: there is no session any more. */
-static bool
-reset(struct repl *r)
+/* Its files stay. */
+static void
+reset(const struct repl *r)
 {
-    cleanup_free char *path = session_path(&r->session, "");
-    struct session old = r->session;
-    struct options again = *r->o;
+    cleanup_free char *path = session_path(&r->session, "/restart");
     struct err err = ERR_INIT;
-    bool made;
 
-    again.session = old.id;
-    again.language = NULL;
-    again.kernel = old.kernel;
-    made = client_call(r->client, "DELETE", path, NULL, NULL, &err) == 0 &&
-           session_take(r->client, &again, &r->session, &err) == 0;
-    r->session.is_ours = old.is_ours;
-    session_clear(&old);
-    if (made)
-        puts("A new session.");
-    else
+    if (client_call(r->client, "POST", path, NULL, NULL, &err) < 0)
         terminal_fail("repl", &err);
-    return made;
+    else
+        puts("A new kernel.");
 }
 
 /* False: that was the last. */
@@ -152,8 +141,8 @@ obey(struct repl *r, const char *command)
     if (strcmp(command, ":q") == 0 || strcmp(command, ":quit") == 0)
         return false;
     if (strcmp(command, ":reset") == 0)
-        return reset(r);
-    if (strcmp(command, ":info") == 0)
+        reset(r);
+    else if (strcmp(command, ":info") == 0)
         show_info(r);
     else
         puts(":info  :reset  :quit  :help; Tab completes, Ctrl-C interrupts, Ctrl-D leaves");
@@ -253,8 +242,7 @@ converse(struct repl *r)
     greet(r);
     while (turn(r))
         ;
-    if (r->session.id)
-        session_leave(r->client, &r->session, "repl");
+    session_leave(r->client, &r->session, "repl");
     free(r->code);
     line_free(r->line);
     show_free(r->show);

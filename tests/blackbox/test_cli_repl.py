@@ -191,7 +191,7 @@ def test_reset_and_info(gateway, terminal):
     one.expect(r"language +python\r\n")
     one.expect(">>> ")
     one.line(":reset")
-    one.expect("A new session")
+    one.expect("A new kernel")
     one.line("x")
     one.expect("NameError")
     one.line(":quit")
