@@ -124,9 +124,14 @@ is_over(CURLM *multi, struct exchange *x)
 static void
 wait_for_more(CURLM *multi, struct exchange *x)
 {
-    struct curl_waitfd extra = {.fd = interrupt_fd(), .events = CURL_WAIT_POLLIN};
+    const int wanted[] = {interrupt_fd(), x->ops ? x->ops->input_fd(x->owner) : -1};
+    struct curl_waitfd extra[2];
+    unsigned n = 0;
 
-    curl_multi_poll(multi, &extra, extra.fd >= 0 ? 1 : 0, TURN_MS, NULL);
+    for (size_t i = 0; i < 2; i++)
+        if (wanted[i] >= 0)
+            extra[n++] = (struct curl_waitfd){.fd = wanted[i], .events = CURL_WAIT_POLLIN};
+    curl_multi_poll(multi, extra, n, TURN_MS, NULL);
     if (interrupt_taken() && (x->ops == NULL || x->ops->on_interrupt(x->owner) < 0))
         x->interrupted = true;
 }

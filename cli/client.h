@@ -30,6 +30,7 @@ int client_call(struct client *, const char *method, const char *path, json_t *b
 struct client_stream_ops {
     events_fn *on_event;          /* must not use the client */
     void (*on_turn)(void *owner); /* after every turn of the wait, to do what events gave rise to */
+    int (*input_fd)(void *owner); /* what else is waited for before the next turn; -1: nothing */
     int (*on_interrupt)(void *owner); /* -1: enough of it */
 };
 

@@ -1,9 +1,9 @@
 /* execute.c - see execute.h. */
 #include "execute.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "parse.h"
 #include "terminal.h"
@@ -15,8 +15,9 @@ struct execution {
     const char *command;
     const struct session *session;
     struct show *show;
-    char *id;       /* NULL: it has not begun */
-    json_t *asked;  /* the code's question that has no answer yet, or NULL */
+    char *id;    /* NULL: it has not begun */
+    bool asking; /* the code's question has no answer yet */
+    struct terminal_input input;
     bool told;      /* its error has been shown */
     bool cancelled; /* by Ctrl-C */
     json_t *end;    /* NULL: it has not ended */
@@ -34,6 +35,16 @@ on_start(struct execution *x, const json_t *data)
 }
 
 static void
+on_question(struct execution *x, const json_t *data)
+{
+    const char *prompt = json_string_value(json_object_get(data, "prompt"));
+
+    terminal_leave(&x->input);
+    terminal_ask(&x->input, prompt ? prompt : "", json_is_true(json_object_get(data, "password")));
+    x->asking = true;
+}
+
+static void
 on_event(void *owner, const char *name, const char *text, size_t len)
 {
     struct execution *x = owner;
@@ -42,8 +53,7 @@ on_event(void *owner, const char *name, const char *text, size_t len)
     if (strcmp(name, "start") == 0) {
         on_start(x, data);
     } else if (strcmp(name, "stdin") == 0) {
-        json_decref(x->asked);
-        x->asked = json_incref(data);
+        on_question(x, data);
     } else if (strcmp(name, "end") == 0) {
         json_decref(x->end);
         x->end = json_incref(data);
@@ -67,27 +77,41 @@ send(struct execution *x, const char *verb, json_t *body)
         terminal_fail(x->command, &err);
 }
 
+static void
+answer(struct execution *x, const char *line)
+{
+    json_t *text = line ? json_string(line) : NULL;
+
+    x->asking = false;
+    if (line && text == NULL)
+        fprintf(stderr, "tci %s: the line is no UTF-8\n", x->command);
+    send(x, "stdin",
+         xnotnull(text ? json_pack("{s:o}", "text", text) : json_pack("{s:b}", "eof", 1)));
+}
+
 /* A Ctrl-C in place of a line is for on_interrupt, which comes next. */
 static void
 on_turn(void *owner)
 {
     struct execution *x = owner;
-    json_t *asked = x->asked;
-    const char *prompt = json_string_value(json_object_get(asked, "prompt"));
     cleanup_free char *line = NULL;
-    json_t *text;
+    enum terminal_read rc;
 
-    if (asked == NULL || x->end)
+    if (!x->asking || x->id == NULL || x->end)
         return;
-    x->asked = NULL;
-    line = terminal_ask(prompt ? prompt : "", json_is_true(json_object_get(asked, "password")));
-    text = line ? json_string(line) : NULL;
-    json_decref(asked);
-    if (line && text == NULL)
-        fprintf(stderr, "tci %s: the line is no UTF-8\n", x->command);
-    if (x->id && (text || errno != EINTR))
-        send(x, "stdin",
-             xnotnull(text ? json_pack("{s:o}", "text", text) : json_pack("{s:b}", "eof", 1)));
+    rc = terminal_read(&x->input, false, &line);
+    if (rc == TERMINAL_LINE || rc == TERMINAL_END)
+        answer(x, line);
+    else if (rc == TERMINAL_INTERRUPT)
+        x->asking = false;
+}
+
+static int
+input_fd(void *owner)
+{
+    const struct execution *x = owner;
+
+    return x->asking ? STDIN_FILENO : -1;
 }
 
 static int
@@ -150,7 +174,7 @@ enum exit_status
 execute(struct client *client, const char *command, const struct session *session, json_t *body,
         struct show *show)
 {
-    static const struct client_stream_ops ops = {on_event, on_turn, on_interrupt};
+    static const struct client_stream_ops ops = {on_event, on_turn, input_fd, on_interrupt};
     cleanup_free char *path = session_path(session, "/executions");
     struct execution x = {.client = client, .command = command, .session = session, .show = show};
     struct err err = ERR_INIT;
@@ -164,7 +188,7 @@ execute(struct client *client, const char *command, const struct session *sessio
     else
         status = terminal_fail(command, &err);
     free(x.id);
-    json_decref(x.asked);
+    terminal_leave(&x.input);
     json_decref(x.end);
     return status;
 }

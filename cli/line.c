@@ -293,10 +293,17 @@ line_free(struct line *l)
 static enum line_end
 read_plainly(char **text)
 {
-    *text = terminal_ask("", false);
-    if (*text)
+    struct terminal_input in = {0};
+
+    fflush(stdout);
+    switch (terminal_read(&in, true, text)) {
+    case TERMINAL_LINE:
         return LINE_READ;
-    return interrupt_taken() ? LINE_INTERRUPTED : LINE_OVER;
+    case TERMINAL_INTERRUPT:
+        return interrupt_taken() ? LINE_INTERRUPTED : LINE_OVER;
+    default:
+        return LINE_OVER;
+    }
 }
 
 enum line_end

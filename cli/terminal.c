@@ -182,65 +182,68 @@ set_echo(bool on)
     return tcsetattr(STDIN_FILENO, TCSANOW, &t) == 0;
 }
 
-/* Waits for a byte or for Ctrl-C, which is left for others to take: 1, 0 at the end, -1. */
-static int
-read_byte(char *byte)
+void
+terminal_ask(struct terminal_input *in, const char *prompt, bool hidden)
+{
+    fflush(stdout);
+    fputs(prompt, stderr);
+    in->hidden = hidden && set_echo(false);
+}
+
+void
+terminal_leave(struct terminal_input *in)
+{
+    if (in->hidden && set_echo(true))
+        fputc('\n', stderr);
+    free(in->line);
+    memset(in, 0, sizeof(*in));
+}
+
+/* TERMINAL_LINE: a byte. */
+static enum terminal_read
+read_byte(bool wait, char *byte)
 {
     struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
                            {.fd = interrupt_fd(), .events = POLLIN}};
+    int n;
 
-    for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return -1;
-        if (fds[1].revents) {
-            errno = EINTR;
-            return -1;
-        }
-        if (fds[0].revents)
-            return (int)read(STDIN_FILENO, byte, 1);
+    while ((n = poll(fds, 2, wait ? -1 : 0)) < 0 && errno == EINTR)
+        ;
+    if (n == 0)
+        return TERMINAL_NOTHING;
+    if (n < 0 || fds[1].revents)
+        return TERMINAL_INTERRUPT;
+    return read(STDIN_FILENO, byte, 1) == 1 ? TERMINAL_LINE : TERMINAL_END;
+}
+
+static void
+add_byte(struct terminal_input *in, char byte)
+{
+    if (in->len + 2 > in->size) {
+        in->size = in->size ? 2 * in->size : 256;
+        in->line = xrealloc(in->line, in->size);
     }
+    in->line[in->len++] = byte;
+    in->line[in->len] = '\0';
 }
 
 /* Byte by byte, as what follows the line may be for somebody else. */
-static char *
-read_line(void)
+enum terminal_read
+terminal_read(struct terminal_input *in, bool wait, char **text)
 {
-    char *line = NULL, byte;
-    size_t len = 0, size = 0;
-    int rc;
+    enum terminal_read rc;
+    char byte = '\0';
 
-    while ((rc = read_byte(&byte)) > 0 && byte != '\n') {
-        if (len + 2 > size) {
-            size = size ? 2 * size : 256;
-            line = xrealloc(line, size);
-        }
-        line[len++] = byte;
+    *text = NULL;
+    while ((rc = read_byte(wait, &byte)) == TERMINAL_LINE && byte != '\n')
+        add_byte(in, byte);
+    if (rc == TERMINAL_NOTHING)
+        return rc;
+    if (rc == TERMINAL_LINE || (rc == TERMINAL_END && in->len > 0)) {
+        *text = in->line ? mem_steal(&in->line) : xstrdup("");
+        (*text)[strcspn(*text, "\r")] = '\0';
+        rc = TERMINAL_LINE;
     }
-    if (rc < 0 || (rc == 0 && len == 0)) {
-        free(line);
-        errno = rc < 0 ? errno : 0;
-        return NULL;
-    }
-    if (line == NULL)
-        return xstrdup("");
-    line[len] = '\0';
-    line[strcspn(line, "\r")] = '\0';
-    return line;
-}
-
-char *
-terminal_ask(const char *prompt, bool hidden)
-{
-    char *line;
-    int why;
-
-    fflush(stdout);
-    fputs(prompt, stderr);
-    hidden = hidden && set_echo(false);
-    line = read_line();
-    why = errno;
-    if (hidden && set_echo(true))
-        fputc('\n', stderr);
-    errno = why;
-    return line;
+    terminal_leave(in);
+    return rc;
 }

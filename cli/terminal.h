@@ -37,7 +37,25 @@ void terminal_json(const json_t *);
 /* A line for each field of an object; of a list only how long it is. */
 void terminal_fields(const json_t *);
 
-/* A line from the terminal or file without its end; a new string.  NULL at the end, or with EINTR in errno.  hidden: without echo. */
-char *terminal_ask(const char *prompt, bool hidden);
+/* A line that is being read from stdin; all zero before. */
+struct terminal_input {
+    char *line;
+    size_t len, size;
+    bool hidden; /* its echo is off */
+};
+
+enum terminal_read { TERMINAL_LINE, TERMINAL_END, TERMINAL_INTERRUPT, TERMINAL_NOTHING };
+
+/* Asks for it; hidden: without echo. */
+void terminal_ask(struct terminal_input *, const char *prompt, bool hidden);
+
+/*
+ * Reads what is there, and waits for more if that is wanted.  TERMINAL_LINE: *text is a new string, without its end;
+ * TERMINAL_NOTHING: the line is not whole yet.  A Ctrl-C is left for others to take.
+ */
+enum terminal_read terminal_read(struct terminal_input *, bool wait, char **text);
+
+/* Gives up what has been read of a line. */
+void terminal_leave(struct terminal_input *);
 
 #endif
