@@ -82,6 +82,15 @@ put_session(const struct user *u, const struct worker *worker)
                       (time_t)(u->created_ms / 1000), u->network, details);
 }
 
+/* The worker that is the user's in the store: not one that is only being made for him. */
+static const struct worker *
+kept_worker(const struct user *u)
+{
+    const struct member *m = u->member;
+
+    return m && (u->list == ACTIVE || m->adopted || m->renewing) ? m->worker : NULL;
+}
+
 static void on_session_spent(void *owner, const struct err *why);
 
 static void
@@ -624,7 +633,7 @@ mend_store(struct pool *pool)
                 put_worker(m);
     for (u = pool->lists.users; u; u = u->hh.next)
         if (u->had_worker || u->kept)
-            put_session(u, u->member && u->list == ACTIVE ? u->member->worker : NULL);
+            put_session(u, kept_worker(u));
     store_commit(pool->store);
 }
 
@@ -1134,8 +1143,8 @@ pool_open(struct pool *pool, const struct caller *who, const char *user,
     u->idle_since = clock_now();
     if (*made && u->terms.strategy != TERMS_EXECUTION) /* whose workers come with what it runs */
         wake(pool, u, true);
-    if (u->member == NULL || u->list != ACTIVE)
-        put_session(u, NULL);
+    if (u->list != ACTIVE) /* else it has been put with its worker */
+        put_session(u, kept_worker(u));
     return 0;
 }
 
@@ -1208,7 +1217,7 @@ pool_change(struct pool *pool, const struct caller *who, const char *user,
     if (change->idle_timeout > 0)
         u->terms.idle_timeout = change->idle_timeout;
     u->idle_since = clock_now();
-    put_session(u, u->list == ACTIVE ? u->member->worker : NULL);
+    put_session(u, kept_worker(u));
     return 0;
 }
 
