@@ -3,11 +3,11 @@
 
 # What the programs need to run, and what it takes to build them.  One package for each reason.
 PACKAGES_RUN="crun curl python3-ipykernel python3-numpy python3-pandas python3-matplotlib
-    fonts-dejavu-core fonts-wqy-microhei"
+    fonts-dejavu-core fonts-wqy-microhei libarchive13"
 PACKAGES_RUNSC="runsc" # where the setting runtime says so
 PACKAGES_ROOTLESS="uidmap util-linux" # newuidmap, nsenter: with --rootless
 PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config libzmq3-dev libjansson-dev libevent-dev
-    libssl-dev libsodium-dev libsqlite3-dev libcurl4-openssl-dev libedit-dev libinih-dev uthash-dev"
+    libssl-dev libsodium-dev libsqlite3-dev libcurl4-openssl-dev libedit-dev libinih-dev uthash-dev libarchive-dev"
 PACKAGES_CHECK="libcmocka-dev clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
     python3-jupyter-kernel-test python3-pytest python3-httpx python3-jsonschema python3-zmq python3-selenium xpython chromium chromium-driver
     procps iproute2 openssl git libfaketime"

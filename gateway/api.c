@@ -19,7 +19,7 @@
 #include "runs.h"
 #include "smallfile.h"
 
-enum { PAGE_MAX = 4 << 20 };
+enum { PAGE_MAX = 4 << 20, UPLOAD_EXTRA = 1 << 20 };
 
 /* Nothing but the page itself and calls to where it came from. */
 static const char page_policy[] =
@@ -153,6 +153,12 @@ api_admit(struct api *api, struct http_request *r, struct caller *who)
     if (verdict != AUTH_OK)
         deny(api, r, verdict, who, wait);
     return verdict == AUTH_OK;
+}
+
+size_t
+api_most_upload(const struct api *api)
+{
+    return ((size_t)api->parts.config->worker_disk_mb << 20) + UPLOAD_EXTRA;
 }
 
 /* --- answers at once ---------------------------------------------------------------------- */
@@ -348,6 +354,9 @@ outcome_of(const struct job_result *result)
     case ERR_TIMEOUT:
         return "timeout";
     case ERR_NOT_FOUND:
+    case ERR_PRECONDITION:
+    case ERR_RANGE:
+    case ERR_NO_SPACE:
     case ERR_UNSUPPORTED:
     case ERR_FORBIDDEN:
     case ERR_CONFLICT:

@@ -3,6 +3,7 @@
 #define GATEWAY_API_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "err.h"
 #include "mem.h"
@@ -40,6 +41,9 @@ bool api_admit(struct api *, struct http_request *, struct caller *);
 
 /* Whether api_admit would let the request in, its rate aside; counts for nothing. */
 bool api_knows(struct api *, const struct http_request *);
+
+/* Bytes of a body that are taken as they come: the files of a session, and what stands around them. */
+size_t api_most_upload(const struct api *);
 
 /* Caller and target are borrowed for the call; the former means nothing where everybody may call. */
 typedef void api_handler_fn(struct api *, struct http_request *, const struct caller *,

@@ -4,20 +4,23 @@
 
 enum err_code {
     ERR_NONE,
-    ERR_BAD_REQUEST, /* the client sent something unusable */
-    ERR_TOO_LARGE,   /* ... or something over a limit */
-    ERR_NOT_FOUND,   /* ... or something about what is not there */
-    ERR_UNSUPPORTED, /* ... or something that is not to be had of this kernel, or here */
-    ERR_FORBIDDEN,   /* ... or something that the operator does not permit */
-    ERR_CONFLICT,    /* ... or something that does not go with what there is */
-    ERR_BUSY,        /* the session's queue is full */
-    ERR_QUOTA,       /* a limit of the caller's key is reached */
-    ERR_NO_WORKER,   /* no worker can be had now */
-    ERR_TIMEOUT,     /* the code ran too long */
-    ERR_WORKER_DIED, /* the worker or its kernel ended while it was needed */
-    ERR_PEER,        /* a kernel or worker broke its protocol */
-    ERR_CONFIG,      /* an unusable setting */
-    ERR_SYSTEM,      /* a system call or library failed */
+    ERR_BAD_REQUEST,  /* the client sent something unusable */
+    ERR_TOO_LARGE,    /* ... or something over a limit */
+    ERR_NOT_FOUND,    /* ... or something about what is not there */
+    ERR_UNSUPPORTED,  /* ... or something that is not to be had of this kernel, or here */
+    ERR_FORBIDDEN,    /* ... or something that the operator does not permit */
+    ERR_CONFLICT,     /* ... or something that does not go with what there is */
+    ERR_PRECONDITION, /* ... or something that was to be done to a file only if it had not changed */
+    ERR_RANGE,        /* ... or a part of a file that it does not have */
+    ERR_NO_SPACE,     /* the session's file system is full */
+    ERR_BUSY,         /* the session's queue is full */
+    ERR_QUOTA,        /* a limit of the caller's key is reached */
+    ERR_NO_WORKER,    /* no worker can be had now */
+    ERR_TIMEOUT,      /* the code ran too long */
+    ERR_WORKER_DIED,  /* the worker or its kernel ended while it was needed */
+    ERR_PEER,         /* a kernel or worker broke its protocol */
+    ERR_CONFIG,       /* an unusable setting */
+    ERR_SYSTEM,       /* a system call or library failed */
 };
 
 struct err {

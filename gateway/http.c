@@ -27,6 +27,7 @@
 #include "evhooks.h"
 #include "http_answer.h"
 #include "http_framing.h"
+#include "http_intake.h"
 #include "http_json.h"
 #include "linger.h"
 #include "listener.h"
@@ -40,6 +41,7 @@ enum {
     IO_TIMEOUT_S = 30,      /* an idle or stalled connection is closed */
     MAX_HEADERS = 16 << 10, /* bytes of a request's line and headers */
     WATCH_AFTER_MS = 20,    /* that a request has been in work */
+    STREAM_PIECE = 1 << 20, /* bytes of a body in pieces that a client is given time for at once */
 };
 
 static const enum evhttp_cmd_type every_method =
@@ -69,7 +71,12 @@ struct http_request {
     struct event patience, closed; /* until the watch begins, and that */
     http_gone_fn *gone;
     void *gone_owner;
-    bool is_cut; /* its body was not read */
+    bool is_cut;                /* its body was not read */
+    struct http_intake *intake; /* of a body in pieces; NULL: it is here whole */
+    bool begun, watched;        /* the handler has it; all of it is here */
+    unsigned long long timed;   /* bytes of it that the client has been given time for */
+    void (*more)(void *owner);  /* when there is more of it */
+    void *more_owner;
     char id[REQUESTID_SIZE];
     char *session; /* NULL: none */
     struct http_request *prev, *next;
@@ -90,6 +97,7 @@ request_free(struct http_request *r)
         r->next->prev = r->prev;
     event_del(&r->patience);
     event_del(&r->closed);
+    http_intake_free(r->intake);
     free(r->session);
     free(r);
 }
@@ -212,16 +220,30 @@ note_door(struct evhttp_request *ev)
         evhttp_add_header(evhttp_request_get_input_headers(ev), door, "/v1");
 }
 
+static size_t
+streams(const struct http *http, struct evhttp_request *ev)
+{
+    const struct http_request r = {.ev = ev};
+
+    return http->handlers->streams ? http->handlers->streams(http->owner, &r) : 0;
+}
+
+static void begin_stream(struct http *, struct evhttp_request *, size_t most);
+
 /* Most bodies are short, and are not worth asking whose they are: that is asked when they are there. */
 static void
 on_headers(struct evhttp_request *ev, void *arg)
 {
-    const struct http *http = arg;
+    struct http *http = arg;
+    const size_t most = streams(http, ev);
     bool trusted;
 
     note_door(ev);
-    trusted = !http_framing_is_within(ev, HTTP_STRANGERS_BODY) && may_send(http, ev);
-
+    trusted = (most > 0 || !http_framing_is_within(ev, HTTP_STRANGERS_BODY)) && may_send(http, ev);
+    if (trusted && most > 0) {
+        begin_stream(http, ev, most);
+        return;
+    }
     if (!trusted)
         http_framing_refuse_chunks(ev, HTTP_STRANGERS_BODY + 1);
     evhttp_connection_set_max_body_size(evhttp_request_get_connection(ev),
@@ -263,22 +285,130 @@ add_cors(struct http_request *r)
 }
 
 static void
-on_request(struct evhttp_request *ev, void *arg)
+handle(struct http_request *r)
 {
-    struct http *http = arg;
-    struct http_request *r = request_new(http, ev);
+    const struct http *http = r->http;
 
     metrics_add(METRIC_HTTP_REQUESTS, 1);
     log_request(r->id);
-    watch(r);
     add_cors(r);
-    if (peers_is_surplus(http->peers, fd_of(evhttp_request_get_connection(ev))))
+    if (peers_is_surplus(http->peers, fd_of(evhttp_request_get_connection(r->ev))))
         refuse(r, 429, "There are too many connections from this address");
-    else if (!http_framing_is_unambiguous(ev))
+    else if (!http_framing_is_unambiguous(r->ev))
         refuse(r, 400, "The request is not valid HTTP");
     else
         http->handlers->request(http->owner, r);
     log_request(NULL);
+}
+
+static void
+on_request(struct evhttp_request *ev, void *arg)
+{
+    struct http_request *r = http_intake_owner(ev);
+
+    if (r) {
+        http_intake_end(r->intake);
+        return;
+    }
+    r = request_new(arg, ev);
+    watch(r);
+    handle(r);
+}
+
+/* --- a body in pieces --------------------------------------------------------------------- */
+
+/* The client has as much time for each piece as for an answer of that size, and none runs while it is us that it waits for. */
+static void
+time_stream(struct http_request *r)
+{
+    const int fd = fd_of(evhttp_request_get_connection(r->ev));
+    const unsigned long long taken = http_intake_taken(r->intake);
+
+    if (http_intake_has_ended(r->intake) && !r->watched) {
+        r->watched = true;
+        watch(r);
+    } else if (!http_intake_is_reading(r->intake)) {
+        peers_handling(r->http->peers, fd);
+    } else if (r->timed <= taken) {
+        peers_receiving(r->http->peers, fd, STREAM_PIECE);
+    }
+    if (r->timed <= taken)
+        r->timed = taken + STREAM_PIECE;
+}
+
+static void
+on_stream_turn(void *arg)
+{
+    struct http_request *r = arg;
+
+    time_stream(r);
+    if (!r->begun) {
+        r->begun = true;
+        handle(r);
+    } else if (r->more) {
+        log_request(r->id);
+        r->more(r->more_owner);
+        log_request(NULL);
+    }
+}
+
+static void
+begin_stream(struct http *http, struct evhttp_request *ev, size_t most)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+    struct http_request *r = request_new(http, ev);
+
+    evtimer_assign(&r->patience, http->base, on_patience_over, r);
+    event_assign(&r->closed, http->base, -1, 0, on_client_gone, r);
+    r->intake = http_intake_new(http->base, ev, http->tls == NULL, on_stream_turn, r);
+    evhttp_connection_set_max_body_size(connection, (ssize_t)most);
+    evhttp_connection_set_closecb(connection, on_connection_closed, r);
+}
+
+bool
+http_is_streamed(const struct http_request *r)
+{
+    return r->intake != NULL;
+}
+
+void
+http_read_body(struct http_request *r, void (*more)(void *owner), void *owner)
+{
+    r->more = more;
+    r->more_owner = owner;
+}
+
+size_t
+http_peek_body(const struct http_request *r, const char **data)
+{
+    return http_intake_peek(r->intake, data);
+}
+
+void
+http_take_body(struct http_request *r, size_t len)
+{
+    const bool was_reading = http_intake_is_reading(r->intake);
+
+    http_intake_take(r->intake, len);
+    if (http_intake_is_reading(r->intake) != was_reading)
+        r->timed = 0;
+    time_stream(r);
+}
+
+bool
+http_body_has_ended(const struct http_request *r)
+{
+    return http_intake_has_ended(r->intake);
+}
+
+long long
+http_body_length(const struct http_request *r)
+{
+    const char *length = http_header(r, "Content-Length");
+
+    if (http_header(r, "Transfer-Encoding"))
+        return -1;
+    return length ? strtoll(length, NULL, 10) : 0;
 }
 
 /* --- what a handler sees of it ------------------------------------------------------------ */
@@ -303,6 +433,18 @@ http_method(const struct http_request *r)
     default:
         return "";
     }
+}
+
+struct event_base *
+http_base(const struct http_request *r)
+{
+    return r->http->base;
+}
+
+bool
+http_is_head(const struct http_request *r)
+{
+    return evhttp_request_get_command(r->ev) == EVHTTP_REQ_HEAD;
 }
 
 const char *
@@ -513,6 +655,10 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
 {
     struct evhttp_request *ev = r->ev;
 
+    if (r->intake && !http_intake_has_ended(r->intake)) {
+        http_intake_stop(r->intake);
+        r->is_cut = true;
+    }
     add_head(r, status, content_type);
     if (status != 204)
         add_body(ev, body, len);
@@ -629,7 +775,11 @@ on_evhttp_error(struct evhttp_request *ev, int status, void *arg)
 {
     struct http *http = arg;
 
-    if (status == HTTP_ENTITYTOOLARGE && !may_send(http, ev))
+    if (http_intake_owner(ev)) {
+        evhttp_connection_set_closecb(evhttp_request_get_connection(ev), NULL, NULL);
+        request_lost(http_intake_owner(ev));
+        refuse_plainly(ev, status);
+    } else if (status == HTTP_ENTITYTOOLARGE && !may_send(http, ev))
         refuse_stranger(http, ev);
     else
         refuse_plainly(ev, status);

@@ -34,6 +34,9 @@ struct http_handlers {
     /* Whether the headers, of which alone there is a request yet, are of one who may send a body of more than
      * HTTP_STRANGERS_BODY bytes, up to max_body, or one in chunks.  May be asked more than once; counts for nothing. */
     bool (*may_send)(void *owner, const struct http_request *);
+    /* How long a body may be that is handed on piece by piece, of a request of which only the headers are there and that may_send;
+     * 0: it is read whole.  request is called when the body has just begun, and http_read_body says how to go on. */
+    size_t (*streams)(void *owner, const struct http_request *);
     /* In place of request, for one whose body was not read because of that.  Answers at once. */
     void (*refuse)(void *owner, struct http_request *);
 };
@@ -62,11 +65,24 @@ unsigned http_pending(const struct http *); /* requests unanswered, and answers 
 /* --- a request ---------------------------------------------------------------------------- */
 
 const char *http_method(const struct http_request *); /* "GET"; HEAD counts as GET */
-const char *http_path(const struct http_request *);   /* as sent, without the query */
-const char *http_query(const struct http_request *);  /* as sent, behind the `?`; NULL = none */
+bool http_is_head(const struct http_request *);
+struct event_base *http_base(const struct http_request *); /* of its server */
+const char *http_path(const struct http_request *);        /* as sent, without the query */
+const char *http_query(const struct http_request *); /* as sent, behind the `?`; NULL = none */
 const char *http_header(const struct http_request *, const char *name); /* NULL = absent */
 const char *http_bearer(const struct http_request *); /* of Authorization: Bearer; NULL = absent */
 const char *http_body(struct http_request *, size_t *len); /* contiguous, borrowed; "" if none */
+
+/*
+ * Of a request whose body comes in pieces: more is called, the last thing in its turn, when there are bytes again, and when it
+ * has ended.  Who answers before all has been taken ends the connection with that.
+ */
+bool http_is_streamed(const struct http_request *);
+void http_read_body(struct http_request *, void (*more)(void *owner), void *owner);
+size_t http_peek_body(const struct http_request *, const char **data); /* borrowed; 0: none now */
+void http_take_body(struct http_request *, size_t len);
+bool http_body_has_ended(const struct http_request *);
+long long http_body_length(const struct http_request *); /* as announced; -1: in chunks */
 
 /* The client's address, without port; borrowed.  Behind a proxy, the proxy's. */
 const char *http_peer(const struct http_request *);

@@ -15,7 +15,8 @@ static const struct answer {
     [ERR_PEER] = {503, "worker_died"},        [ERR_QUOTA] = {429, "quota_exceeded"},
     [ERR_SYSTEM] = {500, "internal"},         [ERR_TIMEOUT] = {504, "timeout"},
     [ERR_TOO_LARGE] = {413, "too_large"},     [ERR_UNSUPPORTED] = {422, "unsupported"},
-    [ERR_WORKER_DIED] = {503, "worker_died"},
+    [ERR_WORKER_DIED] = {503, "worker_died"}, [ERR_PRECONDITION] = {412, "precondition_failed"},
+    [ERR_NO_SPACE] = {507, "no_space"},       [ERR_RANGE] = {416, "range_not_satisfiable"},
 };
 
 /* The code of an error of which nothing is known but its status. */

@@ -129,6 +129,17 @@ peers_handling(struct peers *p, int fd)
     set_deadline(p, fd, false, 0);
 }
 
+/* A client that sends nothing at all is evhttp's business. */
+void
+peers_receiving(struct peers *p, int fd, size_t size)
+{
+    struct entry *e = entry_of(p, fd);
+
+    set_deadline(p, fd, true, clock_now() + p->limits.seconds + (double)size / BYTES_PER_S);
+    if (e)
+        e->received = bytes_received(fd);
+}
+
 void
 peers_sending(struct peers *p, int fd, size_t size)
 {

@@ -35,8 +35,9 @@ void peers_set_limits(struct peers *, const struct peers_limits *);
 void peers_add(struct peers *, struct bufferevent *);
 
 /* What the connection is doing now.  Unknown descriptors are ignored. */
-void peers_reading(struct peers *, int fd);  /* a request is expected */
-void peers_handling(struct peers *, int fd); /* it is here; no clock runs */
+void peers_reading(struct peers *, int fd);                /* a request is expected */
+void peers_handling(struct peers *, int fd);               /* it is here; no clock runs */
+void peers_receiving(struct peers *, int fd, size_t size); /* so many bytes of a body are to come */
 void peers_sending(struct peers *, int fd,
                    size_t size); /* an answer of so many bytes is on its way */
 

@@ -560,7 +560,7 @@ sweep_idle(struct pool *pool, double now)
     struct user *u, *next;
 
     DL_FOREACH_SAFE (pool->lists.user_lists[ACTIVE], u, next) {
-        if (session_jobs(u->session) > 0) {
+        if (session_jobs(u->session) > 0 || session_visits(u->session) > 0) {
             u->idle_since = now;
         } else if (now - u->idle_since > idle_limit(u)) {
             struct member *m = u->member;
@@ -1146,6 +1146,21 @@ pool_open(struct pool *pool, const struct caller *who, const char *user,
     if (u->list != ACTIVE) /* else it has been put with its worker */
         put_session(u, kept_worker(u));
     return 0;
+}
+
+struct visit *
+pool_visit(struct pool *pool, const struct caller *who, const char *user, visit_fn *fn, void *owner,
+           struct err *err)
+{
+    cleanup_free char *name = user_full_name(who, user);
+    struct user *u = user_find(&pool->lists, name);
+    const struct pool_wish wish = {.network = u && u->network ? NETWORK_ALLOWLIST : NETWORK_UNSAID};
+
+    if (!(u && u->session) && admit(pool, who, u, &wish, err) < 0)
+        return NULL;
+    u = user_with_session(pool, u, name, &wish);
+    u->last_used_ms = timestamp_now();
+    return session_visit(u->session, fn, owner);
 }
 
 bool

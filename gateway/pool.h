@@ -79,6 +79,10 @@ struct pool_change {
 int pool_open(struct pool *, const struct caller *, const char *user, const struct pool_wish *,
               bool *made, struct err *) must_check;
 
+/* Somebody is to work on the files of the user's session, which gets a worker if it has none.  Fails as pool_submit does. */
+struct visit *pool_visit(struct pool *, const struct caller *, const char *user, visit_fn *,
+                         void *owner, struct err *) must_check;
+
 /* Whether the user has a session, be it one whose worker has ended. */
 bool pool_has_session(const struct pool *, const struct caller *, const char *user);
 

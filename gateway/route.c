@@ -10,12 +10,13 @@
 #include "target.h"
 #include "v1_executions.h"
 #include "v1_kernel.h"
+#include "v1_files.h"
 #include "v1_kernels.h"
 #include "v1_sessions.h"
 
 struct route {
     const char *method, *pattern; /* target.h */
-    enum { OPEN, WITH_TOKEN } access;
+    enum { OPEN, WITH_TOKEN, STREAMED /* with a token, and the body as it comes */ } access;
     api_handler_fn *handler;
 };
 
@@ -47,6 +48,17 @@ static const struct route routes[] = {
     {"POST", "/v1/sessions/{id}/inspect", WITH_TOKEN, v1_kernel_inspect},
     {"POST", "/v1/sessions/{id}/is_complete", WITH_TOKEN, v1_kernel_is_complete},
     {"GET", "/v1/sessions/{id}/variables", WITH_TOKEN, v1_kernel_variables},
+    {"GET", "/v1/sessions/{id}/files", WITH_TOKEN, v1_files_list},
+    {"POST", "/v1/sessions/{id}/files", STREAMED, v1_files_post},
+    {"DELETE", "/v1/sessions/{id}/files/{path...}", WITH_TOKEN, v1_files_delete},
+    {"GET", "/v1/sessions/{id}/files/{path...}", WITH_TOKEN, v1_files_get},
+    {"PUT", "/v1/sessions/{id}/files/{path...}", STREAMED, v1_files_put},
+    {"GET", "/v1/sessions/{id}/files:archive", WITH_TOKEN, v1_files_archive},
+    {"POST", "/v1/sessions/{id}/files:archive", STREAMED, v1_files_extract},
+    {"POST", "/v1/sessions/{id}/files:mkdir", WITH_TOKEN, v1_files_mkdir},
+    {"POST", "/v1/sessions/{id}/files:move", WITH_TOKEN, v1_files_move},
+    {"GET", "/v1/sessions/{id}/files:usage", WITH_TOKEN, v1_files_usage},
+    {"GET", "/v1/sessions/{id}/files:watch", WITH_TOKEN, v1_files_watch},
 };
 
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
@@ -136,6 +148,15 @@ may_send(void *owner, const struct http_request *r)
     return api_knows(owner, r);
 }
 
+/* No body that a session could hold is refused for its length. */
+static size_t
+streams(void *owner, const struct http_request *r)
+{
+    const struct route *route = with_method(find(http_path(r)), http_method(r));
+
+    return route && route->access == STREAMED ? api_most_upload(owner) : 0;
+}
+
 static void
 refuse(void *owner, struct http_request *r)
 {
@@ -146,4 +167,4 @@ refuse(void *owner, struct http_request *r)
 }
 
 const struct http_handlers route_handlers = {
-    .request = dispatch, .may_send = may_send, .refuse = refuse};
+    .request = dispatch, .may_send = may_send, .streams = streams, .refuse = refuse};

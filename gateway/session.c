@@ -55,6 +55,7 @@ struct session {
     bool paused; /* the worker's output is not read */
     struct event *late; /* LONG_MS after the last job began, still running or not */
     bool deferred;      /* the worker, since then */
+    struct visits *visits;
     session_spent_fn *spent;
     void *owner;
 };
@@ -107,6 +108,7 @@ session_new(struct event_base *base, bool restarted, session_spent_fn *spent, vo
     s->kick = xnotnull(event_new(base, -1, 0, on_kick, s));
     s->nag = xnotnull(evtimer_new(base, on_nag, s));
     s->late = xnotnull(evtimer_new(base, on_late, s));
+    s->visits = visits_new(base);
     return s;
 }
 
@@ -200,6 +202,7 @@ session_free(struct session *s, const struct err *why)
     if (s->state == SESSION_BUSY)
         stop_running(s);
     session_fail_queue(s, why);
+    visits_free(s->visits, why);
     event_free(s->kick);
     event_free(s->nag);
     event_free(s->late);
@@ -467,6 +470,23 @@ session_attach(struct session *s, struct worker *worker)
     s->deferred = worker_is_adopted(worker); /* maybe: an earlier gateway knew */
     s->state = SESSION_IDLE;
     event_active(s->kick, 0, 0);
+    visits_attach(s->visits, worker);
+}
+
+struct visit *
+session_visit(struct session *s, visit_fn *fn, void *owner)
+{
+    if (s->state == SESSION_IDLE && s->deferred) {
+        worker_prefer(s->worker);
+        s->deferred = false;
+    }
+    return visits_add(s->visits, fn, owner);
+}
+
+unsigned
+session_visits(const struct session *s)
+{
+    return visits_count(s->visits);
 }
 
 void
@@ -479,6 +499,7 @@ session_detach(struct session *s, const struct err *why)
         fail(job, why);
     }
     event_del(s->late);
+    visits_attach(s->visits, NULL);
     s->worker = NULL;
     s->state = SESSION_WAITING;
     s->restarted = !s->single_use;

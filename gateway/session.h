@@ -19,6 +19,7 @@
 #include "execution.h"
 #include "mem.h"
 #include "netpolicy.h"
+#include "visits.h"
 
 struct event_base;
 struct job;
@@ -104,6 +105,10 @@ int job_input(struct job *, const char *text, size_t len, struct err *) must_che
 
 /* The output of what runs is not wanted now, or wanted again: its kernel is to wait. */
 void job_pause(struct job *, bool paused);
+
+/* Somebody is to work on the session's files, beside the queue, as soon as there is a worker. */
+struct visit *session_visit(struct session *, visit_fn *, void *owner);
+unsigned session_visits(const struct session *); /* that have not ended */
 
 /* Gives a WAITING session a READY worker (borrowed until session_detach). */
 void session_attach(struct session *, struct worker *);

@@ -31,6 +31,7 @@
 #include "metrics.h"
 #include "reader.h"
 #include "runtime.h"
+#include "transfer.h"
 #include "worker/protocol.h"
 
 enum {
@@ -60,6 +61,7 @@ struct worker {
     struct container *container;
     struct link_peer *peer;     /* NULL once DYING */
     struct kernel *kernel;      /* from CONFIGURED or RECALLED on */
+    struct transfers *files;    /* as the peer */
     struct execution *warmup;   /* while WARMING */
     size_t n_warmed;            /* warm-up strings done */
     bool warm;                  /* all of them */
@@ -112,11 +114,31 @@ worker_new(const struct worker_env *env, const struct worker_spec *spec,
 }
 
 static void
+end_files(struct worker *w)
+{
+    struct transfers *files = w->files;
+    struct err why = ERR_INIT;
+
+    w->files = NULL;
+    err_set(&why, ERR_WORKER_DIED,
+            "The session's environment ended while the files were worked on");
+    transfers_free(files, &why);
+}
+
+static void
+meet(struct worker *w)
+{
+    w->peer = link_peer_new(w->env->link, w->who.routing_id, on_link, w);
+    w->files = transfers_new(w->env->base, w->peer);
+}
+
+static void
 worker_free(struct worker *w)
 {
     event_free(w->timer);
     kernel_free(w->kernel);
     execution_free(w->warmup);
+    end_files(w);
     link_peer_free(w->peer);
     kernel_kind_unref(w->kind);
     json_decref(w->variables);
@@ -136,6 +158,7 @@ doom(struct worker *w)
         kernel_forget(w->kernel); /* its timer would send to a peer that is gone */
     execution_free(w->warmup);
     w->warmup = NULL;
+    end_files(w);
     link_peer_free(w->peer);
     w->peer = NULL;
     container_destroy(w->container);
@@ -286,7 +309,7 @@ worker_start(const struct worker_env *env, unsigned slot, const struct worker_sp
         worker_free(w);
         return NULL;
     }
-    w->peer = link_peer_new(env->link, w->who.routing_id, on_link, w);
+    meet(w);
     clock_arm(w->timer, START_LIMIT_MS);
     return w;
 }
@@ -311,7 +334,7 @@ worker_adopt(const struct worker_env *env, const struct worker_identity *who,
     if (container_restrict(w->container, &(struct allowance){w->limits.cpu, w->limits.memory_mb},
                            true, err) < 0)
         log_debug("worker %s: %s", w->who.id, err->msg);
-    w->peer = link_peer_new(env->link, w->who.routing_id, on_link, w);
+    meet(w);
     clock_arm(w->timer, RECALL_LIMIT_MS);
     return w;
 }
@@ -629,6 +652,13 @@ on_kernel_message(struct worker *w, char verb, const struct wire_frame *f, size_
 }
 
 static void
+on_files_message(struct worker *w, char verb, const struct wire_frame *f, size_t n)
+{
+    if (!transfers_on_link(w->files, verb, f, n))
+        metrics_add(METRIC_LINK_DROPPED, 1);
+}
+
+static void
 on_link(void *owner, char verb, const struct wire_frame *f, size_t n)
 {
     struct worker *w = owner;
@@ -637,6 +667,8 @@ on_link(void *owner, char verb, const struct wire_frame *f, size_t n)
         on_json(w, verb, f);
     else if (verb == TCI_STARTED && n == 0 && w->phase == CONFIGURED)
         probe(w);
+    else if (verb == TCI_DATA || verb == TCI_GRANT || verb == TCI_ENDED)
+        on_files_message(w, verb, f, n);
     else
         on_kernel_message(w, verb, f, n);
 }
@@ -722,6 +754,12 @@ worker_forget(struct worker *w)
 {
     if (w->kernel)
         kernel_forget(w->kernel);
+}
+
+struct transfers *
+worker_files(const struct worker *w)
+{
+    return w->phase == READY ? w->files : NULL;
 }
 
 void

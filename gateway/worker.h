@@ -23,6 +23,7 @@ struct execution;
 struct kernel_kind;
 struct link;
 struct runtime;
+struct transfers;
 struct worker;
 
 enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DYING };
@@ -131,6 +132,9 @@ int worker_renew(struct worker *, bool wipe, struct err *) must_check;
 int worker_restrict(struct worker *, const struct portion *, struct err *) must_check;
 
 struct consumption worker_usage(const struct worker *);
+
+/* Where operations on the files of the READY worker begin (transfer.h). */
+struct transfers *worker_files(const struct worker *);
 
 /* KeyboardInterrupt in what runs.  Best effort: code may ignore it. */
 void worker_interrupt(struct worker *);

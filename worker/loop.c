@@ -30,6 +30,7 @@
 
 #include "clock.h"
 #include "die.h"
+#include "files.h"
 #include "forward.h"
 #include "launch.h"
 #include "protocol.h"
@@ -54,6 +55,7 @@ struct loop {
     struct uplink *uplink;
     struct relay relay;
     struct forward *forward; /* NULL: the session has no way out */
+    struct files *files;     /* NULL: before CONFIG */
     bool uplink_pending;     /* look for messages though its descriptor is silent */
     int signals;
     enum phase phase;
@@ -73,6 +75,7 @@ enum {
     AT_SIGNALS,
     AT_UPLINK,
     AT_FORWARD,
+    AT_FILES,
     AT_CHANNELS,
     AT_PIPES = AT_CHANNELS + CHANNELS_COUNT,
     N_ITEMS = AT_PIPES + SPAWN_PIPES,
@@ -173,6 +176,7 @@ reap(struct loop *l)
             on_kernel_end(l, status);
         else if (pid == l->wiper && l->phase == WIPING)
             on_wiped(l, status);
+        files_reaped(l->files, pid, status);
     }
     if (l->phase == CLEARING && pid < 0 && errno == ECHILD)
         on_cleared(l);
@@ -248,8 +252,18 @@ on_config(struct loop *l, struct message *m)
         die(TCI_EXIT_PROTOCOL, "the gateway sent CONFIG twice");
     if (launch_parse(m->frames[1].data, m->frames[1].len, &launch, &why) < 0)
         die(TCI_EXIT_BOOT, "the gateway sent an unusable CONFIG: %s", why);
+    l->files = files_new(l->uplink, launch.uid, launch.gid);
     start_kernel(l, &launch);
     launch_clear(&launch);
+}
+
+static void
+on_files(struct loop *l, const struct request *request, const struct frame *frames)
+{
+    if (l->files == NULL)
+        die(TCI_EXIT_PROTOCOL, "the gateway sent a message about files before CONFIG");
+    if (!files_request(l->files, request, frames))
+        die(TCI_EXIT_PROTOCOL, "the gateway sent more for a file operation than was granted");
 }
 
 /* The whole group, as a terminal's Ctrl-C would: os.system() waits for its child and ignores the signal itself. */
@@ -276,6 +290,12 @@ on_request(struct loop *l, struct message *m)
     case TCI_NETWORK:
         if (l->forward == NULL)
             l->forward = forward_new(&m->frames[request.first]);
+        break;
+    case TCI_FILES:
+    case TCI_DATA:
+    case TCI_GRANT:
+    case TCI_ABORT:
+        on_files(l, &request, m->frames);
         break;
     case TCI_INTERRUPT:
         interrupt(l);
@@ -361,6 +381,7 @@ fill_items(const struct loop *l, struct pollfd items[N_ITEMS])
     items[AT_SIGNALS] = item(l->signals);
     items[AT_UPLINK] = uplink_item(l->uplink);
     items[AT_FORWARD] = item(forward_fd(l->forward));
+    items[AT_FILES] = item(files_fd(l->files));
     for (int i = 0; i < CHANNELS_COUNT; i++)
         items[AT_CHANNELS + i] =
             listen ? channel_item(&r->channels[i], relay_hears(r, &r->channels[i])) : item(-1);
@@ -459,6 +480,7 @@ turn(struct loop *l)
     if (items[AT_UPLINK].revents || l->uplink_pending)
         on_uplink(l);
     forward_run(l->forward);
+    files_run(l->files);
     if (l->phase != OVER)
         on_clock(l);
     relay_unblock(&l->relay);
@@ -480,6 +502,7 @@ loop_run(const struct boot *boot, int signals)
     kill_kernel(&l);
     relay_close(&l.relay);
     forward_free(l.forward);
+    files_free(l.files);
     uplink_free(l.uplink, LINGER_MS);
     return l.exit_code;
 }

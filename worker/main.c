@@ -12,6 +12,7 @@
 
 #include "boot.h"
 #include "die.h"
+#include "fileop.h"
 #include "loop.h"
 #include "protocol.h"
 #include "tasks.h"
@@ -55,11 +56,13 @@ drop_stdin(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     struct boot boot;
     int code, signals;
 
+    if (argc == 2 && strcmp(argv[1], FILEOP_ARGUMENT) == 0)
+        return fileop_main();
     forbid_core();
     tasks_limit();
     boot_read(STDIN_FILENO, &boot);

@@ -26,6 +26,9 @@
  *                                          or {"reason":"..."} where the worker gave up on it, or could
  *                                          not run it.  The worker then waits up to 2 s to be ended, by
  *                                          QUIT or otherwise, so that nothing under way is lost
+ *     'D' DATA       id, bytes             what the operation on files of that id says
+ *     'G' GRANT      id, n                 it has taken so many of the bytes that were sent to it
+ *     'Z' ENDED      id, why               it is over, and what it said is complete if why is empty
  *
  *   from the gateway
  *     'W' WELCOME    -                     the first message: the worker is known, and the link is up
@@ -35,6 +38,10 @@
  *     'N' NETWORK    session               the session may have a way out: listen on TCI_PROXY_PORT of the loopback
  *                                          and carry what connects to the proxy (below), as that session, 1 to
  *                                          32 of a-z 0-9.  Before the first EXECUTE; again has no effect
+ *     'F' FILES      id, request           begins an operation on the session's files (below)
+ *     'D' DATA       id, bytes             bytes for it; none: that was all
+ *     'G' GRANT      id, n                 so many of the bytes that it said have been taken
+ *     'B' ABORT      id                    ends it; no more is said of it
  *     'I' INTERRUPT  -                     SIGINT to the kernel's process group
  *     'A' RENEW      what, json            end all that runs in the container and start the kernel that CONFIG's json
  *                                          describes; answered with STARTED.  what 'w': empty the workspace, the
@@ -55,6 +62,30 @@
  *
  * While there is no link the kernel runs on, and what it sends is dropped.
  *
+ * FILES.  Each operation on the session's files is a process of its own, the sandbox user's (fileop.h), and the worker
+ * carries bytes between it and the link, without looking at them.  An id is 4 bytes and any that is not in use; n is 4 bytes,
+ * big-endian.  Neither side sends more than TCI_FILES_WINDOW bytes beyond what has been granted to it.  The gateway begins no
+ * more than TCI_FILES_MAX operations at a time; twice as many may run, since those that it has aborted end a little later.  What is said of an id that is not in use is ignored.  File data goes over the
+ * link only while nothing of the kernel waits for it.
+ *
+ * An operation says first a reply, JSON of at most TCI_FILES_MAX_REPLY bytes behind its length in 4 bytes, then bytes.  Requests:
+ *     {"op": "stat", "path"}                                     -> {"entry"}
+ *     {"op": "list", "path", "recursive", "limit", "after"}      -> {"entries", "next", "truncated"}
+ *     {"op": "read", "path", "range"?, "if_range"?, "head"}      -> {"entry", "first", "length", "partial"}, the bytes
+ *     {"op": "write", "path", "length"?, "if_match"?, "if_none_match"} + bytes -> {"created", "entry"}
+ *     {"op": "delete", "path", "recursive", "if_match"?}         -> {}
+ *     {"op": "mkdir", "path", "parents"}                         -> {"created", "entry"}
+ *     {"op": "move", "from", "to", "overwrite", "parents"}       -> {"entry"}
+ *     {"op": "archive", "path", "format"}                        -> {}, the archive
+ *     {"op": "extract", "path"} + an archive                     -> {"files", "directories", "skipped", "bytes"}
+ *     {"op": "watch", "path", "recursive"}                       -> {"files", "truncated"}, then such replies: events
+ *     {"op": "usage"}                                            -> {"bytes_total", "bytes_free", "files"}
+ *     {"op": "wipe"}                                             -> {}; workspace, home and /tmp as at the beginning
+ * Paths are the workspace's: relative, without empty, "." and ".." components, "" being the workspace itself.  An "entry" is
+ * {"path", "type", "size", "mode", "modified_at", "etag", "target"?}.  Instead of any reply there may be
+ * {"error": {"code", "message"}}, the code being invalid, not_found, conflict, forbidden, precondition, range, no_space,
+ * unsupported or failed.  The sandbox's code can be in that process: no byte of it is to be trusted.
+ *
  * THE PROXY.  The gateway's proxy listens on another unix socket; each connection of a program to TCI_PROXY_PORT is one
  * there, which begins with the line "SESSION <session>\n" and then is the program's bytes, in both directions.
  *
@@ -73,10 +104,15 @@ enum tci_verb {
     TCI_OUTPUT = 'O',
     TCI_TRUNCATED = 'T',
     TCI_EXITED = 'X',
+    TCI_ENDED = 'Z',
     TCI_WELCOME = 'W',
     TCI_CONFIG = 'C',
     TCI_EXECUTE = 'E',
     TCI_NETWORK = 'N',
+    TCI_FILES = 'F',
+    TCI_DATA = 'D',
+    TCI_GRANT = 'G',
+    TCI_ABORT = 'B',
     TCI_INTERRUPT = 'I',
     TCI_RENEW = 'A',
     TCI_QUIT = 'Q',
@@ -98,6 +134,13 @@ enum tci_channel {
 #define TCI_MAX_OUTPUT_MESSAGES 20000 /* the gateway's u32 in EXECUTE: one execution's messages */
 #define TCI_MAX_FRAMES 64 /* frames of one message, both directions; more is a protocol error */
 #define TCI_MAX_RELAY_FRAMES (TCI_MAX_FRAMES - 1) /* without the verb */
+
+#define TCI_FILES_ID_SIZE 4
+#define TCI_FILES_WINDOW (512 << 10)     /* bytes under way in each direction of an operation */
+#define TCI_FILES_CHUNK (128 << 10)      /* bytes of one DATA at most */
+#define TCI_FILES_MAX 8                  /* operations of one worker at a time */
+#define TCI_FILES_MAX_REQUEST (32 << 10) /* bytes of its JSON */
+#define TCI_FILES_MAX_REPLY (512 << 10)
 
 /*
  * The boot record: one JSON object on the worker's standard input, then end of file.

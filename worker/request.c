@@ -84,6 +84,22 @@ parse_renew(const struct frame *frames, size_t n, struct request *r, const char 
     return 0;
 }
 
+static int
+parse_files(const struct frame *frames, size_t n, struct request *r, const char **why)
+{
+    r->first = 2;
+    if (n != (r->verb == TCI_ABORT ? 2 : 3) || frames[1].len != TCI_FILES_ID_SIZE)
+        return fail(why, "a message about files without an id, or of a wrong number of frames");
+    r->id = (uint32_t)big_endian(frames[1].data, TCI_FILES_ID_SIZE);
+    if (r->verb == TCI_FILES && frames[2].len > TCI_FILES_MAX_REQUEST)
+        return fail(why, "FILES with too long a request");
+    if (r->verb == TCI_GRANT && frames[2].len != sizeof(r->granted))
+        return fail(why, "GRANT without a number");
+    if (r->verb == TCI_GRANT)
+        r->granted = (uint32_t)big_endian(frames[2].data, sizeof(r->granted));
+    return 0;
+}
+
 int
 request_parse(const struct frame *frames, size_t n, struct request *r, const char **why)
 {
@@ -103,6 +119,11 @@ request_parse(const struct frame *frames, size_t n, struct request *r, const cha
         return parse_relay(frames, n, r, why);
     case TCI_NETWORK:
         return parse_network(frames, n, r, why);
+    case TCI_FILES:
+    case TCI_DATA:
+    case TCI_GRANT:
+    case TCI_ABORT:
+        return parse_files(frames, n, r, why);
     case TCI_INTERRUPT:
     case TCI_QUIT:
         return n == 1 ? 0 : fail(why, "INTERRUPT or QUIT with something behind it");

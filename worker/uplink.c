@@ -228,6 +228,12 @@ uplink_is_writable(const struct uplink *u)
     return u->state == UP && u->n_unsent < QUEUE;
 }
 
+bool
+uplink_is_idle(const struct uplink *u)
+{
+    return u->state == UP && u->unsent.data == NULL;
+}
+
 /* False when nothing more is there now. */
 static bool
 read_more(struct uplink *u)

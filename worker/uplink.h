@@ -46,6 +46,9 @@ bool uplink_is_up(const struct uplink *);
 /* UP, and one more message can be sent. */
 bool uplink_is_writable(const struct uplink *);
 
+/* UP, and nothing waits to be sent. */
+bool uplink_is_idle(const struct uplink *);
+
 /*
  * The next message.  1: one was there.  0: none now; the descriptor tells when to look again.  -1: what came is no
  * message.  After 0 and -1 there is nothing to clear.  Never waits.
