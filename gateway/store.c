@@ -19,8 +19,8 @@ static const char *const statement_sql[N_STATEMENTS] = {
                    " (id, routing_id, key, slot, pid, start_ticks, kernel)"
                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
     [REMOVE_WORKER] = "DELETE FROM workers WHERE id = ?",
-    [PUT_SESSION] = "INSERT OR REPLACE INTO sessions (user, worker, created, network, details)"
-                    " VALUES (?, ?, ?, ?, ?)",
+    [PUT_SESSION] = ("INSERT OR REPLACE INTO sessions (user, worker, created, network, details)"
+                     " VALUES (?, ?, ?, ?, ?)"),
     [REMOVE_SESSION] = "DELETE FROM sessions WHERE user = ?",
 };
 
