@@ -28,8 +28,8 @@ static const char *const statement_sql[N_STATEMENTS] = {
     [INSERT] = ("INSERT INTO audit (time, action, who, address, user_uuid, code_sha256, code_bytes,"
                 " outcome, status, duration_ms, detail, request_id)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-    [PURGE] = "DELETE FROM audit WHERE id IN"
-              " (SELECT id FROM audit WHERE time < ? ORDER BY time LIMIT ?)",
+    [PURGE] = ("DELETE FROM audit WHERE id IN"
+               " (SELECT id FROM audit WHERE time < ? ORDER BY time LIMIT ?)"),
 };
 
 static const char *const upgrades[] = {"ALTER TABLE audit ADD COLUMN request_id TEXT"};
