@@ -256,7 +256,8 @@ open_editor(struct line *l)
     el_set(l->el, EL_EDITOR, "emacs");
     el_set(l->el, EL_HIST, history, l->history);
     el_set(l->el, EL_GETCFN, give_char);
-    el_set(l->el, EL_ADDFN, "tci-complete", "ask the kernel", on_tab);
+    /* el_set would copy the two strings for good. */
+    el_wset(l->el, EL_ADDFN, L"tci-complete", L"ask the kernel", on_tab);
     el_set(l->el, EL_BIND, "^I", "tci-complete", NULL);
     el_set(l->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(l->el, NULL);
@@ -321,6 +322,8 @@ line_read(struct line *l, const char *prompt, const char *begun, char **text)
     el_resize(l->el);
     if (begun[0])
         el_push(l->el, begun);
+    /* Before the prompt is seen, that no key be taken as the terminal takes it. */
+    el_set(l->el, EL_PREP_TERM, 1);
     got = el_gets(l->el, &len);
     if (l->interrupted) {
         el_reset(l->el);

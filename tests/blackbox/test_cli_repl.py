@@ -63,8 +63,9 @@ class Terminal:
 
     def end(self):
         """Its exit status."""
-        while self.read(5):
-            pass
+        deadline = time.monotonic() + 60
+        while self.read(1):
+            assert time.monotonic() < deadline, f"it does not end: {self.screen!r}"
         os.close(self.fd)
         self.fd = -1
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

@@ -89,7 +89,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input in = {data, size};
     size_t len;
     cleanup_free char *line = fuzz_next(&in, '\n', &len);
-    cleanup_free char *type = line ? strndup(line, len) : NULL;
+    cleanup_free char *type = line ? xasprintf("%.*s", (int)len, line) : NULL;
     struct result whole = {NULL, 0}, pieces = {NULL, 0};
 
     if (type == NULL)
