@@ -2,7 +2,7 @@
 # check.sh - sets everything up and runs every test; what continuous integration runs as well.
 #
 #   sh check.sh             all of it
-#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan
+#   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan v1-asan
 #                           blackbox-runsc blackbox-rootless attacks attacks-runsc fuzz faults bench
 #   sh check.sh runsc       every black-box test and attack with TCI_RUNTIME=runsc; not in `all of it`, where a part is
 #   sh check.sh rootless    ... and with the gateway of an ordinary user
@@ -70,15 +70,19 @@ suite_worker_asan() {
     suite_pytest worker-asan build-asan tests/worker
 }
 
+# In two, so that two lanes can share it.
 suite_blackbox_asan() {
-    suite_pytest blackbox-asan build-asan tests/blackbox
+    suite_pytest blackbox-asan build-asan tests/blackbox --ignore-glob="*/test_v1_*" --ignore-glob="*/test_cli*"
+}
+
+suite_v1_asan() {
+    suite_pytest v1-asan build-asan tests/blackbox/test_v1_*.py tests/blackbox/test_cli*.py
 }
 
 # The sanitizers slow a program down and line its memory up: what could depend on that is tried once more in the
 # programs as they are used, but for the slow ones.  `pytest tests/blackbox` with TCI_BUILD_DIR runs it all.
 suite_blackbox() {
-    suite_pytest blackbox build-gcc -m "not slow" tests/blackbox/test_restart.py \
-        tests/blackbox/test_lifecycle.py tests/blackbox/test_leaks.py
+    suite_pytest blackbox build-gcc -m "not slow" tests/blackbox/test_restart.py tests/blackbox/test_leaks.py
 }
 
 # Under gVisor: what is its own, and one of each kind of the rest; suite_runsc runs it all.
@@ -154,8 +158,8 @@ suite_bench() {
 }
 
 # The longest first, and at the end those that mind what runs beside them.
-ALL_SUITES="blackbox-asan lint unit unit-asan kernelspecs worker-asan attacks fuzz blackbox blackbox-runsc attacks-runsc
-    blackbox-rootless faults bench"
+ALL_SUITES="blackbox-asan lint v1-asan unit unit-asan kernelspecs worker-asan attacks fuzz blackbox blackbox-runsc
+    attacks-runsc blackbox-rootless faults bench"
 
 # Whatever no other lane has begun.
 lane() {
@@ -275,7 +279,7 @@ run_some() {
     for name; do
         case $name in
         lint | unit | kernelspecs | blackbox | blackbox-runsc | blackbox-rootless | attacks | attacks-runsc | runsc | rootless | faults | bench) build_gcc ;;
-        unit-asan | worker-asan | blackbox-asan) build_asan ;;
+        unit-asan | worker-asan | blackbox-asan | v1-asan) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;
         esac

@@ -152,7 +152,7 @@ void
 fileio_fail(const char *code, const char *message)
 {
     fileio_reply(json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", message));
-    exit(EXIT_SUCCESS);
+    _exit(EXIT_SUCCESS);
 }
 
 void

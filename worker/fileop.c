@@ -262,7 +262,7 @@ limit_time(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-int
+void
 fileop_main(void)
 {
     const int root = open(TCI_PATH_WORKSPACE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -277,7 +277,7 @@ fileop_main(void)
     for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
         if (name && strcmp(operations[i].name, name) == 0) {
             operations[i].fn(root, request);
-            return EXIT_SUCCESS;
+            _exit(EXIT_SUCCESS);
         }
     }
     fileio_fail("invalid", "There is no such operation");

@@ -14,8 +14,8 @@
 
 enum { FILEOP_CPU_S = 600 }; /* processor time after which one is ended */
 
-/* Does what the socket asks for; returns the exit code. */
-int fileop_main(void);
+/* Does what the socket asks for, and ends the process: its memory goes with it. */
+void fileop_main(void) __attribute__((noreturn));
 
 /* The parts.  Each answers by fileio.h; root is the workspace. */
 typedef void fileop_fn(int root, const json_t *request);

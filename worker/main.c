@@ -62,7 +62,7 @@ main(int argc, char **argv)
     int code, signals;
 
     if (argc == 2 && strcmp(argv[1], FILEOP_ARGUMENT) == 0)
-        return fileop_main();
+        fileop_main();
     forbid_core();
     tasks_limit();
     boot_read(STDIN_FILENO, &boot);
