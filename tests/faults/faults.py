@@ -326,7 +326,7 @@ def start_fails(run, fault):
     with open(control, "w", encoding="ascii") as f:
         f.write("3")
     assert run.gateway.stop() == 0
-    line = "a worker did not start"
+    line = " did not start ("
     failed = run.count_in_log(line)
     start(run, PATH=directory + ":" + os.environ.get("PATH", ""))
     until = time.monotonic() + 60
