@@ -161,10 +161,20 @@ install_npm() {
     step "$TOP/build-logs/npm.log" "Fetching $1" fetch_npm "$@" || die "$1 could not be installed"
 }
 
+# As npm itself is told: by the environment, or by a line of its files.
+npm_registry() {
+    if [ -n "${NPM_CONFIG_REGISTRY:-${npm_config_registry:-}}" ]; then
+        printf '%s\n' "${NPM_CONFIG_REGISTRY:-$npm_config_registry}"
+    else
+        sed -n 's/^registry *= *//p' "$HOME/.npmrc" /etc/npmrc 2>/dev/null | head -n 1
+    fi
+}
+
 # An archive that is not, bit by bit, what kernel.json says is not unpacked.
 fetch_npm() {
     archive=$TOP/build-logs/npm.tgz
-    registry=${NPM_CONFIG_REGISTRY:-https://registry.npmjs.org}
+    registry=$(npm_registry)
+    [ -n "$registry" ] || { echo "say where npm's registry is: NPM_CONFIG_REGISTRY=https://..., or registry= in ~/.npmrc"; return 1; }
     name=${1%@*}
     curl -fsSL --retry 2 -o "$archive" "${registry%/}/$name/-/${name##*/}-${1##*@}.tgz" || return 1
     /usr/bin/python3 -c 'import base64, hashlib, sys
