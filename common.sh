@@ -166,7 +166,7 @@ npm_registry() {
     if [ -n "${NPM_CONFIG_REGISTRY:-${npm_config_registry:-}}" ]; then
         printf '%s\n' "${NPM_CONFIG_REGISTRY:-$npm_config_registry}"
     else
-        sed -n 's/^registry *= *//p' "$HOME/.npmrc" /etc/npmrc 2>/dev/null | head -n 1
+        sed -n 's/^registry *= *//p' "${HOME:-/root}/.npmrc" /etc/npmrc 2>/dev/null | head -n 1
     fi
 }
 
