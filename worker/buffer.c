@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "die.h"
+#include "framing.h"
 #include "protocol.h"
 
 void
@@ -48,4 +49,20 @@ buffer_skip(struct buffer *b, size_t len)
     b->begin += len;
     if (b->begin == b->end)
         buffer_free(b);
+}
+
+int
+buffer_send(struct buffer *b, int fd)
+{
+    const size_t len = buffer_len(b);
+    struct iovec part = {.iov_len = len}, *iov = &part;
+    size_t n = 1;
+
+    if (len == 0)
+        return 0;
+    part.iov_base = b->data + b->begin;
+    if (framing_send(fd, &iov, &n) < 0)
+        return -1;
+    buffer_skip(b, n > 0 ? len - part.iov_len : len);
+    return 0;
 }

@@ -25,4 +25,7 @@ void buffer_add(struct buffer *, const void *, size_t len);
 void buffer_skip(struct buffer *, size_t len);
 void buffer_free(struct buffer *); /* empties it */
 
+/* Sends of it what the socket takes now (framing_send).  -1 when the connection is lost. */
+int buffer_send(struct buffer *, int fd) __attribute__((warn_unused_result));
+
 #endif

@@ -100,19 +100,9 @@ keep(struct channel *c, const struct iovec *iov, size_t n)
 static void
 flush(struct channel *c)
 {
-    const size_t len = buffer_len(&c->unsent);
-    struct iovec part = {.iov_len = len}, *iov = &part;
-    size_t n = 1;
-
-    if (len == 0)
-        return;
-    part.iov_base = c->unsent.data + c->unsent.begin;
-    if (framing_send(c->fd, &iov, &n) < 0) {
+    if (buffer_send(&c->unsent, c->fd) < 0)
         go_down(c);
-        return;
-    }
-    buffer_skip(&c->unsent, n > 0 ? len - part.iov_len : len);
-    if (buffer_len(&c->unsent) == 0)
+    else if (buffer_len(&c->unsent) == 0)
         c->n_unsent = 0;
 }
 

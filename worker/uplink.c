@@ -90,18 +90,11 @@ go_down(struct uplink *u)
 static int
 flush(struct uplink *u)
 {
-    struct iovec part = {u->unsent.data + u->unsent.begin, u->unsent.end - u->unsent.begin};
-    struct iovec *iov = &part;
-    size_t n = 1, len = part.iov_len;
-
-    if (len == 0)
-        return 0;
-    if (framing_send(u->fd, &iov, &n) < 0) {
+    if (buffer_send(&u->unsent, u->fd) < 0) {
         go_down(u);
         return -1;
     }
-    buffer_skip(&u->unsent, n > 0 ? len - part.iov_len : len);
-    if (u->unsent.data == NULL)
+    if (buffer_len(&u->unsent) == 0)
         u->n_unsent = 0;
     return 0;
 }
