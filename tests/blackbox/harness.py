@@ -68,15 +68,17 @@ def slack():
 
 
 def eventually(condition, deadline=60.0, what=None, interval=0.02):
-    """Polls until condition() is truthy and returns its value; fails after `deadline` seconds."""
-    end = time.monotonic() + deadline
+    """Polls until condition() is truthy and returns its value; fails after `deadline` seconds.  What has not come for long is
+    looked for less often: looking takes the processor from it."""
+    begun = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() >= end:
+        waited = time.monotonic() - begun
+        if waited >= deadline:
             raise AssertionError(f"not within {deadline:g} s: {what or condition}; last value {value!r}")
-        time.sleep(interval)
+        time.sleep(max(interval, min(waited / 10, 0.25)))
 
 
 def read_text(path, default=None):
