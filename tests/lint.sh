@@ -60,8 +60,9 @@ build_flags() {
 
 check_tidy() {
     [ -e "$TREE/Makefile" ] || { printf 'no configured tree at %s\n' "$TREE"; return 1; }
-    # The paths in the flags start from the tree.
-    eval "set -- $(build_flags) -I. -Igateway"
+    # The paths in the flags start from the tree.  A third of the steps that the analyzer would take in one function: it has
+    # found nothing in the others, and they are half of its time.
+    eval "set -- $(build_flags) -I. -Igateway -Xclang -analyzer-config -Xclang max-nodes=75000"
     c_sources >"$TREE/lint-sources"
     changed_sources "$TREE/lint-sources" | each clang-tidy --quiet FILE -- "$@"
 }
