@@ -4,21 +4,21 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <curl/curl.h>
 
 #include "interrupt.h"
 
 enum {
     CONNECT_SECONDS = 10,
-    SILENCE_SECONDS = 60,   /* of a stream, in which there is a sign of life every 15 s */
+    SILENCE_SECONDS =
+        60, /* of an answer in pieces; in a stream there is a sign of life every 15 s */
     MAX_ANSWER = 256 << 20, /* bytes */
-    MAX_EVENT = 64 << 20,   /* bytes */
     TURN_MS = 1000,
 };
 
 struct client {
     struct place place;
-    struct curl_slist *headers;
 };
 
 /* One request under way. */
@@ -26,14 +26,22 @@ struct exchange {
     CURL *curl;
     CURLcode result;
     char reason[CURL_ERROR_SIZE];
-    char *text; /* the answer's body, unless it is events */
+    const struct client_request *request;
+    struct client_head head;
+    bool decided, taken; /* whether the body goes to the request's owner */
+    char *text;          /* the answer's body, unless it does */
     size_t len, size;
-    struct events *events; /* NULL: none are wanted */
-    const struct client_stream_ops *ops;
-    void *owner;
     bool interrupted;
-    struct err err; /* of what came */
+    struct err err; /* of what came, or went */
 };
+
+static const struct client_ops no_ops;
+
+static const struct client_ops *
+ops_of(const struct client_request *r)
+{
+    return r->ops ? r->ops : &no_ops;
+}
 
 /* --- what comes --------------------------------------------------------------------------- */
 
@@ -52,13 +60,33 @@ keep(struct exchange *x, const char *bytes, size_t len)
     return 0;
 }
 
-static long
-status_of(const struct exchange *x)
+static bool
+is_success(long status)
 {
-    long status = 0;
+    return status >= 200 && status <= 299;
+}
 
-    curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
-    return status;
+static void
+read_head(struct exchange *x)
+{
+    curl_off_t length = -1;
+    const char *type = NULL;
+
+    curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &x->head.status);
+    curl_easy_getinfo(x->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    curl_easy_getinfo(x->curl, CURLINFO_CONTENT_TYPE, &type);
+    x->head.length = length;
+    x->head.is_events = type && strncasecmp(type, "text/event-stream", 17) == 0;
+}
+
+static bool
+is_for_owner(struct exchange *x)
+{
+    const struct client_ops *ops = ops_of(x->request);
+
+    read_head(x);
+    return ops->take && is_success(x->head.status) &&
+           (ops->wants == NULL || ops->wants(x->request->owner, &x->head));
 }
 
 static size_t
@@ -67,22 +95,102 @@ on_bytes(char *bytes, size_t size, size_t n, void *arg)
     struct exchange *x = arg;
     int rc;
 
-    if (x->events && status_of(x) == 200)
-        rc = events_feed(x->events, bytes, size * n, &x->err);
+    if (!x->decided)
+        x->taken = is_for_owner(x);
+    x->decided = true;
+    if (x->taken)
+        rc = ops_of(x->request)->take(x->request->owner, bytes, size * n, &x->err);
     else
         rc = keep(x, bytes, size * n);
     return rc < 0 ? 0 : size * n; /* 0 ends the transfer */
 }
 
+static size_t
+on_header(char *line, size_t size, size_t n, void *arg)
+{
+    struct exchange *x = arg;
+    const size_t len = size * n;
+    size_t end = len, begin = 5;
+
+    if (len < begin || strncasecmp(line, "ETag:", begin) != 0)
+        return len;
+    while (begin < len && line[begin] == ' ')
+        begin++;
+    while (end > begin && strchr("\r\n ", line[end - 1]))
+        end--;
+    if (end - begin < sizeof(x->head.etag))
+        snprintf(x->head.etag, sizeof(x->head.etag), "%.*s", (int)(end - begin), line + begin);
+    return len;
+}
+
+static size_t
+on_room(char *room, size_t size, size_t n, void *arg)
+{
+    struct exchange *x = arg;
+    const ssize_t len = x->request->ops->give(x->request->owner, room, size * n, &x->err);
+
+    return len < 0 ? CURL_READFUNC_ABORT : (size_t)len;
+}
+
 /* --- one request -------------------------------------------------------------------------- */
 
 static void
-set_up(const struct client *c, struct exchange *x, const char *method, const char *url,
-       const char *body)
+add(struct curl_slist **list, const char *line)
 {
+    *list = xnotnull(curl_slist_append(*list, line));
+}
+
+/* The caller's. */
+static struct curl_slist *
+headers_of(const struct client *c, const struct client_request *r)
+{
+    const bool binary = ops_of(r)->give != NULL;
+    struct curl_slist *list = NULL;
+
+    add(&list,
+        binary ? "Content-Type: application/octet-stream" : "Content-Type: application/json");
+    add(&list, "Expect:"); /* no 100 is waited for */
+    if (c->place.token) {
+        cleanup_free char *line = xasprintf("X-Auth-Token: %s", c->place.token);
+
+        add(&list, line);
+    }
+    for (size_t i = 0; i < sizeof(r->headers) / sizeof(r->headers[0]) && r->headers[i]; i++)
+        add(&list, r->headers[i]);
+    return list;
+}
+
+static void
+set_body(struct exchange *x, const char *body)
+{
+    const struct client_ops *ops = ops_of(x->request);
+
+    if (body) {
+        curl_easy_setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+        curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, body);
+    } else if (ops->give) {
+        curl_easy_setopt(x->curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(x->curl, CURLOPT_READFUNCTION, on_room);
+        curl_easy_setopt(x->curl, CURLOPT_READDATA, x);
+        curl_easy_setopt(x->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->request->length);
+        curl_easy_setopt(x->curl, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
+    }
+    if (ops->take) {
+        curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_SECONDS);
+        curl_easy_setopt(x->curl, CURLOPT_BUFFERSIZE, 256L << 10);
+    }
+    if (strcmp(x->request->method, "HEAD") == 0)
+        curl_easy_setopt(x->curl, CURLOPT_NOBODY, 1L);
+    else
+        curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, x->request->method);
+}
+
+static void
+set_up(const struct client *c, struct exchange *x, const char *url, const char *body)
+{
+    set_body(x, body);
     curl_easy_setopt(x->curl, CURLOPT_URL, url);
-    curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, c->headers);
     curl_easy_setopt(x->curl, CURLOPT_USERAGENT, "tci/" PACKAGE_VERSION);
     curl_easy_setopt(x->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(x->curl, CURLOPT_PATH_AS_IS, 1L);
@@ -92,14 +200,8 @@ set_up(const struct client *c, struct exchange *x, const char *method, const cha
     curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, x->reason);
     curl_easy_setopt(x->curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x);
-    if (body) {
-        curl_easy_setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
-        curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, body);
-    }
-    if (x->events) {
-        curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_SECONDS);
-    }
+    curl_easy_setopt(x->curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(x->curl, CURLOPT_HEADERDATA, x);
     if (c->place.is_local)
         curl_easy_setopt(x->curl, CURLOPT_PROXY, "");
     if (c->place.ca_file)
@@ -124,7 +226,8 @@ is_over(CURLM *multi, struct exchange *x)
 static void
 wait_for_more(CURLM *multi, struct exchange *x)
 {
-    const int wanted[] = {interrupt_fd(), x->ops ? x->ops->input_fd(x->owner) : -1};
+    const struct client_ops *ops = ops_of(x->request);
+    const int wanted[] = {interrupt_fd(), ops->input_fd ? ops->input_fd(x->request->owner) : -1};
     struct curl_waitfd extra[2];
     unsigned n = 0;
 
@@ -132,13 +235,15 @@ wait_for_more(CURLM *multi, struct exchange *x)
         if (wanted[i] >= 0)
             extra[n++] = (struct curl_waitfd){.fd = wanted[i], .events = CURL_WAIT_POLLIN};
     curl_multi_poll(multi, extra, n, TURN_MS, NULL);
-    if (interrupt_taken() && (x->ops == NULL || x->ops->on_interrupt(x->owner) < 0))
+    if (interrupt_taken() &&
+        (ops->on_interrupt == NULL || ops->on_interrupt(x->request->owner) < 0))
         x->interrupted = true;
 }
 
 static void
-perform(struct exchange *x)
+converse(struct exchange *x)
 {
+    const struct client_ops *ops = ops_of(x->request);
     CURLM *multi = xnotnull(curl_multi_init());
     int running;
 
@@ -146,8 +251,8 @@ perform(struct exchange *x)
     while (!x->interrupted) {
         const CURLMcode rc = curl_multi_perform(multi, &running);
 
-        if (x->ops)
-            x->ops->on_turn(x->owner);
+        if (ops->on_turn)
+            ops->on_turn(x->request->owner);
         if (is_over(multi, x))
             break;
         if (rc != CURLM_OK) {
@@ -162,6 +267,26 @@ perform(struct exchange *x)
 
 /* --- what came of it ---------------------------------------------------------------------- */
 
+static enum client_loss
+loss_of(const struct exchange *x)
+{
+    if (x->interrupted || x->err.code != ERR_NONE)
+        return LOST_NOTHING;
+    switch (x->result) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return LOST_UNREACHED;
+    case CURLE_GOT_NOTHING:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        return LOST_MIDWAY;
+    default:
+        return LOST_NOTHING;
+    }
+}
+
 static int
 explain_transfer(const struct client *c, const struct exchange *x, struct err *err)
 {
@@ -175,6 +300,8 @@ explain_transfer(const struct client *c, const struct exchange *x, struct err *e
     }
     if (x->result == CURLE_OPERATION_TIMEDOUT)
         return err_set(err, ERR_TIMEOUT, "%s does not answer: %s", c->place.url, why);
+    if (x->head.status)
+        return err_set(err, ERR_PEER, "The connection to %s was lost: %s", c->place.url, why);
     return err_set(err, ERR_PEER, "%s cannot be reached: %s", c->place.url, why);
 }
 
@@ -190,70 +317,68 @@ sentence_of(const json_t *answer, const char **code)
 }
 
 static int
-explain_refusal(const struct client *c, const struct exchange *x, const json_t *answer,
-                struct err *err)
+explain_refusal(const struct client *c, long status, const json_t *answer, struct err *err)
 {
-    const long status = status_of(x);
     const char *code, *sentence = sentence_of(answer, &code);
     const bool late = status == 504 || (code && strcmp(code, "timeout") == 0);
 
     if (status == 401 && c->place.token == NULL)
-        return err_set(err, ERR_FORBIDDEN,
-                       "%s wants a token: give one with TCI_AUTH_TOKEN or --token", c->place.url);
+        return err_field(err, ERR_FORBIDDEN, "unauthorized",
+                         "%s wants a token: give one with TCI_AUTH_TOKEN or --token", c->place.url);
     if (sentence == NULL)
         return err_set(err, ERR_PEER, "%s answers with status %ld", c->place.url, status);
-    return err_set(err, late ? ERR_TIMEOUT : ERR_FORBIDDEN, "%s", sentence);
+    return err_field(err, late ? ERR_TIMEOUT : ERR_FORBIDDEN, code ? code : "", "%s", sentence);
 }
 
-/* Takes the exchange's end apart; *answer, if wanted, is the caller's. */
 static int
-conclude(const struct client *c, struct exchange *x, json_t **answer, struct err *err)
+conclude(const struct client *c, struct exchange *x, struct client_answer *answer, struct err *err)
 {
-    const long status = status_of(x);
     json_t *json = NULL;
     int rc = 0;
 
+    read_head(x);
+    answer->head = x->head;
+    if (x->result == CURLE_ABORTED_BY_CALLBACK && x->err.code == ERR_NONE)
+        x->interrupted = true;
+    answer->loss = loss_of(x);
     if (x->interrupted || x->result != CURLE_OK)
         return explain_transfer(c, x, err);
     if (x->len > 0)
         json = json_loadb(x->text, x->len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    if (status < 200 || status > 299)
-        rc = explain_refusal(c, x, json, err);
+    if (!is_success(x->head.status))
+        rc = explain_refusal(c, x->head.status, json, err);
     else if (x->len > 0 && json == NULL)
         rc = err_set(err, ERR_PEER, "%s answers with what is no JSON", c->place.url);
-    if (rc == 0 && answer)
-        *answer = json_incref(json);
+    if (rc == 0)
+        answer->json = json_incref(json);
     json_decref(json);
     return rc;
 }
 
-static int
-request(struct client *c, const char *method, const char *path, json_t *body, struct exchange *x,
-        json_t **answer, struct err *err)
+int
+client_perform(struct client *c, const struct client_request *r, struct client_answer *answer,
+               struct err *err)
 {
-    cleanup_free char *url = xasprintf("%s%s", c->place.url, path);
-    cleanup_free char *text = body ? xnotnull(json_dumps(body, JSON_COMPACT)) : NULL;
+    cleanup_free char *url = xasprintf("%s%s", c->place.url, r->path);
+    cleanup_free char *text = r->body ? xnotnull(json_dumps(r->body, JSON_COMPACT)) : NULL;
+    struct exchange x = {.request = r, .err = ERR_INIT};
+    struct curl_slist *headers = headers_of(c, r);
     int rc;
 
-    json_decref(body);
-    if (answer)
-        *answer = NULL;
-    x->curl = xnotnull(curl_easy_init());
-    set_up(c, x, method, url, text);
-    perform(x);
-    rc = conclude(c, x, answer, err);
-    curl_easy_cleanup(x->curl);
-    free(x->text);
+    json_decref(r->body);
+    memset(answer, 0, sizeof(*answer));
+    x.curl = xnotnull(curl_easy_init());
+    curl_easy_setopt(x.curl, CURLOPT_HTTPHEADER, headers);
+    set_up(c, &x, url, text);
+    converse(&x);
+    rc = conclude(c, &x, answer, err);
+    curl_easy_cleanup(x.curl);
+    curl_slist_free_all(headers);
+    free(x.text);
     return rc;
 }
 
 /* --- the interface ------------------------------------------------------------------------ */
-
-static void
-add_header(struct client *c, const char *line)
-{
-    c->headers = xnotnull(curl_slist_append(c->headers, line));
-}
 
 struct client *
 client_new(const struct place *place, struct err *err)
@@ -273,13 +398,6 @@ client_new(const struct place *place, struct err *err)
     c->place.token = place->token ? xstrdup(place->token) : NULL;
     c->place.ca_file = place->ca_file ? xstrdup(place->ca_file) : NULL;
     c->place.is_local = place->is_local;
-    add_header(c, "Content-Type: application/json");
-    add_header(c, "Expect:"); /* no 100 is waited for */
-    if (c->place.token) {
-        cleanup_free char *line = xasprintf("X-Auth-Token: %s", c->place.token);
-
-        add_header(c, line);
-    }
     return c;
 }
 
@@ -300,30 +418,21 @@ client_free(struct client *c)
 {
     if (c == NULL)
         return;
-    curl_slist_free_all(c->headers);
     place_clear(&c->place);
     free(c);
     curl_global_cleanup();
 }
 
 int
-client_call(struct client *c, const char *method, const char *path, json_t *body, json_t **answer,
+client_call(struct client *c, const char *method, const char *path, json_t *body, json_t **out,
             struct err *err)
 {
-    struct exchange x = {.err = ERR_INIT};
+    const struct client_request request = {.method = method, .path = path, .body = body};
+    struct client_answer answer;
+    const int rc = client_perform(c, &request, &answer, err);
 
-    return request(c, method, path, body, &x, answer, err);
-}
-
-int
-client_stream(struct client *c, const char *path, json_t *body, const struct client_stream_ops *ops,
-              void *owner, struct err *err)
-{
-    struct exchange x = {.ops = ops, .owner = owner, .err = ERR_INIT};
-    int rc;
-
-    x.events = events_new(MAX_EVENT, ops->on_event, owner);
-    rc = request(c, "POST", path, body, &x, NULL, err);
-    events_free(x.events);
+    if (out)
+        *out = json_incref(answer.json);
+    json_decref(answer.json);
     return rc;
 }

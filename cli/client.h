@@ -2,14 +2,18 @@
  * client.h - a client of the gateway's HTTP API, on libcurl.
  *
  * Errors: ERR_PEER the server cannot be reached, or says what is no answer; ERR_TIMEOUT; ERR_NONE interrupted by Ctrl-C
- * (interrupt.h); else the server refused, and the message is its own.
+ * (interrupt.h); ERR_SYSTEM something on this side; else the server refused: the message is its own, and field its code.
  */
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
-#include "events.h"
+#include "gateway/err.h"
+#include "gateway/mem.h"
 #include "place.h"
 
 struct client;
@@ -27,15 +31,47 @@ void client_free(struct client *); /* accepts NULL */
 int client_call(struct client *, const char *method, const char *path, json_t *body,
                 json_t **answer, struct err *) must_check;
 
-struct client_stream_ops {
-    events_fn *on_event;          /* must not use the client */
-    void (*on_turn)(void *owner); /* after every turn of the wait, to do what events gave rise to */
-    int (*input_fd)(void *owner); /* what else is waited for before the next turn; -1: nothing */
-    int (*on_interrupt)(void *owner); /* -1: enough of it */
+/* What is known of an answer when its body begins. */
+struct client_head {
+    long status;    /* 0: there was none */
+    int64_t length; /* bytes of the body; -1: it is not said */
+    char etag[128]; /* with its quotes; "": none */
+    bool is_events; /* server-sent ones */
 };
 
-/* POSTs the JSON, which is taken, and hands over the events of the answer up to its end. */
-int client_stream(struct client *, const char *path, json_t *body, const struct client_stream_ops *,
-                  void *owner, struct err *) must_check;
+/* What a request does beside its JSON.  All may be NULL. */
+struct client_ops {
+    /* The body of an answer of 2xx in pieces, in place of JSON, if `wants` is absent or true; -1: enough. */
+    bool (*wants)(void *owner, const struct client_head *);
+    int (*take)(void *owner, const char *bytes, size_t len, struct err *);
+    /* The request's body: up to len bytes, 0: that was all, -1.  May wait. */
+    ssize_t (*give)(void *owner, char *bytes, size_t len, struct err *);
+    void (*on_turn)(void *owner); /* in every turn of the wait, which is no longer than a second */
+    int (*input_fd)(void *owner); /* what else is waited for before the next turn; -1: nothing */
+    int (*on_interrupt)(void *owner); /* -1: enough of it; NULL: it always is */
+};
+
+struct client_request {
+    const char *method, *path;
+    json_t *body;           /* taken; NULL: none, or what `give` gives */
+    int64_t length;         /* of what `give` gives; -1: it is not known before */
+    const char *headers[3]; /* further lines, up to the first that is NULL */
+    const struct client_ops *ops;
+    void *owner;
+};
+
+struct client_answer {
+    struct client_head head;
+    json_t *json; /* the caller's; NULL: none */
+    enum client_loss {
+        LOST_NOTHING,
+        LOST_UNREACHED, /* there was no connection */
+        LOST_MIDWAY,    /* it did not last */
+    } loss;             /* what may be better with the next connection */
+};
+
+/* The answer is filled as far as there was one, whether that worked or not. */
+int client_perform(struct client *, const struct client_request *, struct client_answer *,
+                   struct err *) must_check;
 
 #endif

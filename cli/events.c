@@ -15,7 +15,7 @@ struct events {
     events_fn *on_event;
     void *owner;
     struct text line, data;
-    char name[64];
+    char name[64], id[64], last_id[64];
     bool begun;    /* the first line has been seen */
     bool after_cr; /* a line feed that comes next belongs to the end of the line before */
     bool broken;
@@ -41,6 +41,7 @@ append(const struct events *e, struct text *t, const char *bytes, size_t len)
 static void
 dispatch(struct events *e)
 {
+    memcpy(e->last_id, e->id, sizeof(e->id));
     if (e->data.len > 0) {
         e->data.bytes[--e->data.len] = '\0'; /* the last line feed */
         e->on_event(e->owner, e->name[0] ? e->name : "message", e->data.bytes, e->data.len);
@@ -56,8 +57,13 @@ take_field(struct events *e, const char *field, size_t len, const char *value, s
         snprintf(e->name, sizeof(e->name), "%.*s", (int)(value_len < 63 ? value_len : 63), value);
         return 0;
     }
+    if (len == 2 && memcmp(field, "id", 2) == 0) {
+        if (value_len < sizeof(e->id) && memchr(value, '\0', value_len) == NULL)
+            snprintf(e->id, sizeof(e->id), "%.*s", (int)value_len, value);
+        return 0;
+    }
     if (len != 4 || memcmp(field, "data", 4) != 0)
-        return 0; /* id, retry, what is unknown, and comments, whose field is "" */
+        return 0; /* retry, what is unknown, and comments, whose field is "" */
     return append(e, &e->data, value, value_len) < 0 ? -1 : append(e, &e->data, "\n", 1);
 }
 
@@ -124,6 +130,12 @@ events_free(struct events *e)
     free(e->line.bytes);
     free(e->data.bytes);
     free(e);
+}
+
+const char *
+events_last_id(const struct events *e)
+{
+    return e->last_id;
 }
 
 int

@@ -18,6 +18,9 @@ typedef void events_fn(void *owner, const char *name, const char *data, size_t l
 struct events *events_new(size_t max, events_fn *, void *owner);
 void events_free(struct events *); /* accepts NULL */
 
+/* The id of the last event that was handed over, or is being; "" when none had any.  One of over 63 bytes is none. */
+const char *events_last_id(const struct events *);
+
 /* -1 (ERR_PEER) for too long a line or event; what comes later is refused as well. */
 int events_feed(struct events *, const char *bytes, size_t len, struct err *) must_check;
 

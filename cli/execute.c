@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "parse.h"
+#include "interrupt.h"
+#include "stream.h"
 #include "terminal.h"
 
 enum { GRACE_SECONDS = 5 };
@@ -15,7 +16,7 @@ struct execution {
     const char *command;
     const struct session *session;
     struct show *show;
-    char *id;    /* NULL: it has not begun */
+    struct stream *stream;
     bool asking; /* the code's question has no answer yet */
     struct terminal_input input;
     bool told;      /* its error has been shown */
@@ -24,15 +25,6 @@ struct execution {
 };
 
 /* --- its events --------------------------------------------------------------------------- */
-
-static void
-on_start(struct execution *x, const json_t *data)
-{
-    const char *id = json_string_value(json_object_get(data, "id"));
-
-    if (x->id == NULL && id && parse_id(id))
-        x->id = xstrdup(id);
-}
 
 static void
 on_question(struct execution *x, const json_t *data)
@@ -50,9 +42,7 @@ on_event(void *owner, const char *name, const char *text, size_t len)
     struct execution *x = owner;
     json_t *data = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
 
-    if (strcmp(name, "start") == 0) {
-        on_start(x, data);
-    } else if (strcmp(name, "stdin") == 0) {
+    if (strcmp(name, "stdin") == 0) {
         on_question(x, data);
     } else if (strcmp(name, "end") == 0) {
         json_decref(x->end);
@@ -67,9 +57,16 @@ on_event(void *owner, const char *name, const char *text, size_t len)
 /* --- what goes the other way -------------------------------------------------------------- */
 
 static void
+note(const struct execution *x, const char *what)
+{
+    fflush(stdout);
+    fprintf(stderr, "tci %s: %s\n", x->command, what);
+}
+
+static void
 send(struct execution *x, const char *verb, json_t *body)
 {
-    cleanup_free char *more = xasprintf("/executions/%s/%s", x->id, verb);
+    cleanup_free char *more = xasprintf("/executions/%s/%s", stream_id(x->stream), verb);
     cleanup_free char *path = session_path(x->session, more);
     struct err err = ERR_INIT;
 
@@ -97,7 +94,7 @@ on_turn(void *owner)
     cleanup_free char *line = NULL;
     enum terminal_read rc;
 
-    if (!x->asking || x->id == NULL || x->end)
+    if (!x->asking || stream_id(x->stream) == NULL || x->end)
         return;
     rc = terminal_read(&x->input, false, &line);
     if (rc == TERMINAL_LINE || rc == TERMINAL_END)
@@ -114,16 +111,25 @@ input_fd(void *owner)
     return x->asking ? STDIN_FILENO : -1;
 }
 
+/* The first asks the code to end, and has it ended soon; who leaves before it has begun takes it back. */
 static int
 on_interrupt(void *owner)
 {
     struct execution *x = owner;
 
-    if (x->id == NULL || x->cancelled)
+    if (stream_id(x->stream) == NULL || x->cancelled || interrupt_is_final())
         return -1;
     x->cancelled = true;
     send(x, "interrupt", xnotnull(json_pack("{s:i}", "grace", GRACE_SECONDS)));
     return 0;
+}
+
+static void
+on_trouble(void *owner, const char *what)
+{
+    const struct execution *x = owner;
+
+    note(x, what);
 }
 
 /* --- its end ------------------------------------------------------------------------------ */
@@ -144,13 +150,6 @@ execute_status(const char *ended)
         if (strcmp(table[i].ended, ended) == 0)
             return table[i].status;
     return STATUS_DIED;
-}
-
-static void
-note(const struct execution *x, const char *what)
-{
-    fflush(stdout);
-    fprintf(stderr, "tci %s: %s\n", x->command, what);
 }
 
 static enum exit_status
@@ -174,21 +173,39 @@ enum exit_status
 execute(struct client *client, const char *command, const struct session *session, json_t *body,
         struct show *show)
 {
-    static const struct client_stream_ops ops = {on_event, on_turn, input_fd, on_interrupt};
+    static const struct stream_ops ops = {on_event, on_turn, input_fd, on_interrupt, on_trouble};
     cleanup_free char *path = session_path(session, "/executions");
     struct execution x = {.client = client, .command = command, .session = session, .show = show};
     struct err err = ERR_INIT;
     enum exit_status status;
 
-    json_object_set_new(body, "stream", json_true());
-    if (client_stream(client, path, body, &ops, &x, &err) == 0 && x.end == NULL)
-        err_set(&err, ERR_PEER, "The connection was lost before the code ended");
-    if (x.end)
+    x.stream = stream_new(client, path, body, &ops, &x);
+    if (stream_run(x.stream, &err) == 0) {
         status = conclude(&x);
-    else
+    } else {
         status = terminal_fail(command, &err);
-    free(x.id);
+        if (err.code == ERR_NONE && !x.cancelled)
+            stream_cancel(x.stream);
+    }
+    stream_free(x.stream);
     terminal_leave(&x.input);
     json_decref(x.end);
+    return status;
+}
+
+enum exit_status
+execute_in_json(struct client *client, const char *command, const struct session *session,
+                json_t *body)
+{
+    cleanup_free char *path = session_path(session, "/executions");
+    struct err err = ERR_INIT;
+    enum exit_status status;
+    json_t *answer;
+
+    if (client_call(client, "POST", path, body, &answer, &err) < 0)
+        return terminal_fail(command, &err);
+    terminal_json(answer);
+    status = execute_status(json_string_value(json_object_get(answer, "status")));
+    json_decref(answer);
     return status;
 }

@@ -18,6 +18,10 @@
 enum exit_status execute(struct client *, const char *command, const struct session *, json_t *body,
                          struct show *);
 
+/* The same without looking on: the server's answer is printed as JSON. */
+enum exit_status execute_in_json(struct client *, const char *command, const struct session *,
+                                 json_t *body);
+
 /* The exit status of how an execution ended, "ok", "error", "timeout" ...; NULL: nobody knows. */
 enum exit_status execute_status(const char *ended);
 

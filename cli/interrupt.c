@@ -8,13 +8,15 @@
 #include <unistd.h>
 
 static int ends[2] = {-1, -1};
+static volatile sig_atomic_t final;
 
 static void
 on_signal(int sig)
 {
     const int kept = errno;
 
-    (void)sig;
+    if (sig != SIGINT)
+        final = 1;
     (void)!write(ends[1], "", 1); /* a full pipe says as much */
     errno = kept;
 }
@@ -28,6 +30,8 @@ interrupt_catch(void)
         return;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
 }
 
 int
@@ -45,4 +49,10 @@ interrupt_taken(void)
     while (ends[0] >= 0 && read(ends[0], bytes, sizeof(bytes)) > 0)
         any = true;
     return any;
+}
+
+bool
+interrupt_is_final(void)
+{
+    return final;
 }

@@ -1,10 +1,10 @@
-/* interrupt.h - Ctrl-C as something that can be waited for. */
+/* interrupt.h - Ctrl-C, and being told to end, as something that can be waited for. */
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
 #include <stdbool.h>
 
-/* From here on SIGINT ends nothing, but makes interrupt_fd() readable; what waits for something waits for that, too. */
+/* From here on SIGINT, SIGTERM and SIGHUP end nothing, but make interrupt_fd() readable; what waits for something waits for that, too. */
 void interrupt_catch(void);
 
 /* -1 as long as interrupts are not caught. */
@@ -12,5 +12,8 @@ int interrupt_fd(void);
 
 /* Whether there was one since the last call. */
 bool interrupt_taken(void);
+
+/* Whether one of them was not Ctrl-C: then it is over, and there is no second one to wait for. */
+bool interrupt_is_final(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include "gateway/statedir.h"
 #include "parse.h"
 #include "place.h"
+#include "terminal.h"
 
 enum { WAIT_MS = 5000, MAX_SESSIONS = 10000 };
 
@@ -36,6 +37,8 @@ static const char usage[] =
     "  --sessions N      sessions at a time (no limit)\n"
     "  --state-dir DIR   where the gateway keeps its state ($TCI_STATE_DIR, else /var/lib/tci;\n"
     "                    not as root: else $XDG_STATE_HOME/tci or ~/.local/state/tci)\n"
+    "  --json            {\"id\", \"key\", ...} of the new key, {\"keys\"} of a list, {\"id\", "
+    "\"revoked\"}\n"
     "  --help            show this\n"
     "\n"
     "Exit status: 0 done, 1 not done, 2 wrong usage.\n";
@@ -47,6 +50,7 @@ enum option_id {
     OPT_SESSIONS,
     OPT_STATE_DIR,
     OPT_HELP,
+    OPT_JSON,
 };
 
 static const struct option long_options[] = {
@@ -56,6 +60,7 @@ static const struct option long_options[] = {
     {"sessions", required_argument, NULL, OPT_SESSIONS},
     {"state-dir", required_argument, NULL, OPT_STATE_DIR},
     {"help", no_argument, NULL, OPT_HELP},
+    {"json", no_argument, NULL, OPT_JSON},
     {NULL, 0, NULL, 0},
 };
 
@@ -66,14 +71,14 @@ struct options {
     unsigned rate;     /* a minute; 0 = any */
     uint64_t sessions; /* 0 = any */
     bool limits;       /* one of the options for create was there */
-    bool help;
+    bool help, json;
 };
 
 static enum exit_status
 fail(const struct err *err)
 {
-    fprintf(stderr, "tci keys: %s\n", err->msg);
-    return STATUS_FAILED;
+    terminal_fail("keys", err);
+    return STATUS_FAILED; /* there is no server in it */
 }
 
 static enum exit_status
@@ -129,6 +134,8 @@ parse_options(int argc, char *argv[], struct options *o, struct err *err)
             return err_set(err, ERR_CONFIG, "the option above is not usable");
         if (id == OPT_HELP)
             o->help = true;
+        else if (id == OPT_JSON)
+            o->json = true;
         else if (id == OPT_STATE_DIR)
             o->state_dir = optarg;
         else if (!apply_limit(o, id, optarg))
@@ -156,7 +163,68 @@ open_keys(const struct options *o, struct err *err)
 
 /* --- the commands ------------------------------------------------------------------------- */
 
+static const char *
+date(time_t t, char *buf, size_t size)
+{
+    struct tm tm;
+
+    if (t == 0 || gmtime_r(&t, &tm) == NULL || strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        snprintf(buf, size, "-");
+    return buf;
+}
+
+static const char *
+state_of(const struct key_row *row)
+{
+    if (row->revoked)
+        return "revoked";
+    return row->expires && row->expires <= time(NULL) ? "expired" : "active";
+}
+
+/* As text, which is the caller's; NULL: it is none. */
+static char *
+date_or_null(time_t t)
+{
+    char buf[32];
+
+    return t == 0 ? NULL : xstrdup(date(t, buf, sizeof(buf)));
+}
+
+/* 0 is no limit. */
+static json_t *
+limit_or_null(unsigned n)
+{
+    return n ? json_integer(n) : json_null();
+}
+
+static json_t *
+row_in_json(const struct key_row *row)
+{
+    cleanup_free char *created = date_or_null(row->created);
+    cleanup_free char *expires = date_or_null(row->expires);
+
+    return xnotnull(json_pack("{s:s,s:s,s:s,s:s?,s:s?,s:o,s:o}", "id", row->id, "name", row->name,
+                              "state", state_of(row), "created_at", created, "expires_at", expires,
+                              "rate", limit_or_null(row->rate), "sessions",
+                              limit_or_null(row->max_sessions)));
+}
+
 /* The key alone on stdout, so that a script can take it. */
+static void
+tell_key(const struct key_row *row, const char *text, bool as_json)
+{
+    if (as_json) {
+        json_t *object = row_in_json(row);
+
+        json_object_set_new(object, "key", json_string(text));
+        terminal_json(object);
+        json_decref(object);
+        return;
+    }
+    fprintf(stderr, "key %s; it is shown this once:\n", row->id);
+    printf("%s\n", text);
+}
+
 static enum exit_status
 create_key(struct keystore *keys, const struct options *o)
 {
@@ -174,24 +242,12 @@ create_key(struct keystore *keys, const struct options *o)
 
     key_make(row.id, text);
     key_hash(text, row.hash);
-    if (keystore_add(keys, &row, &err) < 0) {
+    if (keystore_add(keys, &row, &err) < 0)
         status = fail(&err);
-    } else {
-        fprintf(stderr, "key %s; it is shown this once:\n", row.id);
-        printf("%s\n", text);
-    }
+    else
+        tell_key(&row, text, o->json);
     sodium_memzero(text, sizeof(text));
     return status;
-}
-
-static const char *
-date(time_t t, char *buf, size_t size)
-{
-    struct tm tm;
-
-    if (t == 0 || gmtime_r(&t, &tm) == NULL || strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        snprintf(buf, size, "-");
-    return buf;
 }
 
 static const char *
@@ -202,14 +258,6 @@ limit(unsigned n, const char *unit, char *buf, size_t size)
     else
         snprintf(buf, size, "%u%s", n, unit);
     return buf;
-}
-
-static const char *
-state_of(const struct key_row *row)
-{
-    if (row->revoked)
-        return "revoked";
-    return row->expires && row->expires <= time(NULL) ? "expired" : "active";
 }
 
 static void
@@ -225,10 +273,34 @@ print_row(void *owner, const struct key_row *row)
            limit(row->max_sessions, "", sessions, sizeof(sessions)), row->name);
 }
 
+static void
+add_row(void *list, const struct key_row *row)
+{
+    json_array_append_new(list, row_in_json(row));
+}
+
 static enum exit_status
-list_keys(struct keystore *keys)
+list_in_json(struct keystore *keys)
+{
+    json_t *all = xnotnull(json_pack("{s:[]}", "keys"));
+    struct err err = ERR_INIT;
+    enum exit_status status = STATUS_OK;
+
+    if (keystore_each(keys, add_row, json_object_get(all, "keys"), &err) < 0)
+        status = fail(&err);
+    else
+        terminal_json(all);
+    json_decref(all);
+    return status;
+}
+
+static enum exit_status
+list_keys(struct keystore *keys, const struct options *o)
 {
     struct err err = ERR_INIT;
+
+    if (o->json)
+        return list_in_json(keys);
 
     printf("%-12s  %-7s  %-20s  %-20s  %-11s  %-8s  %s\n", "ID", "STATE", "CREATED", "EXPIRES",
            "RATE", "SESSIONS", "NAME");
@@ -237,7 +309,7 @@ list_keys(struct keystore *keys)
 
 /* A whole key does as well, for who has nothing else at hand. */
 static enum exit_status
-revoke_key(struct keystore *keys, const char *which)
+revoke_key(struct keystore *keys, const struct options *o, const char *which)
 {
     struct err err = ERR_INIT;
     char id[KEY_ID_SIZE];
@@ -248,7 +320,10 @@ revoke_key(struct keystore *keys, const char *which)
         return misused("an ID has 12 characters of 0-9 a-f");
     if (keystore_revoke(keys, id, time(NULL), &err) < 0)
         return fail(&err);
-    fprintf(stderr, "key %s is revoked\n", id);
+    if (o->json)
+        printf("{\"id\":\"%s\",\"revoked\":true}\n", id);
+    else
+        fprintf(stderr, "key %s is revoked\n", id);
     return STATUS_OK;
 }
 
@@ -262,9 +337,9 @@ run(const struct options *o, const char *verb, const char *word)
     if (keys == NULL)
         return fail(&err);
     if (word)
-        status = revoke_key(keys, word);
+        status = revoke_key(keys, o, word);
     else
-        status = strcmp(verb, "create") == 0 ? create_key(keys, o) : list_keys(keys);
+        status = strcmp(verb, "create") == 0 ? create_key(keys, o) : list_keys(keys, o);
     keystore_close(keys);
     return status;
 }
@@ -285,6 +360,7 @@ keys_command(int argc, char *argv[])
         fputs(usage, stdout);
         return STATUS_OK;
     }
+    terminal_fail_in_json(o.json);
     words = argc - optind;
     verb = words > 0 ? argv[optind] : "";
     revoking = strcmp(verb, "revoke") == 0;

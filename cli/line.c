@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <histedit.h>
-#include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +29,8 @@ struct line {
     bool interrupted;
 };
 
+static volatile sig_atomic_t resized;
+
 static struct line *
 line_of(EditLine *el)
 {
@@ -46,6 +48,24 @@ give_prompt(EditLine *el)
     return (char *)line_of(el)->prompt;
 }
 
+static void
+on_resize(int sig)
+{
+    (void)sig;
+    resized = 1;
+}
+
+/* The line is drawn anew for the terminal's new size. */
+static void
+take_size(struct line *l)
+{
+    if (!resized)
+        return;
+    resized = 0;
+    el_resize(l->el);
+    el_set(l->el, EL_REFRESH);
+}
+
 /* Waits for a key, or for Ctrl-C. */
 static bool
 wait_for_key(struct line *l)
@@ -54,9 +74,25 @@ wait_for_key(struct line *l)
                            {.fd = interrupt_fd(), .events = POLLIN}};
 
     while (poll(fds, 2, -1) < 0 && errno == EINTR)
-        ;
+        take_size(l);
     l->interrupted = interrupt_taken();
     return !l->interrupted;
+}
+
+/* 1; 0 at the end; -1 for Ctrl-C. */
+static int
+next_byte(struct line *l, char *byte)
+{
+    ssize_t n = -1;
+
+    if (terminal_take_unread(byte))
+        return 1;
+    do {
+        if (!wait_for_key(l))
+            return -1;
+        n = read(STDIN_FILENO, byte, 1);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
 }
 
 /* One character: 1; 0 at the end; -1 for Ctrl-C.  What is no character of the locale is passed over. */
@@ -65,14 +101,11 @@ give_char(EditLine *el, wchar_t *out)
 {
     struct line *l = line_of(el);
     char byte;
+    int n;
 
-    while (wait_for_key(l)) {
-        const ssize_t n = read(STDIN_FILENO, &byte, 1);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return 0;
+    while ((n = next_byte(l, &byte)) != 0) {
+        if (n < 0)
+            return -1;
         switch (mbrtowc(out, &byte, 1, &l->state)) {
         case (size_t)-1:
             memset(&l->state, 0, sizeof(l->state));
@@ -83,7 +116,7 @@ give_char(EditLine *el, wchar_t *out)
             return 1;
         }
     }
-    return -1;
+    return 0;
 }
 
 /* --- completion --------------------------------------------------------------------------- */
@@ -220,6 +253,26 @@ remember(struct line *l, const char *text)
     fclose(file);
 }
 
+/* From the newest backwards, and then forwards. */
+void
+line_print_history(const struct line *l, unsigned n)
+{
+    HistEvent event;
+    unsigned back = 1;
+    int rc;
+
+    if (l->history == NULL || n == 0)
+        return;
+    rc = history(l->history, &event, H_FIRST);
+    while (rc == 0 && back < n && history(l->history, &event, H_NEXT) == 0)
+        back++;
+    for (; rc == 0; rc = history(l->history, &event, H_PREV)) {
+        printf("%5d  ", event.num);
+        terminal_put(stdout, event.str);
+        putchar('\n');
+    }
+}
+
 static char *
 state_home(void)
 {
@@ -249,7 +302,11 @@ line_history_path(void)
 static void
 open_editor(struct line *l)
 {
+    const struct sigaction action = {.sa_handler = on_resize,
+                                     .sa_flags = SA_RESTART}; /* poll ends */
+
     load(l);
+    sigaction(SIGWINCH, &action, NULL);
     l->el = xnotnull(el_init("tci", stdin, stdout, stderr));
     el_set(l->el, EL_CLIENTDATA, l);
     el_set(l->el, EL_PROMPT, give_prompt);
@@ -271,9 +328,6 @@ line_new(const char *path, line_complete_fn *complete, void *owner)
     l->path = path;
     l->complete = complete;
     l->owner = owner;
-    setlocale(LC_CTYPE, "");
-    if (MB_CUR_MAX == 1)
-        setlocale(LC_CTYPE, "C.UTF-8");
     if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
         open_editor(l);
     return l;
@@ -301,7 +355,7 @@ read_plainly(char **text)
     case TERMINAL_LINE:
         return LINE_READ;
     case TERMINAL_INTERRUPT:
-        return interrupt_taken() ? LINE_INTERRUPTED : LINE_OVER;
+        return interrupt_taken() && !interrupt_is_final() ? LINE_INTERRUPTED : LINE_OVER;
     default:
         return LINE_OVER;
     }
@@ -328,7 +382,7 @@ line_read(struct line *l, const char *prompt, const char *begun, char **text)
     if (l->interrupted) {
         el_reset(l->el);
         puts("^C");
-        return LINE_INTERRUPTED;
+        return interrupt_is_final() ? LINE_OVER : LINE_INTERRUPTED;
     }
     if (got == NULL || len <= 0)
         return LINE_OVER;

@@ -24,6 +24,9 @@ void line_free(struct line *); /* accepts NULL */
 /* *text: a new string for LINE_READ.  begun: what stands in the line already. */
 enum line_end line_read(struct line *, const char *prompt, const char *begun, char **text);
 
+/* The last n lines, numbered, on stdout. */
+void line_print_history(const struct line *, unsigned n);
+
 /* Where the history is: $XDG_STATE_HOME/tci/history or ~/.local/state/tci/history, whose directories are made; NULL: nowhere. */
 char *line_history_path(void);
 

@@ -4,16 +4,19 @@
 #include <sodium.h>
 
 #include "command.h"
+#include "files.h"
 #include "keys.h"
 #include "remote.h"
 #include "repl.h"
 #include "run.h"
+#include "width.h"
 
 static const struct command commands[] = {
     {"exec", exec_command, "run code"},
     {"run", run_command, "run a file"},
     {"repl", repl_command, "a conversation with a session"},
     {"sessions", sessions_command, "list, show, create and delete sessions"},
+    {"files", files_command, "list, fetch, send, move and delete a session's files"},
     {"kernels", kernels_command, "what languages there are"},
     {"status", status_command, "how the server is"},
     {"token", token_command, "print the token of the gateway on this machine"},
@@ -60,6 +63,7 @@ main(int argc, char *argv[])
         fputs("tci: libsodium cannot be initialised\n", stderr);
         return STATUS_FAILED;
     }
+    width_init();
     if (argc < 2) {
         print_usage(stderr);
         return STATUS_USAGE;

@@ -34,6 +34,9 @@ enum option_id {
     OPT_TIMEOUT,
     OPT_IMAGES,
     OPT_CODE,
+    OPT_QUIET,
+    OPT_RECURSIVE,
+    OPT_FORCE,
 };
 
 static const struct option long_options[] = {
@@ -49,9 +52,13 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"images", required_argument, NULL, OPT_IMAGES},
     {"code", required_argument, NULL, OPT_CODE},
+    {"quiet", no_argument, NULL, OPT_QUIET},
+    {"recursive", no_argument, NULL, OPT_RECURSIVE},
+    {"force", no_argument, NULL, OPT_FORCE},
     {NULL, 0, NULL, 0},
 };
 
+/* One of these must be taken; 0: all commands take it. */
 static unsigned
 needed_for(int id)
 {
@@ -59,6 +66,7 @@ needed_for(int id)
     case OPT_JSON:
         return TAKES_JSON;
     case OPT_SESSION:
+        return TAKES_SESSION | TAKES_ID;
     case OPT_LANGUAGE:
     case OPT_KERNEL:
         return TAKES_SESSION;
@@ -67,6 +75,11 @@ needed_for(int id)
         return TAKES_RUN;
     case OPT_CODE:
         return TAKES_CODE;
+    case OPT_QUIET:
+        return TAKES_QUIET;
+    case OPT_RECURSIVE:
+    case OPT_FORCE:
+        return TAKES_FILES;
     default:
         return 0;
     }
@@ -97,13 +110,33 @@ text_of(struct options *o, int id)
     }
 }
 
+/* NULL: it has a value. */
+static bool *
+flag_of(struct options *o, int id)
+{
+    switch (id) {
+    case OPT_HELP:
+        return &o->help;
+    case OPT_JSON:
+        return &o->json;
+    case OPT_QUIET:
+        return &o->quiet;
+    case OPT_RECURSIVE:
+        return &o->recursive;
+    case OPT_FORCE:
+        return &o->force;
+    default:
+        return NULL;
+    }
+}
+
 static int
 apply(struct options *o, int id, const char *value, struct err *err)
 {
-    if (id == OPT_HELP)
-        o->help = true;
-    else if (id == OPT_JSON)
-        o->json = true;
+    bool *flag = flag_of(o, id);
+
+    if (flag)
+        *flag = true;
     else if (id != OPT_TIMEOUT)
         *text_of(o, id) = value;
     else if (!parse_seconds(value, &o->timeout))
@@ -126,10 +159,24 @@ name_of(int id)
     return o->name;
 }
 
+static int
+long_form(int id)
+{
+    static const struct {
+        int letter, id;
+    } letters[] = {{'c', OPT_CODE},  {'s', OPT_SESSION},   {'l', OPT_LANGUAGE},
+                   {'q', OPT_QUIET}, {'r', OPT_RECURSIVE}, {'f', OPT_FORCE}};
+
+    for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+        if (letters[i].letter == id)
+            return letters[i].id;
+    return id;
+}
+
 int
 options_parse(int argc, char *argv[], unsigned takes, struct options *o, struct err *err)
 {
-    static const char ordered[] = "+c:s:l:", any_order[] = "c:s:l:";
+    static const char ordered[] = "+c:s:l:qrf", any_order[] = "c:s:l:qrf";
     int id;
 
     memset(o, 0, sizeof(*o));
@@ -138,13 +185,8 @@ options_parse(int argc, char *argv[], unsigned takes, struct options *o, struct 
                              NULL)) != -1) {
         if (id == '?')
             return err_set(err, ERR_CONFIG, "the option above is not usable");
-        if (id == 'c')
-            id = OPT_CODE;
-        else if (id == 's')
-            id = OPT_SESSION;
-        else if (id == 'l')
-            id = OPT_LANGUAGE;
-        if ((needed_for(id) & takes) != needed_for(id))
+        id = long_form(id);
+        if (needed_for(id) && (needed_for(id) & takes) == 0)
             return err_set(err, ERR_CONFIG, "there is no --%s here", name_of(id));
         if (apply(o, id, optarg, err) < 0)
             return -1;

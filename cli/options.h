@@ -14,6 +14,9 @@ enum option_set {
     TAKES_RUN = 1 << 2,     /* --timeout, --images */
     TAKES_CODE = 1 << 3,
     STOPS_AT_WORD = 1 << 4, /* what follows the first word are words as well */
+    TAKES_ID = 1 << 5,      /* --session, of one that there is */
+    TAKES_FILES = 1 << 6,   /* --recursive, --force */
+    TAKES_QUIET = 1 << 7,
 };
 
 struct options {
@@ -21,7 +24,7 @@ struct options {
     const char *session, *language, *kernel; /* NULL: not given */
     const char *code, *images;
     double timeout; /* seconds; 0: the server's */
-    bool json, help;
+    bool json, help, quiet, recursive, force;
     int n_words;
     char **words; /* those of argv that are no options */
 };

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client.h"
-#include "options.h"
+#include "begin.h"
 #include "parse.h"
 #include "session.h"
 #include "terminal.h"
@@ -39,7 +38,8 @@ static const char token_usage[] = "Usage: tci token\n"
                                   "\n"
                                   "Prints the token that the other commands send.  The state "
                                   "directory's is its owner's to read.\n"
-                                  "\n";
+                                  "\n"
+                                  "  --json            {\"token\"}\n";
 
 /* One command: what it sends, and how its answer is shown. */
 struct call {
@@ -55,15 +55,6 @@ text(const json_t *object, const char *key)
     const char *s = json_string_value(json_object_get(object, key));
 
     return s ? s : "-";
-}
-
-/* A column of a table, and two spaces after it. */
-static void
-put_cell(const char *s, int width)
-{
-    cleanup_free char *copy = xstrdup(s);
-
-    printf("%-*s  ", width, terminal_clean(copy));
 }
 
 static enum exit_status
@@ -90,33 +81,16 @@ call(const struct options *o, const struct call *c)
     return STATUS_OK;
 }
 
-/* False: the command is over, with *status. */
-static bool
-begin(int argc, char *argv[], unsigned takes, const char *usage, struct options *o,
-      enum exit_status *status)
-{
-    struct err err = ERR_INIT;
-
-    if (options_parse(argc, argv, takes, o, &err) < 0) {
-        *status = terminal_misused(argv[0], err.msg);
-        return false;
-    }
-    if (o->help)
-        printf("%s%s", usage, options_help);
-    *status = STATUS_OK;
-    return !o->help;
-}
-
 /* --- sessions ----------------------------------------------------------------------------- */
 
 static void
 print_session(const json_t *s)
 {
-    put_cell(text(s, "id"), 36);
-    put_cell(text(s, "kernel"), 14);
-    put_cell(text(s, "state"), 8);
+    terminal_cell(text(s, "id"), 36);
+    terminal_cell(text(s, "kernel"), 14);
+    terminal_cell(text(s, "state"), 8);
     printf("%10lld  ", (long long)json_integer_value(json_object_get(s, "executions")));
-    put_cell(text(s, "last_used_at"), 24);
+    terminal_cell(text(s, "last_used_at"), 24);
     terminal_put(stdout, text(s, "key"));
     putchar('\n');
 }
@@ -256,8 +230,8 @@ print_kernels(const json_t *answer)
     for (size_t i = 0; i < json_array_size(kernels); i++) {
         const json_t *kernel = json_array_get(kernels, i);
 
-        put_cell(text(kernel, "name"), 16);
-        put_cell(text(kernel, "language"), 14);
+        terminal_cell(text(kernel, "name"), 16);
+        terminal_cell(text(kernel, "language"), 14);
         printf("%4lld  ", (long long)json_integer_value(json_object_get(kernel, "warm")));
         if (!json_is_true(json_object_get(kernel, "available")))
             terminal_put(stdout, text(kernel, "why_not"));
@@ -298,6 +272,18 @@ status_command(int argc, char *argv[])
 
 /* --- token -------------------------------------------------------------------------------- */
 
+static void
+print_token(const char *token, bool as_json)
+{
+    json_t *object = as_json ? json_pack("{s:s}", "token", token) : NULL;
+
+    if (object)
+        terminal_json(object);
+    else
+        puts(token);
+    json_decref(object);
+}
+
 enum exit_status
 token_command(int argc, char *argv[])
 {
@@ -306,14 +292,14 @@ token_command(int argc, char *argv[])
     struct err err = ERR_INIT;
     enum exit_status status;
 
-    if (!begin(argc, argv, 0, token_usage, &o, &status))
+    if (!begin(argc, argv, TAKES_JSON, token_usage, &o, &status))
         return status;
     if (o.n_words > 0)
         return terminal_misused("token", "there is a word too many");
     if (place_find(&o.place, &place, &err) < 0)
         status = terminal_fail("token", &err);
     else if (place.token)
-        puts(place.token);
+        print_token(place.token, o.json);
     else {
         err_set(&err, ERR_SYSTEM, "There is none, or it is not yours to read");
         status = terminal_fail("token", &err);

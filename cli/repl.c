@@ -5,10 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "begin.h"
+#include "colon.h"
 #include "execute.h"
 #include "interrupt.h"
 #include "line.h"
-#include "options.h"
 #include "terminal.h"
 
 enum { MAX_CODE = 1 << 20, MAX_INDENT = 40 }; /* bytes; characters */
@@ -23,7 +24,14 @@ static const char usage[] =
     "Ctrl-C\n"
     "interrupts what runs, or drops what is typed; Ctrl-D leaves.\n"
     "\n"
-    "  :info             the session\n"
+    "  :files [PATH]     what is in the session's workspace\n"
+    "  :upload FILE [PATH]\n"
+    "                    a file or directory of this machine to the session\n"
+    "  :download PATH [FILE]\n"
+    "                    the other way round\n"
+    "  :vars             the variables of a Python session\n"
+    "  :info             the session, and what it uses\n"
+    "  :history [N]      the last N lines that were typed (50)\n"
     "  :reset            a new kernel; files stay\n"
     "  :quit             leave; so does :q\n"
     "  :help             these\n"
@@ -32,7 +40,10 @@ static const char usage[] =
     "  -l, --language L  what a new session speaks: python, bash ... ('tci kernels' says)\n"
     "  --kernel NAME     the same by the name of a kernel\n"
     "  --timeout S       seconds that code may run\n"
-    "  --images DIR      where images are written to, as tci-N.png ... (.)\n";
+    "  --images DIR      where images are written to, as tci-N.png ... (shown in the terminal\n"
+    "                    if it can, else .)\n"
+    "  -q, --quiet       no progress of :upload and :download\n"
+    "  --json            the server's answers, a line for each, in place of what code shows\n";
 
 struct repl {
     struct client *client;
@@ -40,6 +51,7 @@ struct repl {
     struct session session;
     struct show *show;
     struct line *line;
+    struct colon colon;          /* those lines that begin with one */
     char *code;                  /* the lines before the one that is typed; "" at first */
     char indent[MAX_INDENT + 1]; /* what the next line begins with */
     enum exit_status last;       /* of what has run */
@@ -75,6 +87,9 @@ static json_t *
 complete(void *owner, const char *text, size_t *replaces)
 {
     const struct repl *r = owner;
+
+    if (r->code[0] == '\0' && text[0] == ':')
+        return colon_complete(text, replaces);
     cleanup_free char *code = xasprintf("%s%s%s", r->code, r->code[0] ? "\n" : "", text);
     json_t *answer = ask(r, "/complete", code);
     json_t *matches = json_incref(json_object_get(answer, "matches"));
@@ -104,51 +119,6 @@ wants_more(struct repl *r)
     return more;
 }
 
-/* --- commands of its own ------------------------------------------------------------------ */
-
-static void
-show_info(const struct repl *r)
-{
-    cleanup_free char *path = session_path(&r->session, "");
-    struct err err = ERR_INIT;
-    json_t *answer;
-
-    if (client_call(r->client, "GET", path, NULL, &answer, &err) < 0) {
-        terminal_fail("repl", &err);
-        return;
-    }
-    terminal_fields(answer);
-    json_decref(answer);
-}
-
-/* Its files stay. */
-static void
-reset(const struct repl *r)
-{
-    cleanup_free char *path = session_path(&r->session, "/restart");
-    struct err err = ERR_INIT;
-
-    if (client_call(r->client, "POST", path, NULL, NULL, &err) < 0)
-        terminal_fail("repl", &err);
-    else
-        puts("A new kernel.");
-}
-
-/* False: that was the last. */
-static bool
-obey(struct repl *r, const char *command)
-{
-    if (strcmp(command, ":q") == 0 || strcmp(command, ":quit") == 0)
-        return false;
-    if (strcmp(command, ":reset") == 0)
-        reset(r);
-    else if (strcmp(command, ":info") == 0)
-        show_info(r);
-    else
-        puts(":info  :reset  :quit  :help; Tab completes, Ctrl-C interrupts, Ctrl-D leaves");
-    return true;
-}
-
 /* --- the conversation --------------------------------------------------------------------- */
 
 static void
@@ -162,7 +132,7 @@ begin_anew(struct repl *r)
 static void
 run(struct repl *r)
 {
-    json_t *body = json_pack("{s:s,s:b}", "code", r->code, "stdin", 1);
+    json_t *body = json_pack("{s:s,s:b}", "code", r->code, "stdin", !r->o->json);
 
     if (body == NULL) {
         terminal_misused("repl", "the code is no UTF-8");
@@ -170,7 +140,8 @@ run(struct repl *r)
     }
     if (r->o->timeout > 0)
         json_object_set_new(body, "timeout", json_real(r->o->timeout));
-    r->last = execute(r->client, "repl", &r->session, body, r->show);
+    r->last = r->o->json ? execute_in_json(r->client, "repl", &r->session, body)
+                         : execute(r->client, "repl", &r->session, body, r->show);
 }
 
 static void
@@ -209,7 +180,7 @@ turn(struct repl *r)
         return false;
     }
     if (r->code[0] == '\0' && text[0] == ':')
-        return obey(r, text);
+        return colon_obey(&r->colon, text);
     take_line(r, text);
     return true;
 }
@@ -217,7 +188,7 @@ turn(struct repl *r)
 static void
 greet(const struct repl *r)
 {
-    if (!isatty(STDIN_FILENO))
+    if (!isatty(STDIN_FILENO) || r->o->json)
         return;
     fputs("Session ", stdout);
     terminal_put(stdout, r->session.id);
@@ -236,8 +207,14 @@ converse(struct repl *r)
         session_clear(&r->session);
         return terminal_fail("repl", &err);
     }
-    r->show = show_new(r->o->images ? r->o->images : ".");
+    r->show = show_new(r->o->images);
     r->line = line_new(history, complete, r);
+    r->colon = (struct colon){
+        .place = {r->client, r->session.id, r->o->quiet || r->o->json},
+        .session = &r->session,
+        .line = r->line,
+        .as_json = r->o->json,
+    };
     begin_anew(r);
     greet(r);
     while (turn(r))
@@ -258,12 +235,9 @@ repl_command(int argc, char *argv[])
     struct err err = ERR_INIT;
     enum exit_status status;
 
-    if (options_parse(argc, argv, TAKES_SESSION | TAKES_RUN, &o, &err) < 0)
-        return terminal_misused("repl", err.msg);
-    if (o.help) {
-        printf("%s%s", usage, options_help);
-        return STATUS_OK;
-    }
+    if (!begin(argc, argv, TAKES_JSON | TAKES_SESSION | TAKES_RUN | TAKES_QUIET, usage, &o,
+               &status))
+        return status;
     if (o.n_words > 0)
         return terminal_misused("repl", "there is a word too many");
     r.client = client_open(&o.place, &err);

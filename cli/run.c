@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "begin.h"
 #include "execute.h"
 #include "interrupt.h"
-#include "options.h"
 #include "terminal.h"
 
 enum { MAX_FILE = 64 << 20 }; /* bytes; the server has a limit of its own */
@@ -18,13 +18,15 @@ enum { MAX_FILE = 64 << 20 }; /* bytes; the server has a limit of its own */
     "  -l, --language L  what a new session speaks: python, bash ... ('tci kernels' says)\n"       \
     "  --kernel NAME     the same by the name of a kernel\n"                                       \
     "  --timeout S       seconds that the code may run\n"                                          \
-    "  --images DIR      where images are written to, as tci-N.png ... (.)\n"                      \
+    "  --images DIR      where images are written to, as tci-N.png ... (shown in the terminal\n"   \
+    "                    if it can, else .)\n"                                                     \
     "  --json            the server's answer, at the end, in place of what the code shows\n"
 
 static const char exec_usage[] =
     "Usage: tci exec [OPTION]... -c CODE\n"
     "\n"
-    "Runs code.  What it prints appears as it comes; what it asks for is read from stdin.  Ctrl-C\n"
+    "Runs code.  What it prints appears as it comes; what it asks for is read from stdin.  "
+    "Ctrl-C\n"
     "interrupts it, and a second one leaves it.\n"
     "\n"
     "  -c, --code CODE   the code; - reads it from stdin\n" SESSION_HELP;
@@ -148,23 +150,6 @@ arguments(const struct job *job)
 }
 
 static enum exit_status
-execute_quietly(struct client *client, const struct job *job, const struct session *session,
-                json_t *body)
-{
-    cleanup_free char *path = session_path(session, "/executions");
-    struct err err = ERR_INIT;
-    enum exit_status status;
-    json_t *answer;
-
-    if (client_call(client, "POST", path, body, &answer, &err) < 0)
-        return terminal_fail(job->command, &err);
-    terminal_json(answer);
-    status = execute_status(json_string_value(json_object_get(answer, "status")));
-    json_decref(answer);
-    return status;
-}
-
-static enum exit_status
 execute_here(struct client *client, const struct job *job, const struct session *session,
              json_t *body)
 {
@@ -172,8 +157,8 @@ execute_here(struct client *client, const struct job *job, const struct session 
     enum exit_status status;
 
     if (job->o->json)
-        return execute_quietly(client, job, session, body);
-    show = show_new(job->o->images ? job->o->images : ".");
+        return execute_in_json(client, job->command, session, body);
+    show = show_new(job->o->images);
     status = execute(client, job->command, session, body, show);
     show_free(show);
     return status;
@@ -240,13 +225,6 @@ run(const struct job *job)
     return status;
 }
 
-static enum exit_status
-help(const char *usage)
-{
-    printf("%s%s", usage, options_help);
-    return STATUS_OK;
-}
-
 enum exit_status
 exec_command(int argc, char *argv[])
 {
@@ -254,12 +232,11 @@ exec_command(int argc, char *argv[])
     struct options o;
     struct job job = {.command = argv[0], .o = &o};
     struct err err = ERR_INIT;
+    enum exit_status status;
 
-    if (options_parse(argc, argv, TAKES_JSON | TAKES_SESSION | TAKES_RUN | TAKES_CODE, &o, &err) <
-        0)
-        return terminal_misused(argv[0], err.msg);
-    if (o.help)
-        return help(exec_usage);
+    if (!begin(argc, argv, TAKES_JSON | TAKES_SESSION | TAKES_RUN | TAKES_CODE, exec_usage, &o,
+               &status))
+        return status;
     if (o.code == NULL)
         return terminal_misused(argv[0], "say what to run: -c CODE");
     if (o.n_words > 0)
@@ -281,12 +258,11 @@ run_command(int argc, char *argv[])
     struct options o;
     struct job job = {.command = argv[0], .o = &o};
     struct err err = ERR_INIT;
+    enum exit_status status;
 
-    if (options_parse(argc, argv, TAKES_JSON | TAKES_SESSION | TAKES_RUN | STOPS_AT_WORD, &o,
-                      &err) < 0)
-        return terminal_misused(argv[0], err.msg);
-    if (o.help)
-        return help(run_usage);
+    if (!begin(argc, argv, TAKES_JSON | TAKES_SESSION | TAKES_RUN | STOPS_AT_WORD, run_usage, &o,
+               &status))
+        return status;
     if (o.n_words == 0)
         return terminal_misused(argv[0], "say which file");
     code = read_file(o.words[0], &job.len, &err);

@@ -10,13 +10,15 @@
 #include <sodium.h>
 
 #include "gateway/mem.h"
+#include "graphics.h"
 #include "terminal.h"
 
 enum { MAX_PICTURES = 10000 }; /* names that are tried */
 
 struct show {
     const char *dir;
-    unsigned last; /* number in the last picture's name */
+    bool in_terminal; /* pictures, if it can */
+    unsigned last;    /* number in the last picture's name */
 };
 
 struct show *
@@ -24,7 +26,8 @@ show_new(const char *picture_dir)
 {
     struct show *s = xcalloc(1, sizeof(*s));
 
-    s->dir = picture_dir;
+    s->dir = picture_dir ? picture_dir : ".";
+    s->in_terminal = picture_dir == NULL;
     return s;
 }
 
@@ -91,16 +94,16 @@ save(struct show *s, const char *suffix, const unsigned char *bytes, size_t len)
 }
 
 static void
-save_base64(struct show *s, const char *suffix, const char *text, size_t len)
+show_base64(struct show *s, size_t kind, const char *text, size_t len)
 {
     cleanup_free unsigned char *bytes = xcalloc(len + 1, 1);
     size_t n;
 
     if (sodium_base642bin(bytes, len + 1, text, len, "\r\n ", &n, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) == 0)
-        save(s, suffix, bytes, n);
-    else
+                          sodium_base64_VARIANT_ORIGINAL) != 0)
         fputs("[an image that is no base64]\n", stderr);
+    else if (!s->in_terminal || !graphics_show(kinds[kind].type, bytes, n))
+        save(s, kinds[kind].suffix, bytes, n);
 }
 
 /* The first kind that the bundle has; false: it has none. */
@@ -117,7 +120,7 @@ show_picture(struct show *s, const json_t *bundle)
         if (kinds[i].is_text)
             save(s, kinds[i].suffix, (const unsigned char *)text, json_string_length(value));
         else
-            save_base64(s, kinds[i].suffix, text, json_string_length(value));
+            show_base64(s, i, text, json_string_length(value));
         return true;
     }
     return false;

@@ -1,5 +1,5 @@
 /*
- * show.h - what an execution shows, on the terminal: text as it is (terminal.h), pictures as files whose paths are told.
+ * show.h - what an execution shows, on the terminal: text as it is (terminal.h), pictures there, or as files whose paths are told.
  */
 #ifndef CLI_SHOW_H
 #define CLI_SHOW_H
@@ -8,7 +8,10 @@
 
 struct show;
 
-/* Pictures go to the directory, which is borrowed. */
+/*
+ * Pictures go to the directory, which is borrowed; NULL: to the terminal, where that can show them (graphics.h), else to the current
+ * directory.
+ */
 struct show *show_new(const char *picture_dir);
 void show_free(struct show *); /* accepts NULL */
 

@@ -10,6 +10,9 @@
 
 #include "gateway/mem.h"
 #include "interrupt.h"
+#include "width.h"
+
+static bool json_failures;
 
 bool
 terminal_has_colours(FILE *file)
@@ -100,6 +103,15 @@ terminal_put(FILE *file, const char *text)
         fputs(terminal_clean(copy), file);
 }
 
+void
+terminal_cell(const char *text, size_t width)
+{
+    cleanup_free char *copy = terminal_clean(xstrdup(text));
+    const size_t used = width_of(copy);
+
+    printf("%s%*s  ", copy, used < width ? (int)(width - used) : 0, "");
+}
+
 /* --- messages ----------------------------------------------------------------------------- */
 
 static enum exit_status
@@ -119,9 +131,47 @@ status_of(enum err_code code)
     }
 }
 
+static const char *
+code_of(const struct err *err)
+{
+    if (err->field[0])
+        return err->field;
+    switch (err->code) {
+    case ERR_NONE:
+        return "interrupted";
+    case ERR_TIMEOUT:
+        return "timeout";
+    case ERR_CONFIG:
+    case ERR_SYSTEM:
+        return "client_error";
+    default:
+        return "unreachable";
+    }
+}
+
+static void
+fail_in_json(const struct err *err)
+{
+    json_t *object = xnotnull(json_pack("{s:{s:s,s:s}}", "error", "code", code_of(err), "message",
+                                        err->code == ERR_NONE ? "interrupted" : err->msg));
+
+    terminal_json(object);
+    json_decref(object);
+}
+
+void
+terminal_fail_in_json(bool on)
+{
+    json_failures = on;
+}
+
 enum exit_status
 terminal_fail(const char *command, const struct err *err)
 {
+    if (json_failures) {
+        fail_in_json(err);
+        return status_of(err->code);
+    }
     fflush(stdout);
     fprintf(stderr, "tci %s: ", command);
     terminal_put(stderr, err->code == ERR_NONE ? "interrupted" : err->msg);
@@ -157,16 +207,33 @@ field(const json_t *value)
         json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)));
 }
 
-void
-terminal_fields(const json_t *object)
+/* An object in an object is lines of its own, with the key before theirs. */
+static void
+put_fields(const char *before, const json_t *object)
 {
     for (void *i = json_object_iter((json_t *)object); i;
          i = json_object_iter_next((json_t *)object, i)) {
-        cleanup_free char *key = xstrdup(json_object_iter_key(i));
-        cleanup_free char *value = field(json_object_iter_value(i));
+        cleanup_free char *key = xasprintf("%s%s", before, json_object_iter_key(i));
+        const json_t *value = json_object_iter_value(i);
 
-        printf("%-20s  %s\n", terminal_clean(key), terminal_clean(value));
+        if (json_is_object(value) && before[0] == '\0') {
+            cleanup_free char *prefix = xasprintf("%s.", key);
+
+            put_fields(prefix, value);
+            continue;
+        }
+        cleanup_free char *shown = field(value);
+
+        terminal_cell(key, 24);
+        terminal_put(stdout, shown);
+        putchar('\n');
     }
+}
+
+void
+terminal_fields(const json_t *object)
+{
+    put_fields("", object);
 }
 
 /* --- questions ---------------------------------------------------------------------------- */
@@ -199,6 +266,28 @@ terminal_leave(struct terminal_input *in)
     memset(in, 0, sizeof(*in));
 }
 
+static struct {
+    char bytes[256];
+    size_t len, at;
+} unread;
+
+void
+terminal_unread(const char *bytes, size_t n)
+{
+    unread.len = n < sizeof(unread.bytes) ? n : sizeof(unread.bytes);
+    unread.at = 0;
+    memcpy(unread.bytes, bytes, unread.len);
+}
+
+bool
+terminal_take_unread(char *byte)
+{
+    if (unread.at == unread.len)
+        return false;
+    *byte = unread.bytes[unread.at++];
+    return true;
+}
+
 /* TERMINAL_LINE: a byte. */
 static enum terminal_read
 read_byte(bool wait, char *byte)
@@ -207,6 +296,8 @@ read_byte(bool wait, char *byte)
                            {.fd = interrupt_fd(), .events = POLLIN}};
     int n;
 
+    if (terminal_take_unread(byte))
+        return TERMINAL_LINE;
     while ((n = poll(fds, 2, wait ? -1 : 0)) < 0 && errno == EINTR)
         ;
     if (n == 0)

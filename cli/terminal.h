@@ -27,14 +27,22 @@ char *terminal_clean(char *text);
 /* The same of a copy, written; NULL: nothing is written. */
 void terminal_put(FILE *, const char *text);
 
-/* The error as one line on stderr, "tci COMMAND: ...", and the exit status that goes with its code. */
+/* A column of a table: the same on stdout, filled up to that width, and two spaces. */
+void terminal_cell(const char *text, size_t width);
+
+/*
+ * The error as one line on stderr, "tci COMMAND: ...", and the exit status that goes with its code.  With --json it is on stdout, in
+ * the shape of the API's: {"error": {"code", "message"}}, where the code is the server's, or one of client_error,
+ * interrupted, timeout, unreachable.
+ */
 enum exit_status terminal_fail(const char *command, const struct err *);
+void terminal_fail_in_json(bool);
 enum exit_status terminal_misused(const char *command, const char *what);
 
 /* The value as JSON in ASCII and a line feed: indented on a terminal, else on one line. */
 void terminal_json(const json_t *);
 
-/* A line for each field of an object; of a list only how long it is. */
+/* A line for each field of an object, and of the objects in it; of a list only how long it is. */
 void terminal_fields(const json_t *);
 
 /* A line that is being read from stdin; all zero before. */
@@ -54,6 +62,12 @@ void terminal_ask(struct terminal_input *, const char *prompt, bool hidden);
  * TERMINAL_NOTHING: the line is not whole yet.  A Ctrl-C is left for others to take.
  */
 enum terminal_read terminal_read(struct terminal_input *, bool wait, char **text);
+
+/* Puts back what was typed and read by somebody else; the next line begins with it.  Up to 256 bytes are kept. */
+void terminal_unread(const char *bytes, size_t n);
+
+/* The first byte of that; false: there is none. */
+bool terminal_take_unread(char *byte);
 
 /* Gives up what has been read of a line. */
 void terminal_leave(struct terminal_input *);

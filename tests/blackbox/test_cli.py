@@ -103,8 +103,8 @@ def test_input(running):
     tci.say("ä\nb\n")
     eventually(lambda: b"!" in tci.out)
     tci.process.stdin.close()
-    eventually(lambda: tci.process.poll() is not None)
-    assert tci.out.decode() == "äb!\n" and b"EOFError" in tci.err and tci.process.returncode == 1
+    assert tci.end() == 1
+    assert tci.out.decode() == "äb!\n" and b"EOFError" in tci.err
 
 
 def test_interrupt(gateway, running):
@@ -212,14 +212,14 @@ def test_by_the_environment(gateway, state_dir):
 @pytest.mark.parametrize("words", [
     ["exec"], ["exec", "-c"], ["exec", "-c", "1", "2"], ["exec", "--timeout", "x", "-c", "1"], ["run"], ["sessions", "what"],
     ["sessions", "show"], ["sessions", "delete"], ["sessions", "--kernel", "x"], ["sessions", "show", "a/b"], ["status", "x"],
-    ["kernels", "--session", "x"], ["token", "--json"],
+    ["kernels", "--session", "x"], ["token", "--session", "x"], ["files"], ["exec", "-r", "-c", "1"],
 ])
 def test_wrong_usage(gateway, words):
     ran = gateway.tci(*words)
     assert ran.returncode == 2 and ran.stdout == "" and f"Try 'tci {words[0]} --help'" in ran.stderr
 
 
-@pytest.mark.parametrize("command", ["exec", "run", "sessions", "kernels", "status", "token"])
+@pytest.mark.parametrize("command", ["exec", "run", "repl", "sessions", "files", "kernels", "status", "token"])
 def test_help(command):
     ran = harness.run_tci(command, "--help")
     assert ran.returncode == 0 and ran.stdout.startswith(f"Usage: tci {command}") and "--url" in ran.stdout
@@ -251,9 +251,35 @@ def test_kernels_and_status(gateway):
     assert json.loads(gateway.tci("status", "--json").stdout)["version"]
 
 
+def test_every_command_has_json(gateway, users):
+    """One shape: the server's answer as it is, and of what goes wrong the server's error."""
+    one = users(gateway)
+
+    def told(*words, code=0):
+        ran = gateway.tci(words[0], "--json", *words[1:])
+        assert (ran.returncode, ran.stderr) == (code, "") and ran.stdout.isascii(), ran
+        return json.loads(ran.stdout)
+
+    assert told("sessions", "create", "-s", one)["id"] == one
+    assert told("sessions", "show", one)["state"] in ("idle", "starting")
+    assert told("exec", "-s", one, "-c", "2")["result"]["text"] == "2"
+    assert told("files", "-s", one) == {"files": []}
+    assert told("token") == {"token": gateway.token}
+    key = told("keys", "create", "--name", "n", "--rate", "5/min")
+    assert key["key"].startswith("tci_") and key["name"] == "n" and key["rate"] == 5 and key["expires_at"] is None
+    assert told("keys", "revoke", key["id"]) == {"id": key["id"], "revoked": True}
+    listed = {k["id"]: k for k in told("keys", "list")["keys"]}
+    assert listed[key["id"]]["state"] == "revoked" and "key" not in listed[key["id"]]
+    assert told("sessions", "show", "nobody", code=3)["error"] == {"code": "not_found", "message": "There is no such session"}
+    assert told("status", "--url", "http://127.0.0.1:1", code=3)["error"]["code"] == "unreachable"
+    assert told("run", "/none", code=1)["error"]["code"] == "client_error"
+    assert told("keys", "list", "--state-dir", "/none", code=1)["error"]["code"] == "client_error"
+    assert gateway.tci("sessions", "delete", one, "--json").stdout == ""
+
+
 # ------------------------------------------------------------------------------------------- manual and completion
 
-COMMANDS = ["exec", "run", "repl", "sessions", "kernels", "status", "token", "keys"]
+COMMANDS = ["exec", "run", "repl", "sessions", "files", "kernels", "status", "token", "keys"]
 
 
 def options_of(command):
@@ -288,3 +314,5 @@ def test_completion_in_bash():
     for command in COMMANDS:
         assert {word for word in completions(command, "") if word.startswith("--")} == options_of(command), command
     assert completions("sessions", "cr") == {"create"}
+    assert completions("files", "mk") == {"mkdir"}
+    assert completions("files", "put", "/us") == {"/usr"}

@@ -1,4 +1,5 @@
 """test_cli_repl.py - tci repl in a real pseudo-terminal: editing, history, completion, several lines, interrupts."""
+import json
 import os
 import pty
 import re
@@ -54,6 +55,13 @@ class Terminal:
                 self.screen = harness.plain(self.screen)[found.end():]
                 return found
             assert time.monotonic() < end and self.read(0.2), f"no {pattern!r} in {self.screen!r}"
+
+    def expect_raw(self, text, deadline=60.0):
+        """The same of a text with its escape sequences."""
+        end = time.monotonic() + deadline
+        while text not in self.screen:
+            assert time.monotonic() < end and self.read(0.2), f"no {text!r} in {self.screen!r}"
+        self.screen = self.screen.partition(text)[2]
 
     def type(self, text):
         os.write(self.fd, text.encode())
@@ -198,6 +206,90 @@ def test_reset_and_info(gateway, terminal):
     assert one.end() == 0 and [s["id"] for s in sessions(gateway)] == ["kept"]
 
 
+def test_files(terminal, tmp_path):
+    (tmp_path / "a b").write_text("12345")
+    harness.give(str(tmp_path / "a b"))
+    one = terminal()
+    one.line(f":upload '{tmp_path}/a b' in/")
+    one.expect("5 bytes: in/a b\r\n>>> ")
+    one.line("open('in/a b').read() + '!'")
+    one.expect("'12345!'\r\n>>> ")
+    one.line(":files in")
+    one.expect(r" 5  \S+  in/a b\r\n>>> ")
+    one.line(f':download "in/a b" {tmp_path}/c')
+    one.expect(r"5 bytes: .*/c\r\n>>> ")
+    assert (tmp_path / "c").read_text() == "12345"
+    one.line(":download nothing")
+    one.expect("tci repl: .*\r\n>>> ")
+    one.line(":upload")
+    one.expect(r"tci repl: :upload FILE \[PATH\]")
+
+
+def test_variables_and_history(terminal):
+    one = terminal()
+    one.line("remarkable = [1, 2, '\\x1b[31m你']")
+    one.expect(">>> ")
+    one.line(":vars")
+    one.expect(r"\nremarkable +list +\[1, 2, .*你'\]\r\n>>> ")
+    one.line(":history 3")
+    one.expect(r"\n +\d+  remarkable = .*\r\n +\d+  :vars\r\n +\d+  :history 3\r\n")
+    one.type(":hist\t")
+    one.line("0")
+    one.expect("takes a number from 1 to 1000")
+
+
+def test_what_the_session_uses(terminal):
+    one = terminal()
+    one.line("1")
+    one.expect(r"1\r\n>>> ")
+    one.line(":info")
+    one.expect(r"state +idle")
+    one.expect(r"usage\.cpu_seconds +[\d.]+\r\n")
+    one.expect(r"workspace\.bytes_used +\d+\r\n")
+    one.expect(">>> ")
+
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+SHOW = f"from IPython.display import display; display({{'image/png': '{PNG}', 'text/plain': 'p'}}, raw=True)"
+
+
+def test_pictures_in_a_terminal_that_shows_them(terminal, tmp_path):
+    """The terminal is asked once, and what is typed meanwhile is not lost."""
+    one = terminal()
+    one.line(SHOW)
+    one.expect_raw("\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[c")
+    one.type("40 \x1b_Gi=31;OK\x1b\\\x1b[?62;c+ 2")
+    one.expect_raw(f"\x1b_Ga=T,f=100,q=2,m=0;{PNG}\x1b\\")
+    one.line("")
+    one.expect(r"\n42\r\n>>> ")
+    one.line(SHOW)
+    one.expect_raw(f"\x1b_Ga=T,f=100,q=2,m=0;{PNG}\x1b\\")
+    one.expect(">>> ")
+    assert not list(tmp_path.glob("tci-*"))
+
+
+def test_pictures_in_one_that_does_not(terminal, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = terminal()
+    one.line(SHOW)
+    one.expect_raw("\x1b[>q\x1b[c")
+    one.type("\x1b[?1;2c")
+    one.expect(r"\[image: \./tci-1\.png\]\r\n")
+    one.expect(">>> ")
+    one.line(SHOW)
+    one.expect(r"\[image: \./tci-2\.png\]\r\n")
+
+
+def test_a_terminal_that_answers_nothing(terminal, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = terminal()
+    one.line(SHOW)
+    one.expect(r"\[image: \./tci-1\.png\]\r\n")
+    one.expect(">>> ")
+    one.line("'still ' + 'here'")
+    one.expect("'still here'\r\n>>> ")
+
+
 def test_another_language(terminal):
     one = terminal("--language", "bash")
     one.line("x=40; echo $((x + 2))")
@@ -210,3 +302,14 @@ def test_without_a_terminal(gateway):
                          capture_output=True, text=True, timeout=60, **gateway.identity())
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "42\n", "")
     eventually(lambda: sessions(gateway) == [])
+
+
+def test_json(gateway, users):
+    one = users(gateway)
+    env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir}
+    ran = subprocess.run([os.path.join(harness.build_dir(), "cli", "tci"), "repl", "--json", "-s", one], env=env,
+                         input="x = 6\nx * 7\n:vars\n1/0\n", capture_output=True, text=True, timeout=60, **gateway.identity())
+    answers = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert (ran.returncode, ran.stderr, len(answers)) == (1, "", 4)
+    assert answers[1]["result"]["value"] == 42 and answers[2]["variables"][0]["name"] == "x"
+    assert answers[3]["error"]["ename"] == "ZeroDivisionError"

@@ -102,12 +102,45 @@ says_what_is_wrong_and_stays_so(void **state)
     events_free(NULL);
 }
 
+static void
+on_numbered(void *owner, const char *name, const char *data, size_t len)
+{
+    (void)name, (void)len;
+    strcat(owner, data);
+}
+
+/* What an event's id says holds until another says something else, and for events that are whole only. */
+static void
+knows_the_last_id(void **state)
+{
+    static const char *const steps[][2] = {
+        {"data: a\n\n", ""},
+        {"id: 7\ndata: b\n", ""},
+        {"\n", "7"},
+        {"data: c\n\n", "7"},
+        {"id: 8\n\n", "8"},
+        {"id: 12345678901234567890123456789012345678901234567890123456789012345\ndata: d\n\n", "8"},
+        {"id\ndata: e\n\n", ""},
+    };
+    char seen[16] = "";
+    struct events *e = events_new(100, on_numbered, seen);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        assert_int_equal(events_feed(e, steps[i][0], strlen(steps[i][0]), NULL), 0);
+        assert_string_equal(events_last_id(e), steps[i][1]);
+    }
+    assert_string_equal(seen, "abcde");
+    events_free(e);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_events),
         cmocka_unit_test(has_bounds),
+        cmocka_unit_test(knows_the_last_id),
         cmocka_unit_test(says_what_is_wrong_and_stays_so),
     };
 

@@ -1,0 +1,304 @@
+"""test_cli_files.py - tci files against a real gateway: up, down, resumed, directories, and what does not belong on a terminal."""
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import tarfile
+
+import pytest
+
+import harness
+from cutting import Relay
+
+STRANGE = "a b\x1b[2J\u009bü&+%#?.txt"
+
+
+@pytest.fixture(scope="module")
+def disk(make_module_gateway):
+    """Its sessions have room for more than they are asked to hold here."""
+    return make_module_gateway(min_idle_workers=1, max_total_workers=4)
+
+
+@pytest.fixture
+def session(disk, users):
+    one = users(disk)
+    made = disk.client.post("/v1/sessions", json={"user_uuid": one})
+    assert made.status_code == 201, made.text
+    return one
+
+
+@pytest.fixture
+def files(disk, session):
+    """files(verb, words) runs tci files in that session."""
+
+    def run(*words, **more):
+        return harness.run_tci("files", "-s", session, *words, state_dir=disk.state_dir, **{**harness.identity(), **more})
+
+    return run
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A directory of this machine, of whose gateways are tested."""
+    if harness.rootless():
+        tmp_path.chmod(0o777)
+    return tmp_path
+
+
+def ok(ran):
+    assert (ran.returncode, ran.stderr) == (0, ""), ran
+    return ran.stdout
+
+
+def test_a_file_up_and_down(files, here):
+    content = os.urandom(300_000)
+    (here / "x.bin").write_bytes(content)
+    assert ok(files("put", str(here / "x.bin"))) == ""
+    assert ok(files("put", str(here / "x.bin"), "deep/er/")) == ""
+    assert ok(files("put", str(here / "x.bin"), "/workspace/deep/y.bin")) == ""
+    listed = json.loads(ok(files("ls", "-r", "--json")))["files"]
+    assert [f["path"] for f in listed] == ["deep", "deep/er", "deep/er/x.bin", "deep/y.bin", "x.bin"]
+    assert {f["size"] for f in listed if f["type"] == "file"} == {len(content)}
+    told = json.loads(ok(files("get", "--json", "deep/y.bin", str(here))))
+    assert told == {"path": "deep/y.bin", "local": str(here / "y.bin"), "type": "file", "bytes": len(content)}
+    assert (here / "y.bin").read_bytes() == content
+    assert sorted(os.listdir(here)) == ["x.bin", "y.bin"]
+    (here / "y.bin").write_bytes(b"old")
+    ok(files("get", "x.bin", str(here / "y.bin")))
+    assert (here / "y.bin").read_bytes() == content
+
+
+def test_standard_streams(disk, session, here):
+    program = os.path.join(harness.build_dir(), "cli", "tci")
+    env = {**harness.clean_environment(), "TCI_STATE_DIR": disk.state_dir}
+    content = os.urandom(200_000)
+
+    def run(*words, **more):
+        return subprocess.run([program, "files", *words, "-s", session], env=env, capture_output=True, timeout=60,
+                              **harness.identity(), **more)
+
+    ran = run("put", "-", "in/pipe", input=content)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
+    ran = run("get", "in/pipe", "-")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, content, b"")
+    ran = run("put", "-", input=b"x")
+    assert ran.returncode == 2 and b"has no name" in ran.stderr
+    ran = run("get", "in/pipe", "/dev/null")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
+
+
+def test_empty_files(files, here):
+    (here / "empty").write_bytes(b"")
+    ok(files("put", str(here / "empty")))
+    (here / "empty").unlink()
+    ok(files("get", "empty", str(here)))
+    assert (here / "empty").read_bytes() == b"" and os.listdir(here) == ["empty"]
+
+
+def test_directories(files, here):
+    tree = here / "tree"
+    (tree / "sub" / "none").mkdir(parents=True)
+    (tree / "a ü.txt").write_text("a")
+    (tree / "sub" / "b").write_bytes(b"\0" * 70_000)
+    (tree / "link").symlink_to("sub/b")
+    told = json.loads(ok(files("put", "--json", str(tree), "to/there")))
+    assert told["files"] == 3 and told["skipped"] == 0  # a link counts as one
+    ok(files("get", "to/there", str(here / "back")))
+    back = here / "back"
+    assert (back / "a ü.txt").read_text() == "a" and (back / "sub" / "b").read_bytes() == b"\0" * 70_000
+    assert os.readlink(back / "link") == "sub/b" and (back / "sub" / "none").is_dir()
+    ok(files("put", str(tree) + "/"))
+    assert "tree/sub/b" in {f["path"] for f in json.loads(ok(files("ls", "-r", "--json")))["files"]}
+    (here / "all").mkdir()
+    ok(files("get", ".", str(here / "all")))
+    assert (here / "all" / "workspace" / "to" / "there" / "sub" / "b").stat().st_size == 70_000
+
+
+def test_moving_and_removing(files, here):
+    (here / "x").write_text("x")
+    (here / "y").write_text("y")
+    ok(files("put", str(here / "x"), str(here / "y"), "d/"))
+    ok(files("mkdir", "e", "f/g"))
+    ok(files("mv", "d/x", "e/"))
+    assert files("mv", "d/y", "e/x").returncode == 3
+    ok(files("mv", "-f", "d/y", "e/x"))
+    assert re.fullmatch(r" +1  \S+  e/x\n", ok(files("ls", "e")))
+    assert files("rm", "e").returncode == 3
+    ok(files("rm", "-r", "e", "d", "f/g"))
+    assert ok(files()).split()[-1] == "f/"
+    ran = files("rm", "none", "f")
+    assert ran.returncode == 3 and ran.stderr.startswith("tci files: ") and ok(files("ls")) == ""
+
+
+def test_names_do_not_drive_the_terminal(disk, session, files, here):
+    code = f"for n in ({STRANGE!r}, '\\udcff'): open(n, 'w').write('x')"
+    ran = disk.client.post(f"/v1/sessions/{session}/executions", json={"code": code})
+    assert ran.json()["status"] == "ok", ran.text
+    shown = ok(files("ls"))
+    assert "\x1b" not in shown and "\u009b" not in shown and "a b?[2J??ü&+%#?.txt" in shown
+    told = ok(files("ls", "--json"))
+    assert told.isascii() and "\x1b" not in told and STRANGE in {f["path"] for f in json.loads(told)["files"]}
+    ok(files("get", STRANGE, str(here / "strange")))
+    assert (here / "strange").read_text() == "x"
+    ran = files("get", STRANGE + "2", str(here))
+    assert ran.returncode == 3 and "\x1b" not in ran.stderr
+
+
+def test_an_archive_cannot_lead_out(disk, session, files, here):
+    """The directory that it is unpacked to has a link in it already, which leads out of it."""
+    (here / "in").mkdir()
+    (here / "out").mkdir()
+    (here / "in" / "sub").symlink_to(here / "out")
+    code = "import os\nos.makedirs('t/sub')\nopen('t/sub/x', 'w').write('x')\nos.chmod('t/sub/x', 0o4755)"
+    assert disk.client.post(f"/v1/sessions/{session}/executions", json={"code": code}).json()["status"] == "ok"
+    files("get", "t/", str(here / "in2"))
+    assert (here / "in2" / "sub" / "x").stat().st_mode & 0o7000 == 0
+    files("get", "t", str(here / "in" / "t"))
+    (here / "in" / "t" / "sub" / "x").unlink()
+    (here / "in" / "t" / "sub").rmdir()
+    (here / "in" / "t" / "sub").symlink_to(here / "out")
+    files("get", "t", str(here / "in"))
+    assert os.listdir(here / "out") == []
+
+
+@pytest.mark.parametrize("words", [["get"], ["put"], ["mv", "a"], ["what"], ["ls", "a", "b"], ["--force=x"], ["rm"], ["mkdir"]])
+def test_wrong_usage(files, words):
+    ran = files(*words)
+    assert ran.returncode == 2 and ran.stdout == "" and "Try 'tci files --help'" in ran.stderr
+
+
+def test_what_is_wrong_is_said(files, here):
+    ran = files("get", "none", str(here / "none"))
+    assert ran.returncode == 3 and ran.stderr.startswith("tci files: ") and os.listdir(here) == []
+    ran = files("put", str(here / "none"))
+    assert ran.returncode == 1 and "No such file" in ran.stderr
+    ran = files("get", "../x", str(here))
+    assert ran.returncode == 3 and "below the workspace" in ran.stderr
+    ran = files("get", "--json", "none", str(here))
+    assert ran.returncode == 3 and ran.stderr == "" and json.loads(ran.stdout)["error"]["code"] == "not_found"
+    (here / "no").mkdir(mode=0o555)
+    ran = files("get", "none", str(here / "no" / "where" / "x"))
+    assert ran.returncode == 3
+
+
+# ------------------------------------------------------------------------------------------------ cut connections
+
+
+@pytest.fixture
+def much(disk, session):
+    """A file of the session: its bytes."""
+    content = os.urandom(3 << 20)
+    put = disk.client.put(f"/v1/sessions/{session}/files/much", content=content)
+    assert put.status_code == 201
+    return content
+
+
+def test_a_download_goes_on_after_a_cut(disk, session, much, here):
+    line = Relay(disk, lambda n: 500_000 + 70_000 * n)
+    ran = harness.run_tci("files", "-s", session, "get", "much", str(here / "got"), env={"TCI_URL": line.url,
+                          "TCI_AUTH_TOKEN": disk.token}, **harness.identity())
+    line.close()
+    assert (ran.returncode, ran.stderr, line.cuts > 2) == (0, "", True)
+    assert (here / "got").read_bytes() == much and os.listdir(here) == ["got"]
+    line = Relay(disk, lambda n: 900_000)
+    ran = subprocess.run([harness.build_dir() + "/cli/tci", "files", "-s", session, "get", "much", "-"], capture_output=True,
+                         env={**harness.clean_environment(), "TCI_URL": line.url, "TCI_AUTH_TOKEN": disk.token}, timeout=60)
+    line.close()
+    assert ran.returncode == 0 and ran.stdout == much and line.cuts >= 3
+
+
+def test_the_next_one_goes_on_where_the_last_was(disk, session, files, much, here):
+    etag = disk.client.head(f"/v1/sessions/{session}/files/much").headers["etag"].strip('"')
+    part = here / f"got.{etag}.part"
+    part.write_bytes(b"P" * 1000 + much[1000:2_000_000])  # what is there is not fetched again
+    harness.give(str(part))
+    ok(files("get", "much", str(here / "got")))
+    assert (here / "got").read_bytes() == b"P" * 1000 + much[1000:] and os.listdir(here) == ["got"]
+    part.write_bytes(much)  # all of it is there
+    harness.give(str(part))
+    ok(files("get", "much", str(here / "got")))
+    assert (here / "got").read_bytes() == much and os.listdir(here) == ["got"]
+    other = here / "got.0-0-0.part"  # of what the file was once
+    other.write_bytes(b"old" * 1000)
+    harness.give(str(other))
+    ok(files("get", "much", str(here / "got")))
+    assert (here / "got").read_bytes() == much and os.listdir(here) == ["got"]
+
+
+def test_a_part_is_no_link(disk, session, files, much, here):
+    etag = disk.client.head(f"/v1/sessions/{session}/files/much").headers["etag"].strip('"')
+    (here / "precious").write_text("precious")
+    (here / f"got.{etag}.part").symlink_to(here / "precious")
+    assert files("get", "much", str(here / "got")).returncode == 1
+    assert (here / "precious").read_text() == "precious"
+
+
+# ------------------------------------------------------------------------------------------------------- progress
+
+
+def on_a_terminal(disk, session, *words, columns=80, **relay):
+    """What a transfer shows on a terminal of so many columns, over a line that is slow."""
+    master, slave = pty.openpty()
+    subprocess.run(["stty", "cols", str(columns)], stdin=slave, check=True)
+    line = Relay(disk, lambda n: None, **relay)
+    ran = subprocess.Popen([harness.build_dir() + "/cli/tci", "files", "-s", session, *words], stdin=slave, stdout=slave,
+                           stderr=slave, env={**harness.clean_environment(), "TCI_URL": line.url, "TCI_AUTH_TOKEN": disk.token})
+    os.close(slave)
+    shown = b""
+    try:
+        while True:
+            if not select.select([master], [], [], 60)[0]:
+                break
+            chunk = os.read(master, 65536)
+            shown += chunk
+    except OSError:
+        pass  # the other end is closed
+    assert ran.wait(60) == 0
+    os.close(master)
+    line.close()
+    return shown.decode()
+
+
+def test_progress(disk, session, much, here):
+    shown = on_a_terminal(disk, session, "get", "much", str(here / "got"), rate=1_000_000)
+    lines = [part.split("\x1b[K")[0] for part in shown.split("\r") if part.strip()]
+    drawn = [line for line in lines if line]
+    assert len(drawn) >= 3 and all(len(line) <= 79 for line in drawn), drawn
+    found = [re.fullmatch(r"much  \[=*>? *\]  *(\d+)%  [\d.]+ [KM]iB of 3.0 MiB  [\d.]+ [KM]iB/s(  \d+ s)?", line) for line in drawn]
+    assert all(found), drawn
+    percents = [int(one.group(1)) for one in found]
+    assert percents == sorted(percents) and 20 < percents[0] < 70 and percents[-1] >= 60
+    assert shown.endswith("\r\x1b[K") and (here / "got").read_bytes() == much
+    shown = on_a_terminal(disk, session, "get", "-q", "much", str(here / "got"), rate=2_000_000)
+    assert shown == ""
+
+
+def test_progress_of_an_upload(disk, session, here):
+    (here / "up").write_bytes(os.urandom(2 << 20))
+    shown = on_a_terminal(disk, session, "put", str(here / "up"), rate=1_000_000)
+    assert re.search(r"%  [\d.]+ [KM]iB of 2.0 MiB  [\d.]+ [KM]iB/s", shown)
+
+
+def test_an_archive_for_others(files, here):
+    (here / "t").mkdir()
+    (here / "t" / "x").write_text("x")
+    ok(files("put", str(here / "t")))
+    ran = files("get", "t", "-")
+    (here / "t.tar").write_bytes(ran.stdout.encode("utf-8", "surrogateescape"))
+    with tarfile.open(here / "t.tar") as tar:
+        assert tar.getnames() == ["x"]
+
+
+def test_completion_expands_no_names(disk, session, files, here):
+    """Names in a session are anybody's: the shell that completes them runs none."""
+    code = "import os\nos.mkdir('d')\nopen('d/$(touch ran)', 'w')\nopen('d/`touch ran`', 'w')\nopen('d/plain', 'w')"
+    assert disk.client.post(f"/v1/sessions/{session}/executions", json={"code": code}).json()["status"] == "ok"
+    script = (f"PATH={harness.build_dir()}/cli:$PATH; source {harness.SOURCE_DIR}/cli/tci.bash; COMP_WORDS=(tci files -s {session} get d/)"
+              "; COMP_CWORD=5; _tci; printf '%s\\n' \"${COMPREPLY[@]}\"")
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, cwd=here,
+                         env={**harness.clean_environment(), "TCI_STATE_DIR": disk.state_dir},
+                         **{k: v for k, v in harness.identity().items() if k != "cwd"})
+    assert (ran.returncode, ran.stdout) == (0, "d/$(touch ran)\nd/`touch ran`\nd/plain\n"), ran
+    assert os.listdir(here) == []
