@@ -184,7 +184,7 @@ execute(struct client *client, const char *command, const struct session *sessio
         status = conclude(&x);
     } else {
         status = terminal_fail(command, &err);
-        if (err.code == ERR_NONE && !x.cancelled)
+        if (err.code == ERR_NONE) /* if it was interrupted already, that may not have arrived */
             stream_cancel(x.stream);
     }
     stream_free(x.stream);

@@ -21,6 +21,16 @@ on_signal(int sig)
     errno = kept;
 }
 
+/* nohup(1) and its like stay what they are. */
+static void
+catch_unless_ignored(int sig, const struct sigaction *action)
+{
+    struct sigaction before;
+
+    if (sigaction(sig, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(sig, action, NULL);
+}
+
 void
 interrupt_catch(void)
 {
@@ -30,8 +40,8 @@ interrupt_catch(void)
         return;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    catch_unless_ignored(SIGTERM, &action);
+    catch_unless_ignored(SIGHUP, &action);
 }
 
 int

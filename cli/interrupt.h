@@ -4,7 +4,10 @@
 
 #include <stdbool.h>
 
-/* From here on SIGINT, SIGTERM and SIGHUP end nothing, but make interrupt_fd() readable; what waits for something waits for that, too. */
+/*
+ * From here on SIGINT, SIGTERM and SIGHUP (these two unless they are ignored) end nothing, but make interrupt_fd() readable; what waits
+ * for something waits for that, too.
+ */
 void interrupt_catch(void);
 
 /* -1 as long as interrupts are not caught. */

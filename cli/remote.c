@@ -7,6 +7,7 @@
 #include "begin.h"
 #include "parse.h"
 #include "session.h"
+#include "table.h"
 #include "terminal.h"
 
 static const char sessions_usage[] =
@@ -83,23 +84,28 @@ call(const struct options *o, const struct call *c)
 
 /* --- sessions ----------------------------------------------------------------------------- */
 
+/* "2026-11-22 04:09:53" of the API's time. */
 static void
-print_session(const json_t *s)
+add_time(struct table *t, const char *time)
 {
-    terminal_cell(text(s, "id"), 36);
-    terminal_cell(text(s, "kernel"), 14);
-    terminal_cell(text(s, "state"), 8);
-    printf("%10lld  ", (long long)json_integer_value(json_object_get(s, "executions")));
-    terminal_cell(text(s, "last_used_at"), 24);
-    terminal_put(stdout, text(s, "key"));
-    putchar('\n');
+    cleanup_free char *copy = xstrdup(time);
+
+    if (strlen(copy) > 19 && copy[10] == 'T') {
+        copy[10] = ' ';
+        copy[19] = '\0';
+    }
+    table_add(t, copy);
 }
 
 static void
-print_heading(void)
+add_session(struct table *t, const json_t *s)
 {
-    printf("%-36s  %-14s  %-8s  %10s  %-24s  %s\n", "ID", "KERNEL", "STATE", "EXECUTIONS",
-           "LAST USED", "KEY");
+    table_add(t, text(s, "id"));
+    table_add(t, text(s, "kernel"));
+    table_add(t, text(s, "state"));
+    table_add_number(t, json_integer_value(json_object_get(s, "executions")));
+    add_time(t, text(s, "last_used_at"));
+    table_add(t, json_string_value(json_object_get(s, "key")));
 }
 
 static void
@@ -134,9 +140,14 @@ get_sessions(struct client *client, json_t *all, struct err *err)
 static void
 print_sessions(const json_t *all)
 {
-    print_heading();
+    static const char *const headings[] = {"ID",        "KERNEL", "STATE", ">RUNS",
+                                           "LAST USED", "KEY",    NULL};
+    struct table *t = table_new(headings);
+
     for (size_t i = 0; i < json_array_size(all); i++)
-        print_session(json_array_get(all, i));
+        add_session(t, json_array_get(all, i));
+    table_print(t, stdout);
+    table_free(t);
 }
 
 static enum exit_status
@@ -224,21 +235,22 @@ sessions_command(int argc, char *argv[])
 static void
 print_kernels(const json_t *answer)
 {
-    const json_t *kernels = json_object_get(answer, "kernels");
+    static const char *const headings[] = {"KERNEL", "LANGUAGE", ">WARM", "NOTE", NULL};
+    const json_t *kernels = json_object_get(answer, "kernels"), *kernel;
+    struct table *t = table_new(headings);
+    size_t i;
 
-    printf("%-16s  %-14s  %4s  %s\n", "KERNEL", "LANGUAGE", "WARM", "");
-    for (size_t i = 0; i < json_array_size(kernels); i++) {
-        const json_t *kernel = json_array_get(kernels, i);
-
-        terminal_cell(text(kernel, "name"), 16);
-        terminal_cell(text(kernel, "language"), 14);
-        printf("%4lld  ", (long long)json_integer_value(json_object_get(kernel, "warm")));
+    json_array_foreach (kernels, i, kernel) {
+        table_add(t, text(kernel, "name"));
+        table_add(t, text(kernel, "language"));
+        table_add_number(t, json_integer_value(json_object_get(kernel, "warm")));
         if (!json_is_true(json_object_get(kernel, "available")))
-            terminal_put(stdout, text(kernel, "why_not"));
-        else if (json_is_true(json_object_get(kernel, "default")))
-            fputs("the default", stdout);
-        putchar('\n');
+            table_add(t, text(kernel, "why_not"));
+        else
+            table_add(t, json_is_true(json_object_get(kernel, "default")) ? "the default" : "");
     }
+    table_print(t, stdout);
+    table_free(t);
 }
 
 static enum exit_status

@@ -1,13 +1,15 @@
-/* test_cli_progress.c - the arithmetic and the line of a transfer's progress, and the widths of text. */
+/* test_cli_progress.c - the arithmetic and the line of a transfer's progress, the widths of text, and tables. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
 #include "cli/progress.h"
+#include "cli/table.h"
 #include "cli/width.h"
 
 static void
@@ -142,13 +144,56 @@ measures_text(void **state)
     assert_int_equal(width_cut("abc", 0), 0);
 }
 
+/* What the rows, of three columns each, are printed as; the caller's. */
+static char *
+printed(const char *const *cells, size_t n)
+{
+    static const char *const headings[] = {"NAME", ">N", "NOTE", NULL};
+    struct table *t = table_new(headings);
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+
+    for (size_t i = 0; i < n; i++)
+        table_add(t, cells[i]);
+    table_print(t, file);
+    fclose(file);
+    table_free(t);
+    return text;
+}
+
+static void
+prints_tables(void **state)
+{
+    static const char *const plain[] = {"a", "1", "x", "名前", "1000", NULL, "", "", "y\033\n"};
+    static const char *const short_ones[] = {"longer", "7", "", "b", "8", ""};
+    char *text = printed(plain, 9);
+
+    (void)state;
+    assert_string_equal(text, "NAME     N  NOTE\n"
+                              "a        1  x\n"
+                              "名前  1000\n"
+                              "            y??\n");
+    free(text);
+    text = printed(short_ones, 6); /* and there is no third column */
+    assert_string_equal(text, "NAME    N\nlonger  7\nb       8\n");
+    free(text);
+    text = printed(plain, 2); /* half a row is none */
+    assert_string_equal(text, "NAME  N\n");
+    free(text);
+    text = printed(plain, 0);
+    assert_string_equal(text, "");
+    free(text);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_a_rate),          cmocka_unit_test(leaves_out_what_was_there),
         cmocka_unit_test(writes_sizes_and_times), cmocka_unit_test(draws_a_line),
-        cmocka_unit_test(keeps_to_the_columns),   cmocka_unit_test(measures_text),
+        cmocka_unit_test(prints_tables),          cmocka_unit_test(keeps_to_the_columns),
+        cmocka_unit_test(measures_text),
     };
 
     width_init();
