@@ -234,7 +234,7 @@ def test_variables_and_history(terminal):
     one.line(":history 3")
     one.expect(r"\n +\d+  remarkable = .*\r\n +\d+  :vars\r\n +\d+  :history 3\r\n")
     one.type(":hist\t")
-    one.line("0")
+    one.line(" 0")
     one.expect("takes a number from 1 to 1000")
 
 
