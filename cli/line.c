@@ -55,13 +55,15 @@ on_resize(int sig)
     resized = 1;
 }
 
-/* The line is drawn anew for the terminal's new size. */
+/* The line is drawn anew for the terminal's new size, below what that has made of the old one. */
 static void
 take_size(struct line *l)
 {
     if (!resized)
         return;
     resized = 0;
+    fputs("\r\n", stdout);
+    fflush(stdout);
     el_resize(l->el);
     el_set(l->el, EL_REFRESH);
 }
