@@ -15,27 +15,17 @@
 #include "http_json.h"
 #include "log.h"
 #include "metrics.h"
+#include "pages.h"
 #include "pool.h"
 #include "runs.h"
 #include "smallfile.h"
 
-enum { PAGE_MAX = 4 << 20, UPLOAD_EXTRA = 1 << 20 };
-
-/* Nothing but the page itself and calls to where it came from. */
-static const char page_policy[] =
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: "
-    "blob:;"
-    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-struct page {
-    char *text;
-    size_t len;
-};
+enum { UPLOAD_EXTRA = 1 << 20 };
 
 struct api {
     struct api_parts parts;
-    struct page page, docs, document; /* /, /docs, /openapi.json */
-    double started;                   /* clock_now */
+    struct pages *pages;
+    double started; /* clock_now */
 };
 
 /* A POST /execute under way. */
@@ -48,23 +38,6 @@ struct call {
     json_t *findings; /* of the scan; NULL: none */
 };
 
-static int
-read_page(struct page *page, const char *dir, const char *name, struct err *err)
-{
-    cleanup_free char *path = xasprintf("%s/%s", dir, name);
-    FILE *file = fopen(path, "re");
-
-    if (file == NULL)
-        return err_sys(err, "cannot open %s", path);
-    page->text = xnotnull(malloc(PAGE_MAX));
-    page->len = fread(page->text, 1, PAGE_MAX, file);
-    fclose(file);
-    if (page->len == 0 || page->len == PAGE_MAX)
-        return err_set(err, ERR_SYSTEM, "%s: empty, unreadable or too large", path);
-    page->text = xrealloc(page->text, page->len);
-    return 0;
-}
-
 struct api *
 api_new(const struct api_parts *parts, const char *web_dir, struct err *err)
 {
@@ -72,9 +45,8 @@ api_new(const struct api_parts *parts, const char *web_dir, struct err *err)
 
     api->parts = *parts;
     api->started = clock_now();
-    if (read_page(&api->page, web_dir, "test.html", err) == 0 &&
-        read_page(&api->docs, web_dir, "docs.html", err) == 0 &&
-        read_page(&api->document, web_dir, "openapi.json", err) == 0)
+    api->pages = pages_new(web_dir, err);
+    if (api->pages)
         return api;
     api_free(api);
     return NULL;
@@ -85,9 +57,7 @@ api_free(struct api *api)
 {
     if (api == NULL)
         return;
-    free(api->page.text);
-    free(api->docs.text);
-    free(api->document.text);
+    pages_free(api->pages);
     free(api);
 }
 
@@ -163,38 +133,12 @@ api_most_upload(const struct api *api)
 
 /* --- answers at once ---------------------------------------------------------------------- */
 
-static void
-reply_page(struct http_request *r, const struct page *page)
-{
-    http_add_header(r, "Content-Security-Policy", page_policy);
-    http_add_header(r, "Referrer-Policy", "no-referrer");
-    http_add_header(r, "Cache-Control", "no-cache");
-    http_reply(r, 200, "text/html; charset=utf-8", page->text, page->len);
-}
-
 void
 api_page(struct api *api, struct http_request *r, const struct caller *who,
          const struct target *target)
 {
     (void)who, (void)target;
-    reply_page(r, &api->page);
-}
-
-void
-api_docs(struct api *api, struct http_request *r, const struct caller *who,
-         const struct target *target)
-{
-    (void)who, (void)target;
-    reply_page(r, &api->docs);
-}
-
-void
-api_openapi(struct api *api, struct http_request *r, const struct caller *who,
-            const struct target *target)
-{
-    (void)who, (void)target;
-    http_add_header(r, "Cache-Control", "no-cache");
-    http_reply(r, 200, "application/json", api->document.text, api->document.len);
+    pages_reply(api->pages, r);
 }
 
 void

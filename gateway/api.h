@@ -49,12 +49,10 @@ size_t api_most_upload(const struct api *);
 typedef void api_handler_fn(struct api *, struct http_request *, const struct caller *,
                             const struct target *);
 
-api_handler_fn api_docs;
 api_handler_fn api_execute;
 api_handler_fn api_healthz;
 api_handler_fn api_metrics;
-api_handler_fn api_openapi;
-api_handler_fn api_page;
+api_handler_fn api_page; /* all of pages.h */
 api_handler_fn api_readyz;
 api_handler_fn api_release;
 api_handler_fn api_status;

@@ -660,7 +660,7 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
         r->is_cut = true;
     }
     add_head(r, status, content_type);
-    if (status != 204)
+    if (status != 204 && status != 304)
         add_body(ev, body, len);
     peers_sending(r->http->peers, fd_of(evhttp_request_get_connection(ev)), len);
     time_reading(evhttp_request_get_connection(ev), false);

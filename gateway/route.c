@@ -23,11 +23,12 @@ struct route {
 /* Where two patterns match a path, the first does.  The methods of one pattern stand together. */
 static const struct route routes[] = {
     {"GET", "/", OPEN, api_page},
-    {"GET", "/docs", OPEN, api_docs},
+    {"GET", "/docs", OPEN, api_page},
     {"POST", "/execute", WITH_TOKEN, api_execute},
     {"GET", "/healthz", OPEN, api_healthz},
     {"GET", "/metrics", WITH_TOKEN, api_metrics},
-    {"GET", "/openapi.json", OPEN, api_openapi},
+    {"GET", "/openapi.json", OPEN, api_page},
+    {"GET", "/page/{file}", OPEN, api_page},
     {"GET", "/readyz", OPEN, api_readyz},
     {"POST", "/release", WITH_TOKEN, api_release},
     {"GET", "/status", WITH_TOKEN, api_status},

@@ -53,6 +53,32 @@ def test_page_needs_no_token_and_has_no_secret(gateway):
     assert "<html" in answer.text.lower() and gateway.token not in answer.text
 
 
+@pytest.mark.parametrize("path, kind", [
+    ("/page/app.js", "text/javascript"), ("/page/page.css", "text/css"), ("/page/frame.html", "text/html"), ("/page/live.html", "text/html"),
+    ("/docs", "text/html"), ("/openapi.json", "application/json"),
+])
+def test_files_of_the_page(gateway, path, kind):
+    answer = httpx.get(gateway.url + path, trust_env=False)
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith(kind) and answer.text
+    again = httpx.get(gateway.url + path, trust_env=False, headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304 and again.content == b"" and again.headers["etag"] == answer.headers["etag"]
+
+
+def test_policies_of_the_page(gateway):
+    def policy(path):
+        return httpx.get(gateway.url + path, trust_env=False).headers["content-security-policy"]
+    assert "'unsafe" not in policy("/") and "frame-ancestors 'none'" in policy("/")
+    assert "sandbox allow-scripts;" in policy("/page/frame.html") and "script-src 'self';" in policy("/page/frame.html") + ";"
+    for path in ("/page/frame.html", "/page/live.html"):
+        assert "allow-same-origin" not in policy(path) and "default-src 'none'" in policy(path) and "connect-src" not in policy(path)
+
+
+@pytest.mark.parametrize("path", ["/page/", "/page/index.html", "/page/../docs.html", "/page/..%2Fdocs.html", "/page/%61pp.js", "/page/app.js/",
+                                  "/page/app.js%00", "/page//app.js", "/page/x/app.js", "/page/screenshot-dark.png"])
+def test_nothing_else_is_served(gateway, path):
+    check_error(gateway.client.get(path), 404)
+
+
 def test_status_document(gateway, user):
     gateway.ok(user, "1")
     status = gateway.status()

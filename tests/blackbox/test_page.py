@@ -1,191 +1,290 @@
 """test_page.py - the page at /, in a real browser: what a person sees and does."""
+import os
 import urllib.parse
 
 import pytest
-from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-import harness
-
-LIMIT = 60 * harness.slack()
+import browser
+from harness import eventually
 
 
 @pytest.fixture(scope="module")
-def browser():
-    options = Options()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"):
-        options.add_argument(argument)
-    options.binary_location = "/usr/bin/chromium"
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
-    yield driver
-    driver.quit()
-
-
-class Page:
-    def __init__(self, driver, gateway):
-        self.driver = driver
-        self.gateway = gateway
-        driver.get("about:blank")
-        driver.get(f"{gateway.url}/#token={gateway.token}")
-        self.until(self.editors, "an editor")
-
-    def until(self, condition, what):
-        """What the condition gives once it holds.  The page draws anew while it is looked at: an element that went
-        in between is looked for again."""
-        wait = WebDriverWait(self.driver, LIMIT, poll_frequency=0.1,
-                             ignored_exceptions=[StaleElementReferenceException])
-        return wait.until(lambda _: condition(), what)
-
-    def visible(self, selector):
-        return [e for e in self.driver.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()]
-
-    def editors(self):
-        return self.visible("textarea.editor")
-
-    def text(self):
-        return self.driver.find_element(By.TAG_NAME, "body").text
-
-    def run(self, code, session=0):
-        editor = self.editors()[session]
-        editor.click()
-        self.driver.execute_script(
-            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))",
-            editor, code)
-        editor.send_keys(Keys.CONTROL, Keys.ENTER)
-
-    def press(self, label, which=0):
-        def pressed():
-            buttons = [b for b in self.visible("button") if b.text.strip() == label]
-            if len(buttons) <= which:
-                return False
-            buttons[which].click()
-            return True
-        self.until(pressed, f"a button {label}")
-
-    def shows(self, *words):
-        self.until(lambda: all(word in self.text() for word in words), f"{words} on the page")
-
-    def new_session(self):
-        n = len(self.editors())
-        self.driver.find_element(By.ID, "new-session").click()
-        self.until(lambda: len(self.editors()) > n, "another editor")
-
-    def users(self):
-        return self.until(lambda: [e.text for e in self.visible(".uuid")], "a session's name")
+def driver():
+    one = browser.start()
+    yield one
+    one.quit()
 
 
 @pytest.fixture
-def page(browser, gateway):
-    browser.get_log("browser")
-    page = Page(browser, gateway)
-    yield page
-    browser.execute_script("sessionStorage.clear(); localStorage.clear()")
-    # A refused policy shows here; answers with an error status are the gateway's, and meant.
-    problems = [e for e in browser.get_log("browser") if "Failed to load resource" not in e["message"]]
-    assert problems == []
+def open_page(driver, gateway):
+    driver.get_log("browser")
+    pages = []
+
+    def open_one(**options):
+        pages.append(browser.Page(driver, gateway, **options))
+        return pages[-1]
+
+    yield open_one
+    pages[-1].clear()
+    assert pages[-1].problems() == []
 
 
-def test_link_with_token_connects_and_hides_it(page):
+@pytest.fixture
+def page(open_page):
+    return open_page()
+
+
+def test_link_with_token_connects_and_a_session_is_made(open_page):
+    page = open_page(session=False)
+    page.press("New session", within="#work")
+    assert page.run("a = 41\nprint('sum', a + 1)") == "sum 42"
     assert page.gateway.token not in page.driver.current_url
-    assert "#" not in page.driver.current_url
-    page.shows("assigned", "warm")
-
-
-def test_wrong_token_is_asked_for_again(page):
-    page.driver.execute_script("sessionStorage.clear()")
-    page.driver.get("about:blank")
-    page.driver.get(f"{page.gateway.url}/#token=wrong")
-    page.until(lambda: page.visible("#token"), "the question for the token")
-    page.visible("#token")[0].send_keys(page.gateway.token, Keys.ENTER)
-    page.until(page.editors, "an editor")
-
-
-def test_state_is_kept(page):
-    page.run("a = 41")
-    page.shows("[1]")
-    page.run("print('sum', a + 1)")
-    page.shows("sum 42")
-
-
-def test_two_sessions_are_apart(page):
-    page.run("a = 'first'; print('one', a)")
-    page.shows("one first")
-    page.new_session()
-    page.run("a", session=1)
-    page.shows("NameError")
-    assert len(set(page.users())) == 2
-
-
-def test_plot(page):
-    page.run("import matplotlib.pyplot as plt\nplt.plot([1, 3, 2]);")
-    page.until(lambda: page.driver.execute_script(
-        "return [...document.querySelectorAll('#board img')].some(i => i.complete && i.naturalWidth > 100)"), "a picture")
-
-
-def test_exception(page):
-    page.run("1 / 0")
-    page.shows("ZeroDivisionError", "division by zero")
-
-
-@pytest.mark.parametrize("code", [
-    "print('<img src=x onerror=\"document.title=1\"><b id=evil>bold</b>')",
-    "raise type('<b id=evil>', (Exception,), {})('<script id=evil>document.title=1</script>')",
-    "'<b id=evil>' + 'value</b>'",
-    "print('\\x1b[31m<b id=evil>red</b>\\x1b[0m')",
-])
-def test_output_is_never_markup(page, code):
-    page.run(code)
-    page.shows("[1]")
-    page.until(lambda: "evil" in page.driver.find_element(By.ID, "board").text.replace(code, ""), "the output")
-    assert not page.driver.find_elements(By.ID, "evil")
-    assert page.driver.title == "The Code Interpreter"
-
-
-def test_timeout_notice(page):
-    page.run("kept = 1")
-    page.shows("[1]")
-    editor = page.visible("input[aria-label^='Time limit']")[0]
-    editor.send_keys("1")
-    page.run("while True: pass")
-    page.shows("The code ran longer than 1 s")
-    page.run("print('again')")
-    page.shows("again")
-
-
-def test_crash_notice(page):
-    page.run("import os; os._exit(3)")
-    page.shows("exited with status 3")
-
-
-def test_release(page):
-    user = page.users()[0]
-    page.run("print('here')")
-    page.shows("here")
-    assert page.gateway.session(user) is not None
-    page.press("Release")
-    page.until(lambda: page.gateway.session(user) is None, "the session is gone")
-
-
-def test_talks_to_its_own_origin_only(page):
-    page.run("print('traffic')")
-    page.shows("traffic")
-    asked = page.driver.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert "session=page-" in page.driver.current_url
+    asked = page.js("return performance.getEntriesByType('resource').map(e => e.name)")
     own = urllib.parse.urlsplit(page.gateway.url).netloc
     assert asked and all(urllib.parse.urlsplit(u).netloc == own for u in asked if u.startswith("http"))
 
 
+def test_wrong_token_is_asked_for_again(page):
+    page.clear()
+    page.driver.get("about:blank")
+    page.driver.get(f"{page.gateway.url}/#token=wrong")
+    field = page.find("#token")
+    page.shows("does not accept this token")
+    field.send_keys(page.gateway.token, Keys.ENTER)
+    page.choose(page.id)
+
+
+def test_output_comes_as_it_is_printed_and_input_is_asked_for(page):
+    page.begin("print('first')\nname = input('who? ')\nprint('hello', name)")
+    page.shows("first", "who?", within=".cell .out")
+    page.until(lambda: page.js("return document.activeElement.closest('.stdin') !== null"), "the input has the focus")
+    page.driver.switch_to.active_element.send_keys("you", Keys.ENTER)
+    page.shows("hello you", within=".cell .out")
+    page.ended()
+
+
+def test_interrupt_by_key_keeps_the_state(page):
+    page.run("kept = 7")
+    page.begin("print('on it', flush=True)\nwhile True: pass")
+    page.shows("on it", within=".cell:last-of-type .out")
+    page.find("textarea.editor").send_keys(Keys.CONTROL, "c")
+    page.ended()
+    page.shows("KeyboardInterrupt", within=".cell:last-of-type .out")
+    assert page.run("kept") == "7"
+
+
+def test_plot_table_and_colours(page):
+    page.run("import matplotlib.pyplot as plt\nplt.plot([1, 3, 2]);")
+    page.until(lambda: page.js("return [...document.querySelectorAll('.out img')].some(i => i.complete && i.naturalWidth > 100)"), "a picture")
+    page.run("1 / 0")
+    page.shows("ZeroDivisionError", "division by zero", within=".cell:last-of-type .trace")
+    assert page.all(".trace .ansi")
+    page.run("print('0 %', end='')\nprint('\\r100 %')")
+    assert page.text(".cell:last-of-type .out") == "100 %"
+    page.run("for i in range(30000): print(i)")
+    assert "29999" in page.text(".cell:last-of-type .out") and "Download" in page.text(".cell:last-of-type .out")
+
+
+def test_a_reload_keeps_it_all(page):
+    page.run("x = 41; print('before')")
+    page.begin("print('under way', flush=True)\nwho = input('?')\nprint('after', x + 1)")
+    page.shows("under way")
+    page.driver.refresh()
+    page.until(lambda: len(page.all(".cell")) == 2, "both runs")
+    page.shows("before", "under way", within=".transcript")
+    page.find(".stdin input").send_keys("go", Keys.ENTER)
+    page.shows("after 42", within=".transcript")
+    page.ended()
+    page.tab("history")
+    page.until(lambda: len(page.visible(".past-run")) == 2, "the history")
+
+
+def test_a_connection_that_breaks_is_taken_up_again(page):
+    page.begin("import time\nfor i in range(150):\n    print(f'line {i}', flush=True)\n    time.sleep(0.02)")
+    page.shows("line 10\n", within=".cell .out")
+    offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.driver.execute_cdp_cmd("Network.enable", {})
+    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": True, **offline})
+    try:
+        page.shows("cannot be reached", within="#banner")
+    finally:
+        page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": False, **offline})
+    page.ended()
+    assert page.text(".cell .out").split("\n") == [f"line {i}" for i in range(150)]
+    assert not page.visible("#banner")
+    page.driver.get_log("browser")
+
+
+def test_files_up_down_and_away(page, tmp_path):
+    (tmp_path / "numbers.csv").write_text("a,b\n1,2\n")
+    page.shows("No files here yet", within=".files")
+    page.all(".files input[type=file]")[0].send_keys(str(tmp_path / "numbers.csv"))
+    page.shows("numbers.csv", "8 bytes", within=".file-list")
+    page.js("""
+        const data = new DataTransfer();
+        data.items.add(new File(["dropped"], "drop.txt"));
+        document.querySelector(".files").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}))""")
+    page.shows("drop.txt", within=".file-list")
+    assert page.run("open('made.txt', 'w').write('by code')\nopen('drop.txt').read()") == "'dropped'"
+    page.shows("made.txt", within=".file-list")
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    page.press("Download made.txt")
+    eventually(lambda: os.path.exists(tmp_path / "made.txt") and (tmp_path / "made.txt").read_text() == "by code")
+    page.press("numbers.csv", within=".file-list")
+    page.shows("1,2", within=".preview")
+    page.press("Delete numbers.csv")
+    page.confirm()
+    page.until(lambda: "numbers.csv" not in page.text(".file-list"), "it is gone")
+    assert page.gateway.client.get(f"{page.path}/files/numbers.csv").status_code == 404
+
+
+def test_variables_and_usage(page):
+    page.tab("variables")
+    page.run("answer = 42\nnames = ['x', 'y']")
+    page.shows("answer", "int", "42", "list 2", within="#panel")
+    page.tab("usage")
+    page.shows("Memory", "MB at its peak", "python3", within="#panel")
+
+
+def test_tests_and_rewards(page):
+    page.press("Tests")
+    page.find(".t-text").send_keys("mean([1, 3]) == 2")
+    page.press("Add a test")
+    page.visible(".t-text")[1].send_keys("mean([]) == 0")
+    page.visible(".t-reward")[1].send_keys(Keys.BACKSPACE, "2")
+    page.run("def mean(v): return sum(v) / len(v)")
+    page.shows("passed", "ZeroDivisionError", "Reward 1 of 3", "1 of 2 passed", within=".tests-out")
+
+
+def test_completion_and_inspection(page):
+    page.run("wonderful_name = wonderful_news = 1")
+    editor = page.type("wonderful_na")
+    editor.send_keys(Keys.TAB)
+    page.until(lambda: editor.get_attribute("value") == "wonderful_name", "the completion")
+    page.type("wonderful_n").send_keys(Keys.TAB)
+    page.shows("wonderful_name", "wonderful_news", within=".matches")
+    editor.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    assert editor.get_attribute("value") == "wonderful_news"
+    page.type("len").send_keys(Keys.SHIFT, Keys.TAB)
+    page.shows("number of items", within=".about")
+    editor.send_keys(Keys.ESCAPE)
+    assert not page.visible(".about")
+    page.type("").send_keys(Keys.TAB)
+    assert editor.get_attribute("value") == "    "
+    editor.send_keys(Keys.ESCAPE, Keys.TAB)
+    assert page.driver.switch_to.active_element != editor
+
+
+RICH = r"""
+from IPython.display import display
+def show(kind, value): display({kind: value}, raw=True)
+show("text/markdown", "# Title\n\n* one\n* **two** and $x^2$\n\n| a | b |\n|---|---|\n| 1 | 2 |")
+show("text/latex", r"$\displaystyle \frac{\sqrt{x}}{2} + \sum_{i=0}^n \alpha_i$")
+show("text/latex", r"\unknowncommand{x}")
+show("application/json", {"list": [1, {"deep": None}], "text": "json text"})
+show("image/svg+xml", '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><circle r="20"/></svg>')
+show("text/html", "<table><tr><td>cell of html</td></tr></table>")
+show("application/vnd.vegalite.v5+json", {"mark": "bar", "data": {"values": [{"c": "A", "n": 3}, {"c": "B", "n": 5}]},
+     "encoding": {"x": {"field": "c"}, "y": {"field": "n"}}})
+show("application/vnd.plotly.v1+json", {"data": [{"type": "scatter", "y": [1, 4, 9], "name": "squares"}], "layout": {"title": {"text": "Plotly title"}}})
+show("application/vnd.vega.v5+json", {"marks": []})
+h = display({"text/plain": "before"}, raw=True, display_id="d")
+h.update({"text/plain": "updated"}, raw=True)
+"""
+
+
+def test_every_kind_of_output(page):
+    out = page.run(RICH)
+    for word in ("Title", "two", "json text", "Plotly title", "\\unknowncommand{x}", "updated"):
+        assert word in out, word
+    assert "before" not in out
+    for selector in (".md-out li strong", ".md-out math", ".md-out table.data", ".tex-out mfrac msqrt", ".tex-out munderover", ".json-out details",
+                     ".chart rect", ".chart path.series", ".chart-out .json-out"):
+        assert page.all(selector), selector
+    page.until(lambda: page.js("return [...document.querySelectorAll('.figure img')].some(i => i.naturalWidth === 40)"), "the drawing")
+    frame = page.find(".html-out iframe")
+    page.js("arguments[0].scrollIntoView()", frame)
+    page.driver.switch_to.frame(frame)
+    page.until(lambda: "cell of html" in page.text(), "the HTML")
+    page.driver.switch_to.default_content()
+    page.until(lambda: frame.size["height"] not in (0, 48), "the frame is as high as what is in it")
+
+
+def test_another_language(open_page):
+    page = open_page(session=False)
+    page.click("#new-session")
+    page.until(lambda: page.js("return document.querySelector('#new-kernel').options.length") > 1, "the languages")
+    page.js("document.querySelector('#new-kernel').value = 'bash'")
+    page.click("#new-go")
+    assert page.run("x=shell; echo in $x") == "in shell"
+
+
+def test_a_crash_is_told_and_so_is_the_fresh_environment(page):
+    page.run("import os; os._exit(3)")
+    page.shows("Environment ended", "exited with status 3", within=".cell")
+    page.run("print('again')")
+    page.shows("Fresh environment", "again", within=".cell:last-of-type")
+    page.press("Restart: variables go, files stay")
+    page.confirm()
+    page.shows("Restarted", within=".transcript")
+
+
+def test_sessions_are_listed_switched_and_closed(page):
+    other = browser.uuid.uuid4().hex
+    page.run("mine = 1")
+    page.gateway.client.post("/v1/sessions", json={"user_uuid": other})
+    page.choose(other)
+    page.run("mine")
+    page.shows("NameError", within=".cell")
+    page.choose(page.id)
+    assert page.run("mine") == "1"
+    page.gateway.release(page.id)
+    page.shows("Session ended", within=".transcript")
+    page.press("Begin anew")
+    assert page.run("'anew'") == "'anew'"
+    page.press("Close: end the session")
+    page.confirm()
+    page.until(lambda: page.gateway.session(page.id) is None, "the session is gone")
+
+
+def test_a_server_that_is_gone_is_told_until_it_is_back(driver, make_gateway):
+    gateway = make_gateway(min_idle_workers=1)
+    page = browser.Page(driver, gateway)
+    page.run("x = 5")
+    gateway.kill9()
+    page.shows("cannot be reached", within="#banner")
+    gateway.settings["listen"] = urllib.parse.urlsplit(gateway.url).netloc
+    gateway.start()
+    page.until(lambda: not page.visible("#banner"), "the banner goes")
+    assert page.run("x") == "5"
+    page.clear()
+    driver.get_log("browser")
+
+
 def test_fits_a_phone(page):
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                                {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True})
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 400, "height": 740, "deviceScaleFactor": 2, "mobile": True})
     try:
         page.run("print('small')")
         page.shows("small")
-        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 360
+        assert page.js("return document.documentElement.scrollWidth") <= 400
+        page.click("#show-panel")
+        page.shows("No files here yet", within="#panel")
+        page.press("Close", within="#panel")
+        page.click("#show-sessions")
+        page.choose(page.id)
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_keys_reach_every_part(page):
+    parts = []
+    for _ in range(4):
+        ActionChains(page.driver).send_keys(Keys.F6).perform()
+        parts.append(page.js("const e = document.activeElement; return e.className || e.id"))
+    assert len(set(parts)) == 4, parts
+    unnamed = page.js("""return [...document.querySelectorAll('button, input, textarea, select, iframe')].filter(e => e.checkVisibility()
+        && !(e.innerText || '').trim() && !e.getAttribute('aria-label') && !e.title && !e.labels?.length).map(e => e.outerHTML)""")
+    assert unnamed == []

@@ -1,0 +1,126 @@
+"""browser.py - the page at / in a real Chromium: what a person does there, and what there is to see."""
+import uuid
+
+from selenium import webdriver
+from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+import harness
+
+LIMIT = 60 * harness.slack()
+
+
+def start():
+    options = Options()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1360,900"):
+        options.add_argument(argument)
+    options.binary_location = "/usr/bin/chromium"
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+
+
+class Page:
+    """The page, with a session of its own in it unless told otherwise."""
+
+    def __init__(self, driver, gateway, session=True, **body):
+        self.driver = driver
+        self.gateway = gateway
+        driver.get("about:blank")
+        if session:
+            self.id = "t-" + uuid.uuid4().hex[:12]
+            made = gateway.client.post("/v1/sessions", json={"user_uuid": self.id, **body})
+            assert made.status_code == 201, made.text
+        driver.get(f"{gateway.url}/#token={gateway.token}")
+        if session:
+            self.choose(self.id)
+
+    @property
+    def path(self):
+        return f"/v1/sessions/{self.id}"
+
+    def until(self, condition, what):
+        """What the condition gives once it holds.  The page draws anew while it is looked at: an element that went
+        in between is looked for again."""
+        wait = WebDriverWait(self.driver, LIMIT, poll_frequency=0.05,
+                             ignored_exceptions=[StaleElementReferenceException, ElementNotInteractableException])
+        return wait.until(lambda _: condition(), what)
+
+    # --- what there is to see
+
+    def all(self, selector):
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def visible(self, selector):
+        return [e for e in self.all(selector) if e.is_displayed()]
+
+    def find(self, selector):
+        return self.until(lambda: next(iter(self.visible(selector)), None), selector)
+
+    def text(self, selector="body"):
+        return self.driver.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+
+    def shows(self, *words, within="body"):
+        self.until(lambda: all(word in self.text(within) for word in words), f"{words} in {within}: {self.text(within)}")
+
+    def js(self, code, *arguments):
+        return self.driver.execute_script(code, *arguments)
+
+    def problems(self, frames=True):
+        """What the console has: refused policies, exceptions.  Answers with an error status are the gateway's, and meant."""
+        found = [e["message"] for e in self.driver.get_log("browser") if "Failed to load resource" not in e["message"]]
+        return found if frames else [m for m in found if "/page/frame.html" not in m and "/page/live.html" not in m]
+
+    # --- what is done
+
+    def choose(self, session):
+        self.click(f".session-row[data-name='/{session}']")
+        self.until(lambda: self.visible("textarea.editor"), "an editor")
+
+    def click(self, selector):
+        def clicked():
+            found = self.visible(selector)
+            return bool(found) and (found[0].click() or True)
+        self.until(clicked, f"something to click at {selector}")
+
+    def press(self, label, within="body", which=0):
+        def pressed():
+            buttons = [b for b in self.visible(f"{within} button")
+                       if label in (b.text.strip(), b.get_attribute("aria-label"))]
+            return len(buttons) > which and (buttons[which].click() or True)
+        self.until(pressed, f"a button {label}")
+
+    def confirm(self):
+        self.click("#ask-yes")
+
+    def type(self, text):
+        editor = self.find("textarea.editor")
+        editor.click()
+        self.js("arguments[0].value = arguments[1]; arguments[0].setSelectionRange(arguments[1].length, arguments[1].length);"
+                "arguments[0].dispatchEvent(new Event('input', {bubbles: true}))", editor, text)
+        return editor
+
+    def begin(self, code):
+        """Runs it; what is to be seen of it is the last cell."""
+        before = len(self.all(".cell"))
+        self.type(code).send_keys(Keys.CONTROL, Keys.ENTER)
+        self.until(lambda: len(self.all(".cell")) > before, "another run")
+
+    def run(self, code):
+        """Runs it to its end: its output, as text."""
+        self.begin(code)
+        self.ended()
+        return self.text(".cell:last-of-type .out")
+
+    def ended(self):
+        self.until(lambda: self.js("const all = [...document.querySelectorAll('.cell')];"
+                                   "return all.length && all.every(c => ['done', 'failed'].includes(c.dataset.state))"), "the end of all runs")
+
+    def tab(self, name):
+        self.click(f"#tab-{name}")
+
+    def clear(self):
+        self.js("sessionStorage.clear(); localStorage.clear()")

@@ -1,0 +1,279 @@
+// files.js - the files of a session: what is there, up, down, and away.
+import { ago, ask, button, el, humanSize, icon, iconButton, saveAs } from "./dom.js";
+import { complaint, server } from "./server.js";
+
+const PAGE = 200;               // entries at a time
+const UPLOADS = 2;              // at a time
+const PREVIEW = 65536;          // bytes of a text that are shown
+const PICTURE = /\.(png|jpe?g|gif|webp)$/i, PICTURE_MAX = 8_000_000;
+const TEXT = /\.(txt|csv|tsv|json|md|py|js|ts|r|sh|c|h|cpp|go|rs|java|rb|log|xml|html|css|svg|ya?ml|toml|ini|sql)$/i;
+
+function encodePath(path) {
+    return path.split("/").map(encodeURIComponent).join("/");
+}
+
+function nameOf(path) {
+    return path.slice(path.lastIndexOf("/") + 1);
+}
+
+export class Files {
+    constructor() {
+        this.directory = "";
+        this.queue = [];
+        this.sending = 0;
+        this.crumbs = el("nav", { class: "crumbs", "aria-label": "Directory" });
+        this.list = el("ul", { class: "file-list" });
+        this.moves = el("ul", { class: "moves", "aria-label": "Transfers" });
+        this.problem = el("p", { class: "problem", role: "alert" });
+        this.usage = el("p", { class: "quiet usage" });
+        this.picker = el("input", { type: "file", multiple: true, class: "sr", tabindex: "-1", "aria-label": "Files to upload", onchange: () => this.picked() });
+        this.preview = el("div", { class: "preview", hidden: true });
+        this.node = el("div", { class: "files" }, this.tools(), this.crumbs, this.problem, this.moves, this.list, this.preview, this.usage);
+        this.wireDrops();
+    }
+
+    tools() {
+        const upload = button("", { class: "small" }, () => this.picker.click());
+        upload.append(icon("upload"), "Upload");
+        const folder = button("New folder", { class: "small" }, () => this.makeFolder());
+        return el("div", { class: "panel-tools" }, upload, this.picker, folder, el("span", { class: "grow" }),
+            iconButton("download", "Download all of it as a zip", () => this.archive()), iconButton("refresh", "Look again", () => this.refresh()));
+    }
+
+    wireDrops() {
+        const over = (on) => this.node.classList.toggle("dropping", on);
+        this.node.addEventListener("dragover", (event) => {
+            if (!event.dataTransfer.types.includes("Files"))
+                return;
+            event.preventDefault();
+            over(true);
+        });
+        this.node.addEventListener("dragleave", (event) => this.node.contains(event.relatedTarget) || over(false));
+        this.node.addEventListener("drop", (event) => {
+            event.preventDefault();
+            over(false);
+            this.send([...event.dataTransfer.files]);
+        });
+    }
+
+    show(session) {
+        if (session !== this.session) {
+            this.session = session;
+            this.directory = "";
+            this.shutPreview();
+        }
+        this.refresh();
+    }
+
+    get prefix() {
+        return this.directory ? `${this.directory}/` : "";
+    }
+
+    pathOf(path, query) {
+        return this.session.path(`files/${encodePath(path)}`, query);
+    }
+
+    /* what is there */
+
+    async refresh() {
+        const { session, directory } = this;
+        if (!session || session.gone || session.state === "stopped")     // looking would start a container
+            return this.draw([]);
+        try {
+            const query = { limit: String(PAGE), ...(directory ? { path: directory } : {}) };
+            const page = await server.json("GET", session.path("files", query));
+            if (session !== this.session || directory !== this.directory)
+                return undefined;
+            this.problem.textContent = "";
+            this.draw(page.files, page.next_cursor);
+            this.measure(session);
+        } catch (e) {
+            if (e.status === 404 && directory)
+                return this.enter("");
+            this.problem.textContent = complaint(e);
+        }
+        return undefined;
+    }
+
+    async measure(session) {
+        const usage = await server.json("GET", session.path("files:usage")).catch(() => null);
+        if (usage && session === this.session)
+            this.usage.textContent = `${humanSize(usage.bytes_used)} of ${humanSize(usage.bytes_total)} used`;
+    }
+
+    draw(files, cursor = null) {
+        const rows = files.map((file) => this.row(file));
+        const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.path : undefined;
+        this.drawCrumbs();
+        this.list.replaceChildren(...rows);
+        if (cursor)
+            this.list.append(this.moreRow(cursor));
+        if (!rows.length)
+            this.list.append(el("li", { class: "empty-list" }, el("b", { text: "No files here yet" }), el("span", { text: "Drop some here, or write one from code." })));
+        if (focused !== undefined)
+            [...this.list.querySelectorAll("[data-path]")].find((one) => one.dataset.path === focused)?.focus();
+    }
+
+    moreRow(cursor) {
+        const row = el("li", {}, button("More", { class: "small" }, async () => {
+            try {
+                const page = await server.json("GET", this.session.path("files", { limit: String(PAGE), cursor, ...(this.directory ? { path: this.directory } : {}) }));
+                row.replaceWith(...page.files.map((file) => this.row(file)), ...(page.next_cursor ? [this.moreRow(page.next_cursor)] : []));
+            } catch (e) {
+                this.problem.textContent = complaint(e);
+            }
+        }));
+        return row;
+    }
+
+    drawCrumbs() {
+        const parts = this.directory ? this.directory.split("/") : [];
+        const crumb = (text, path) => button(text, { class: "small plain" }, () => this.enter(path));
+        this.crumbs.replaceChildren(crumb("workspace", ""), ...parts.flatMap((part, i) => [el("span", { text: "/", "aria-hidden": "true" }), crumb(part, parts.slice(0, i + 1).join("/"))]));
+        this.crumbs.lastChild.setAttribute("aria-current", "location");
+    }
+
+    row(file) {
+        const name = nameOf(file.path);
+        const isDirectory = file.type === "directory";
+        const open = el("button", { type: "button", class: "file-name", title: name, "data-path": file.path, disabled: file.unreachable === true,
+                                    onclick: () => isDirectory ? this.enter(file.path) : this.look(file) });
+        open.append(icon(isDirectory ? "folder" : file.type === "symlink" ? "link" : "file"), el("span", { text: name }));
+        const about = isDirectory ? "folder" : file.type === "symlink" ? `→ ${file.target ?? ""}` : `${humanSize(file.size)} · ${ago(file.modified_at)}`;
+        const row = el("li", {}, open, el("span", { class: "quiet about-file", text: about, title: file.modified_at }));
+        if (!isDirectory)
+            row.append(iconButton("download", `Download ${name}`, () => this.fetch(file), { class: "plain icon small-icon" }));
+        row.append(iconButton("bin", `Delete ${name}`, () => this.remove(file), { class: "plain icon small-icon" }));
+        return row;
+    }
+
+    enter(directory) {
+        this.directory = directory;
+        this.shutPreview();
+        this.refresh();
+    }
+
+    /* looking at one */
+
+    shutPreview() {
+        this.preview.hidden = true;
+        for (const img of this.preview.querySelectorAll("img"))
+            URL.revokeObjectURL(img.src);
+        this.preview.replaceChildren();
+    }
+
+    async look(file) {
+        const name = nameOf(file.path);
+        const picture = PICTURE.test(name) && file.size <= PICTURE_MAX;
+        if (!picture && !TEXT.test(name))
+            return this.fetch(file);
+        try {
+            const headers = picture || !file.size ? {} : { Range: `bytes=0-${PREVIEW - 1}` };
+            const answer = await server.ask("GET", this.pathOf(file.path), { headers });
+            this.shutPreview();
+            const bytes = await answer.arrayBuffer();
+            this.preview.append(el("div", { class: "preview-head" }, el("b", { text: name }), iconButton("close", "Close the preview", () => this.shutPreview(), { class: "plain icon small-icon" })));
+            if (picture)
+                this.preview.append(el("img", { alt: name, src: URL.createObjectURL(new Blob([bytes], { type: `image/${name.split(".").pop().toLowerCase().replace("jpg", "jpeg")}` })) }));
+            else
+                this.preview.append(el("pre", { tabindex: "0", "aria-label": name, text: new TextDecoder().decode(bytes) + (file.size > PREVIEW ? "\n…" : "") }));
+            this.preview.hidden = false;
+            this.preview.scrollIntoView({ block: "nearest" });
+        } catch (e) {
+            this.problem.textContent = complaint(e);
+        }
+        return undefined;
+    }
+
+    /* up */
+
+    picked() {
+        this.send([...this.picker.files]);
+        this.picker.value = "";
+    }
+
+    send(files) {
+        for (const file of files)
+            this.queue.push(this.transfer(file.name, file.size, (move) => server.upload(move.path, file, move.progress, move.signal), this.pathOf(this.prefix + file.name)));
+        this.pump();
+    }
+
+    pump() {
+        while (this.sending < UPLOADS && this.queue.length) {
+            this.sending += 1;
+            this.queue.shift()().finally(() => {
+                this.sending -= 1;
+                this.pump();
+                this.refresh();
+            });
+        }
+    }
+
+    // A line with a bar, and what runs the transfer to its end.
+    transfer(name, size, work, path) {
+        const bar = el("progress", { max: "1", value: "0", "aria-label": `${name}` });
+        const said = el("span", { class: "quiet", text: "waiting" });
+        const abort = new AbortController();
+        const row = el("li", {}, el("span", { class: "move-name", text: name, title: name }), bar, said,
+            iconButton("close", `Cancel ${name}`, () => { abort.abort(); row.remove(); }, { class: "plain icon small-icon" }));
+        const progress = (done, total = size) => {
+            if (total > 0)
+                bar.value = done / total;
+            said.textContent = `${humanSize(done)}${total > 0 ? ` of ${humanSize(total)}` : ""}`;
+        };
+        this.moves.append(row);
+        return async () => {
+            if (abort.signal.aborted)
+                return;
+            try {
+                await work({ path, progress, signal: abort.signal });
+                row.remove();
+            } catch (e) {
+                if (!abort.signal.aborted)
+                    this.failed(row, said, complaint(e));
+            }
+        };
+    }
+
+    failed(row, said, why) {
+        row.classList.add("failed");
+        said.setAttribute("role", "alert");
+        said.textContent = why;
+    }
+
+    /* down, and away */
+
+    fetch(file) {
+        return this.get(nameOf(file.path), file.size, this.pathOf(file.path));
+    }
+
+    archive() {
+        return this.get(`${nameOf(this.directory) || "workspace"}.zip`, 0, this.session.path("files:archive", { format: "zip", ...(this.directory ? { path: this.directory } : {}) }));
+    }
+
+    get(name, size, path) {
+        return this.transfer(name, size, async (move) => saveAs(await server.download(move.path, (done, total) => move.progress(done, total || size), move.signal), name), path)();
+    }
+
+    async remove(file) {
+        const isDirectory = file.type === "directory";
+        if (!await ask({ title: `Delete ${nameOf(file.path)}?`, text: isDirectory ? "With all that is in it." : "", yes: "Delete" }))
+            return;
+        await this.attempt(() => server.json("DELETE", this.pathOf(file.path, isDirectory ? { recursive: "true" } : {})));
+    }
+
+    async makeFolder() {
+        const name = await ask({ title: "New folder", label: "Name", yes: "Make" });
+        if (name)
+            await this.attempt(() => server.json("POST", this.session.path("files:mkdir"), { json: { path: this.prefix + name } }));
+    }
+
+    async attempt(action) {
+        try {
+            await action();
+            await this.refresh();
+        } catch (e) {
+            this.problem.textContent = complaint(e);
+        }
+    }
+}

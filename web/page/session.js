@@ -1,0 +1,389 @@
+// session.js - a session as it is worked in: its transcript and its editor.
+import { announce, ask, button, el, iconButton, keep, kept, notice } from "./dom.js";
+import { Cell } from "./cell.js";
+import { Editor } from "./editor.js";
+import { EXAMPLES, HELLO } from "./examples.js";
+import { complaint, Refused, server } from "./server.js";
+import { TestEditor } from "./tests.js";
+
+const PAST = 20;                // executions of the history that are shown at first
+const MAX_CELLS = 200;          // of one transcript
+const QUESTION_MS = 12000;
+const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
+const STATES = { starting: "starting", idle: "ready", busy: "running", stopped: "asleep" };
+
+export class Session {
+    // about: as the API has it.  hooks: ran(session), closed(session), showed(), mayStream(), freed().
+    constructor(about, hooks) {
+        this.hooks = hooks;
+        this.displays = new Map();
+        this.cells = [];
+        this.active = new Set();     // cells that are under way
+        this.gone = false;
+        this.isShown = false;
+        this.id = about.id;
+        this.key = about.key;
+        this.language = about.language;
+        this.kernel = about.kernel;
+        this.editor = new Editor(about.language, {
+            submit: () => this.submit(), interrupt: () => this.interrupt(),
+            complete: (code, at) => this.question("complete", code, at), inspect: (code, at) => this.question("inspect", code, at),
+        });
+        this.build();
+        this.update(about);
+    }
+
+    // Relative to where the page came from.
+    path(rest = "", query = {}) {
+        const words = new URLSearchParams({ ...(this.key ? { key: this.key } : {}), ...query }).toString();
+        return `v1/sessions/${encodeURIComponent(this.id)}${rest ? `/${rest}` : ""}${words ? `?${words}` : ""}`;
+    }
+
+    get name() {
+        return this.id;
+    }
+
+    // What runs, or is the first to.
+    get running() {
+        return this.active.values().next().value ?? null;
+    }
+
+    get isPython() {
+        return this.language === "python";
+    }
+
+    /* what it looks like */
+
+    build() {
+        this.stateText = el("span");
+        this.stateNode = el("span", { class: "state" }, el("span", { class: "dot", "aria-hidden": "true" }), this.stateText);
+        this.transcript = el("div", { class: "transcript", role: "log", "aria-label": "Transcript", "aria-live": "off", tabindex: "0" });
+        this.node = el("section", { class: "session", "aria-label": `Session ${this.name}` }, this.head(), this.transcript, this.composer());
+        this.transcript.append(this.welcome());
+    }
+
+    head() {
+        this.interruptButton = iconButton("stop", "Interrupt", () => this.interrupt(), { hidden: true });
+        return el("div", { class: "session-head" },
+            el("div", { class: "session-title" }, el("h2", { text: this.name, title: this.name }), el("span", { class: "quiet", text: this.kernel })),
+            this.stateNode, this.interruptButton,
+            iconButton("restart", "Restart: variables go, files stay", () => this.restart()),
+            iconButton("close", "Close: end the session", () => this.close()));
+    }
+
+    welcome() {
+        const lead = this.isPython ? "A Python of your own" : `A session of ${this.language || this.kernel}`;
+        const node = el("div", { class: "welcome" }, el("b", { text: lead }),
+            el("p", { text: "What you run here stays from one run to the next, in a container that nobody else can see. Write code below, or begin with one of these." }));
+        const chips = this.isPython ? EXAMPLES : HELLO[this.language] ? [{ name: "Hello", about: "A first run", code: HELLO[this.language] }] : [];
+        node.append(el("div", { class: "chips" }, ...chips.map((one) => button(one.name, { title: one.about }, () => this.example(one)))));
+        return node;
+    }
+
+    composer() {
+        this.limit = el("input", { inputmode: "decimal", placeholder: "auto", "aria-label": "Time limit in seconds, empty for the session's own" });
+        this.tests = new TestEditor(() => this.showTests());
+        this.tests.node.hidden = true;
+        this.testsButton = button("Tests", { class: "plain", "aria-expanded": "false" }, () => this.toggleTests());
+        this.testsButton.hidden = !this.isPython;
+        const run = button("Run", { class: "main run" }, () => this.submit());
+        run.append(el("kbd", { text: APPLE ? "⌘ ↵" : "Ctrl ↵", "aria-hidden": "true" }));
+        const key = (text) => el("kbd", { text });
+        return el("div", { class: "composer" }, this.tests.node, this.editor.node, el("div", { class: "actions-row" }, run,
+            el("label", { class: "limit" }, "Limit", this.limit, "s"), this.testsButton,
+            el("span", { class: "hint" }, key("Tab"), " completes · ", key("⇧ Tab"), " explains · ", key("Ctrl C"), " interrupts · ", key("Esc"), key("Tab"), " leaves")));
+    }
+
+    toggleTests() {
+        this.tests.node.hidden = !this.tests.node.hidden;
+        if (!this.tests.node.hidden && !this.tests.count)
+            this.tests.add();
+        this.showTests();
+    }
+
+    showTests() {
+        if (!this.testsButton)
+            return;
+        const on = !this.tests.node.hidden;
+        this.testsButton.setAttribute("aria-expanded", String(on));
+        this.testsButton.textContent = on && this.tests.count ? `Tests (${this.tests.count})` : "Tests";
+    }
+
+    // What the list of sessions says of it.
+    update(about) {
+        const before = this.state;
+        this.about = about;
+        this.state = about.state;
+        if (this.gone) {
+            this.gone = false;
+            this.goneNotice?.remove();
+        }
+        this.changed();
+        if (before === "starting" && this.state === "idle")
+            announce("The session is ready");
+    }
+
+    changed() {
+        if (!this.stateText)
+            return;
+        const waiting = this.cells.filter((cell) => cell.state === "waiting").length;
+        const state = this.gone ? "gone" : this.running ? "busy" : this.state;
+        const text = this.gone ? "ended" : this.running?.state === "input" ? "waits for input" : STATES[state] ?? state;
+        this.stateNode.dataset.state = state;
+        this.stateText.textContent = waiting ? `${text}, ${waiting} waiting` : text;
+        this.interruptButton.hidden = !this.running;
+        this.hooks.changed(this);
+    }
+
+    // Who reads the end of the transcript stays at its end.
+    showed(change) {
+        const { scrollTop, clientHeight, scrollHeight } = this.transcript;
+        const following = scrollHeight - scrollTop - clientHeight < 120;
+        change();
+        if (following)
+            this.toEnd();
+    }
+
+    toEnd() {
+        this.scrolling ??= requestAnimationFrame(() => {
+            this.scrolling = undefined;
+            this.transcript.scrollTop = this.transcript.scrollHeight;
+        });
+    }
+
+    append(node) {
+        this.transcript.querySelector(".welcome")?.remove();
+        this.transcript.append(node);
+        this.toEnd();
+    }
+
+    focusEditor() {
+        if (this.isShown)
+            this.editor.area.focus({ preventScroll: true });
+    }
+
+    /* what was run before */
+
+    async load() {
+        if (this.loaded)
+            return;
+        this.loaded = true;
+        try {
+            const page = await server.json("GET", this.path("executions", { limit: String(PAST) }));
+            for (const past of page.executions.reverse())
+                if (!this.cells.some((cell) => cell.execution.id === past.id))
+                    await this.addPast(past);
+        } catch (e) {
+            this.loaded = false;
+            if (e instanceof Refused && e.status === 404)
+                this.missing();
+            else
+                this.append(notice("warn", "History", complaint(e)));
+        }
+        this.restoreWaiting();
+    }
+
+    async addPast(past) {
+        const cell = new Cell(this, { code: past.code });
+        cell.execution.id = past.id;
+        this.cells.push(cell);
+        this.append(cell.node);
+        this.editor.remember(past.code);
+        if (past.state !== "done") {
+            this.follow(cell, () => cell.attach(past.id));
+            return;
+        }
+        cell.setState("running", "loading");
+        try {
+            cell.answer(await server.json("GET", this.path(`executions/${past.id}`)));
+        } catch (e) {
+            cell.end("failed", "");
+            cell.say("warn", "Not shown", complaint(e));
+        }
+    }
+
+    // One of the history: in sight, with its place in the transcript.
+    async reveal(past) {
+        let cell = this.cells.find((one) => one.execution.id === past.id);
+        if (!cell) {
+            await this.addPast(past);
+            cell = this.cells.at(-1);
+        }
+        cell.node.scrollIntoView({ block: "start" });
+        cell.source.focus({ preventScroll: true });
+    }
+
+    // Code that waited for its turn when the page was loaded anew.
+    restoreWaiting() {
+        const name = `tci-waiting-${this.key ?? ""}/${this.id}`;
+        try {
+            for (const one of JSON.parse(kept(name) ?? "[]"))
+                this.add(one);
+        } catch { /* not ours */ }
+    }
+
+    saveWaiting() {
+        const waiting = this.cells.filter((cell) => cell.state === "waiting").map(({ code, timeout, tests }) => ({ code, timeout, tests }));
+        keep(`tci-waiting-${this.key ?? ""}/${this.id}`, waiting.length ? JSON.stringify(waiting) : null);
+    }
+
+    /* runs */
+
+    submit() {
+        const code = this.editor.value;
+        const limit = this.limit.value.trim().replace(",", ".");
+        const timeout = limit === "" ? undefined : Number(limit);
+        if (!code.trim())
+            return;
+        if (Number.isNaN(timeout)) {
+            this.limit.focus();
+            this.limit.select();
+            return;
+        }
+        this.editor.remember(code);
+        this.editor.set("");
+        this.add({ code, timeout, tests: this.tests.node.hidden ? [] : this.tests.tests });
+    }
+
+    example(one) {
+        if (one.tests) {
+            this.tests.list.replaceChildren();
+            for (const test of one.tests)
+                this.tests.add(test);
+            this.tests.node.hidden = false;
+            this.showTests();
+        }
+        this.editor.remember(one.code);
+        this.add({ code: one.code, tests: one.tests ? this.tests.tests : [] });
+        this.focusEditor();
+    }
+
+    edit(code) {
+        this.editor.set(code);
+        this.focusEditor();
+    }
+
+    again({ code, timeout, tests }) {
+        this.add({ code, timeout, tests });
+    }
+
+    add(what) {
+        const cell = new Cell(this, what);
+        this.cells.push(cell);
+        this.append(cell.node);
+        while (this.cells.length > MAX_CELLS && this.cells[0].isOver)
+            this.cells.shift().forget();
+        this.saveWaiting();
+        this.hooks.freed();
+    }
+
+    withdraw(cell) {
+        this.cells = this.cells.filter((one) => one !== cell);
+        cell.forget();
+        this.saveWaiting();
+        this.changed();
+        this.focusEditor();
+    }
+
+    get next() {
+        return this.running || this.gone ? undefined : this.cells.find((cell) => cell.state === "waiting");
+    }
+
+    // The first that waits, if nothing runs.
+    runNext() {
+        const cell = this.next;
+        if (cell)
+            this.follow(cell, () => cell.run());
+        this.saveWaiting();
+    }
+
+    async follow(cell, work) {
+        this.active.add(cell);
+        this.changed();
+        try {
+            await work();
+        } finally {
+            this.active.delete(cell);
+            this.changed();
+            this.hooks.ran(this);
+            this.hooks.freed();
+        }
+    }
+
+    // Whether there was something.
+    interrupt() {
+        this.running?.interrupt();
+        return this.running !== null;
+    }
+
+    // A question to the kernel, which answers none while code runs.
+    async question(what, code, at) {
+        if (this.running || this.state === "busy") {
+            announce("The kernel is busy");
+            return null;
+        }
+        try {
+            return await server.json("POST", this.path(what), { json: { code, cursor_pos: at }, patience: QUESTION_MS });
+        } catch {
+            announce("The kernel has no answer");
+            return null;
+        }
+    }
+
+    /* its life */
+
+    async restart() {
+        if (!await ask({ title: "Restart the kernel?", text: "Variables are lost, and what runs is ended. Files stay.", yes: "Restart" }))
+            return;
+        try {
+            this.update(await server.json("POST", this.path("restart")));
+            this.append(notice("info", "Restarted", "Variables are gone, files are still here."));
+        } catch (e) {
+            this.append(notice("bad", "Not restarted", complaint(e)));
+        }
+        this.focusEditor();
+    }
+
+    async close() {
+        if (!this.gone && !await ask({ title: "Close the session?", text: "Its container ends, with all variables and files in it.", yes: "Close" }))
+            return;
+        try {
+            await server.json("DELETE", this.path());
+        } catch (e) {
+            if (!(e instanceof Refused && e.status === 404)) {
+                this.append(notice("bad", "Not closed", complaint(e)));
+                return;
+            }
+        }
+        this.hooks.closed(this);
+    }
+
+    // The server knows nothing of it any more.
+    missing() {
+        if (this.gone)
+            return;
+        this.gone = true;
+        const again = button("Begin anew", { class: "small" }, () => this.revive());
+        this.goneNotice = notice("warn", "Session ended", "It was closed elsewhere, or was idle for too long. Its variables and files are gone.", again);
+        this.append(this.goneNotice);
+        this.changed();
+    }
+
+    async revive() {
+        try {
+            const about = await server.json("POST", "v1/sessions", { json: { user_uuid: this.id, kernel: this.kernel } });
+            this.key = about.key;
+            this.update(about);
+            this.focusEditor();
+            this.hooks.ran(this);
+        } catch (e) {
+            this.append(notice("bad", "Not made", complaint(e)));
+        }
+    }
+
+    forget() {
+        for (const cell of this.cells)
+            cell.forget();
+        this.node.remove();
+    }
+}
