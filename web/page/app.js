@@ -22,6 +22,7 @@ const sessions = {
     known: new Map(),            // what the server lists, by name
     open: new Map(),             // Sessions that have been looked at
     current: null,
+    changedAt: 0,                // by this page
 
     hooks: {
         changed: (session) => sessions.mark(session),
@@ -40,16 +41,23 @@ const sessions = {
             }
     },
 
-    take(list) {
+    // all: these are all that there are.
+    take(list, all) {
         this.known = new Map(list.map((about) => [nameOf(about), about]));
         for (const [name, session] of this.open) {
             const about = this.known.get(name);
             if (about)
                 session.update(about);
-            else
+            else if (all)
                 session.missing();
         }
         this.draw();
+    },
+
+    // What the server has listed before is not so any more.
+    outdate() {
+        this.changedAt = performance.now();
+        app.pollSoon();
     },
 
     draw() {
@@ -104,6 +112,7 @@ const sessions = {
         this.open.delete(nameOf(session));
         this.known.delete(nameOf(session));
         announce("The session is closed");
+        this.outdate();
         const next = [...this.open.values()].at(-1);
         this.current = null;
         if (next)
@@ -225,6 +234,7 @@ const maker = {
             $("new-dialog").close();
             sessions.known.set(nameOf(about), about);
             sessions.choose(about);
+            sessions.outdate();
         } catch (e) {
             problem.textContent = (e instanceof Refused && e.field ? `${e.field}: ` : "") + complaint(e);
         }
@@ -370,9 +380,13 @@ const app = {
             return;
         this.polling = true;
         try {
-            const page = await server.json("GET", `v1/sessions?limit=1000`, { patience: PATIENCE_MS });
-            this.wait = POLL_MS;
-            this.listed(page.sessions);
+            const asked = performance.now();
+            const page = await server.json("GET", "v1/sessions?limit=1000", { patience: PATIENCE_MS });
+            this.wait = page.sessions.length > MAX_SHOWN ? 5 * POLL_MS : POLL_MS;
+            if (asked < sessions.changedAt)
+                this.wait = 0;
+            else
+                this.listed(page);
         } catch (e) {
             this.failed(e);
         } finally {
@@ -382,9 +396,9 @@ const app = {
         }
     },
 
-    listed(list) {
+    listed(page) {
         const first = $("app").hidden;
-        sessions.take(list);
+        sessions.take(page.sessions, page.next_cursor === null);
         if (first) {
             this.show(true);
             if (!this.chooseByHash() && !sessions.current)
@@ -399,7 +413,7 @@ const app = {
         if (e instanceof Refused && e.status === 429)
             this.wait = Math.min(30 * POLL_MS, 2 * this.wait);
         else if (e instanceof Refused && e.status !== 401)
-            this.banner(complaint(e), true);
+            this.trouble(complaint(e));
         else if (!(e instanceof Refused || e instanceof Unreachable))
             throw e;
     },
@@ -419,8 +433,13 @@ const app = {
     },
 
     unreachable() {
+        this.trouble("The server cannot be reached. Trying again every two seconds; what waits will run then.");
+    },
+
+    // Until the server answers as it should.
+    trouble(text) {
         this.away = true;
-        this.banner("The server cannot be reached. Trying again every two seconds; what waits will run then.", true);
+        this.banner(text, true);
     },
 
     banner(text, bad = false) {

@@ -122,8 +122,8 @@ export class Cell {
     }
 
     broken() {
-        if (!this.lost)
-            this.lost = this.say("warn", "Connection lost", "The code goes on. Its output will be here once the server can be reached.");
+        const detail = this.execution.id ? "The code goes on. Its output will be here once the server can be reached." : "It is sent once the server can be reached.";
+        this.lost ??= this.say("warn", "Connection lost", detail);
     }
 
     event(name, data) {

@@ -121,6 +121,7 @@ export function ask({ title, text = "", yes, label, value = "" }) {
     $("ask-label-text").textContent = label ?? "";
     $("ask-input").value = value;
     dialog.returnValue = "";
+    $("ask-no").onclick = () => dialog.close();
     dialog.showModal();
     (label ? $("ask-input") : $("ask-yes")).focus();
     return new Promise((resolve) => dialog.addEventListener("close", () => {

@@ -42,8 +42,8 @@ export class Editor {
         this.about = el("div", { class: "about", role: "status", hidden: true });
         this.area = el("textarea", {
             class: "editor", rows: "3", spellcheck: "false", autocapitalize: "off", autocomplete: "off", autocorrect: "off", id: this.id,
-            "aria-label": `Code, ${language || "any language"}`, "aria-autocomplete": "list", "aria-controls": `${this.id}-matches`, "aria-expanded": "false", role: "combobox",
-            "aria-haspopup": "listbox", placeholder: `${language ? language[0].toUpperCase() + language.slice(1) : "Code"} …`,
+            "aria-label": `Code, ${language || "any language"}`, "aria-autocomplete": "list", "aria-controls": `${this.id}-matches`,
+            placeholder: `${language ? language[0].toUpperCase() + language.slice(1) : "Code"} …`,
             onkeydown: (event) => this.key(event), oninput: () => { this.fit(); this.closeHelp(); }, onblur: () => this.closeHelp(),
         });
         this.node = el("div", { class: "editor-box" }, this.list, this.about, this.area);
@@ -197,7 +197,6 @@ export class Editor {
             role: "option", id: `${this.id}-match-${i}`, text, onmousedown: (event) => { event.preventDefault(); this.insert(text); },
         })));
         this.list.hidden = false;
-        this.area.setAttribute("aria-expanded", "true");
         this.choose(0);
         announce(`${matches.length} completions`);
     }
@@ -242,7 +241,6 @@ export class Editor {
     closeHelp() {
         this.matches = null;
         this.list.hidden = this.about.hidden = true;
-        this.area.setAttribute("aria-expanded", "false");
         this.area.removeAttribute("aria-activedescendant");
     }
 }

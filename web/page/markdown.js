@@ -3,13 +3,15 @@ import { el } from "./dom.js";
 import { codeNodes } from "./code.js";
 import { formula } from "./math.js";
 
-const MAX_LENGTH = 200_000, MAX_DEPTH = 8;
+const MAX_LENGTH = 2_000_000;   // characters, pictures included
+const MAX_TEXT = 50_000;        // of a paragraph, and of all of it without pictures
+const MAX_NODES = 5000, MAX_DEPTH = 8;
 
 // Bounded, so that none takes long over a text that was made for it.
 const INLINE = [
     ["code", /`+/y],
     ["math", /\$\$?(?=\S)/y],
-    ["image", /!\[([^\]\n]{0,300})\]\(\s{0,9}<?([^\s)>]{0,20000})>?(?:\s{1,9}"[^"\n]{0,300}")?\s{0,9}\)/y],
+    ["image", /!\[([^\]\n]{0,300})\]\(/y],
     ["link", /\[((?:[^[\]\n]|\[[^\]\n]{0,100}\]){0,300})\]\(\s{0,9}<?([^\s)>]{0,2000})>?(?:\s{1,9}"[^"\n]{0,300}")?\s{0,9}\)/y],
     ["auto", /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y],
     ["url", /https?:\/\/[^\s<>()]+[^\s<>().,;:!?'"]/y],
@@ -39,13 +41,13 @@ class Inline {
 
     parse() {
         let at = 0;
-        while (at < this.text.length) {
+        while (at < this.text.length && this.nodes.length < MAX_NODES) {
             const end = /[`$!\[<h*_~\\ ]/.test(this.text[at]) ? this.special(at) : 0;
             if (!end)
                 this.plain += this.text[at];
             at = end || at + 1;
         }
-        this.put();
+        this.put(this.text.slice(at));
         return this.nodes;
     }
 
@@ -114,9 +116,11 @@ class Inline {
         return inWord ? 0 : this.wrapped("em", match[1], from);
     }
 
-    image(match, end) {
-        this.put(image(match[1], match[2]));
-        return end;
+    image(match, from) {
+        const found = this.until(")", from);
+        if (found)
+            this.put(image(match[1], found[0].trim().replace(/\s[^]*/, "")));
+        return found?.[1] ?? 0;
     }
 
     link(match, end) {
@@ -268,6 +272,10 @@ class Blocks {
     }
 }
 
+// Too much of it is text: no formatting that somebody made up may hold the page.
 export function markdown(text) {
-    return el("div", { class: "md-out" }, ...new Blocks(text.slice(0, MAX_LENGTH).split(/\r?\n/), 0).parse());
+    const bare = text.length > MAX_TEXT ? text.replace(/\(data:image\/[a-z]+;base64,[A-Za-z0-9+/=]*/g, "") : text;
+    if (text.length > MAX_LENGTH || bare.length > MAX_TEXT)
+        return el("pre", { class: "wrap", text: text.slice(0, MAX_LENGTH) });
+    return el("div", { class: "md-out" }, ...new Blocks(text.split(/\r?\n/), 0).parse().slice(0, MAX_NODES));
 }

@@ -17,7 +17,8 @@ const LARGE = { sum: "∑", prod: "∏", coprod: "∐", int: "∫", iint: "∬",
 const FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth log ln lg exp det dim ker deg gcd hom arg min max sup inf lim limsup liminf Pr".split(" ");
 const ABOVE_BELOW = new Set(["∑", "∏", "∐", "⋃", "⋂", "⨁", "⨂", "lim", "max", "min", "sup", "inf", "limsup", "liminf"]);
 const ACCENTS = { hat: "^", widehat: "^", bar: "¯", overline: "¯", tilde: "~", widetilde: "~", vec: "→", dot: "˙", ddot: "¨", check: "ˇ", overrightarrow: "→" };
-const FONTS = { mathbf: "bold", boldsymbol: "bold", bm: "bold", mathbb: "double-struck", mathcal: "script", mathscr: "script", mathfrak: "fraktur" };
+const FONTS = { mathbf: "bold", boldsymbol: "bold", bm: "bold", mathcal: "script", mathscr: "script", mathfrak: "script" };
+const DOUBLE = { C: "ℂ", E: "𝔼", H: "ℍ", N: "ℕ", P: "ℙ", Q: "ℚ", R: "ℝ", Z: "ℤ", 1: "𝟙" };
 const UPRIGHT = new Set(["text", "mathrm", "textrm", "operatorname", "mathit", "textbf", "textit", "mbox", "mathsf", "mathtt", "texttt"]);
 const SPACES = { ",": ".17em", ":": ".22em", ";": ".28em", "!": "0", " ": ".25em", quad: "1em", qquad: "2em", thinspace: ".17em", enspace: ".5em" };
 const NOTHING = new Set(["displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "left.", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr"]);
@@ -97,6 +98,8 @@ class Parser {
             this.take("}");
             return row;
         }
+        if (/^[0-9]{2}/.test(this.next ?? ""))          // \frac12
+            this.tokens.splice(this.at, 1, this.next[0], this.next.slice(1));
         return this.atom() ?? m("mrow");
     }
 
@@ -136,6 +139,10 @@ class Parser {
             return m("mover", { accent: "true" }, this.argument(), m("mo", {}, ACCENTS[name]));
         if (Object.hasOwn(FONTS, name))
             return m("mstyle", { class: `tex-${FONTS[name]}` }, this.argument());
+        if (name === "mathbb") {
+            const text = this.argument().textContent;
+            return m("mi", {}, DOUBLE[text] ?? text);
+        }
         return UPRIGHT.has(name) ? m("mtext", {}, this.plain()) : this.structure(name);
     }
 

@@ -71,6 +71,8 @@ export const server = {
         } catch (e) {
             if (signal?.aborted)
                 throw e;
+            if (e.name === "TimeoutError")
+                throw new Refused(0, { message: "The server takes too long to answer." });
             this.onUnreachable();
             throw new Unreachable();
         }

@@ -6,6 +6,7 @@ const SHOWN_CHARS = 100_000;    // in the document, at most
 const KEPT_CHARS = 4_000_000;   // for the download, at most
 const FLUSH_MS = 30;            // text is laid out so often at most
 const LONG_LINE = 8192;         // characters from which on an unfinished line is not drawn anew
+const WRAP_FROM = 300;          // characters in a line, from which on lines are wrapped
 const PIECE = 20_000;           // characters of a piece of which the oldest go first
 
 export class TextOutput {
@@ -60,6 +61,8 @@ export class TextOutput {
         }
         this.tail.replaceChildren();
         this.writer.copy().write(settleLines(this.line), this.tail);
+        if (this.line.length > WRAP_FROM)
+            this.pre.classList.add("wrap");
         this.trim();
     }
 
@@ -79,6 +82,8 @@ export class TextOutput {
         const open = last && last.chars + text.length < PIECE ? last : el("span");
         open.chars = (open.chars ?? 0) + text.length;
         this.shown += text.length;
+        if (text.split("\n").some((line) => line.length > WRAP_FROM))
+            this.pre.classList.add("wrap");
         this.writer.write(text, open);
         this.tail.before(open);
     }
