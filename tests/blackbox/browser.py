@@ -61,7 +61,7 @@ class Page:
         return self.until(lambda: next(iter(self.visible(selector)), None), selector)
 
     def text(self, selector="body"):
-        return self.driver.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+        return self.driver.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector).strip()
 
     def shows(self, *words, within="body"):
         self.until(lambda: all(word in self.text(within) for word in words), f"{words} in {within}: {self.text(within)}")
@@ -70,9 +70,10 @@ class Page:
         return self.driver.execute_script(code, *arguments)
 
     def problems(self, frames=True):
-        """What the console has: refused policies, exceptions.  Answers with an error status are the gateway's, and meant."""
+        """What the console has: refused policies, exceptions.  Answers with an error status are the gateway's, and meant.
+        frames: also what it has of the frames with HTML output."""
         found = [e["message"] for e in self.driver.get_log("browser") if "Failed to load resource" not in e["message"]]
-        return found if frames else [m for m in found if "/page/frame.html" not in m and "/page/live.html" not in m]
+        return found if frames else [m for m in found if "frame" not in m.lower() and "/page/live.html" not in m]
 
     # --- what is done
 

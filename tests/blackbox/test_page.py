@@ -150,7 +150,7 @@ def test_variables_and_usage(page):
 
 
 def test_tests_and_rewards(page):
-    page.press("Tests")
+    page.press("Tests", within=".composer")
     page.find(".t-text").send_keys("mean([1, 3]) == 2")
     page.press("Add a test")
     page.visible(".t-text")[1].send_keys("mean([]) == 0")

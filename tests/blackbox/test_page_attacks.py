@@ -14,7 +14,7 @@ try {{ top.location = "about:blank"; }} catch (e) {{ }}
 try {{ parent.evil = localStorage.length; }} catch (e) {{ }}
 try {{ parent.evil = document.cookie; }} catch (e) {{ }}
 parent.postMessage({{ready: true, height: "<b id=evil>", html: "<b id=evil>"}}, "*");
-fetch("/v1/sessions").then(() => parent.postMessage({{height: 555}}, "*"), () => parent.postMessage({{height: 333}}, "*"));
+fetch("/v1/sessions").then(() => parent.postMessage({{height: 555}}, "*"), () => setInterval(() => parent.postMessage({{height: 333}}, "*"), 50));
 </script>"""
 
 
@@ -104,7 +104,7 @@ def test_names_are_no_markup(page):
 
 
 def test_prompts_tests_and_bundles_are_no_markup(page):
-    page.press("Tests")
+    page.press("Tests", within=".composer")
     page.find(".t-name").send_keys("<b id=evil>name</b>")
     page.find(".t-text").send_keys("int('<b id=evil>')")
     page.begin("x = input('<b id=evil>prompt</b>')\nfrom IPython.display import display\n"
