@@ -146,7 +146,7 @@ def test_variables_and_usage(page):
     page.run("answer = 42\nnames = ['x', 'y']")
     page.shows("answer", "int", "42", "list 2", within="#panel")
     page.tab("usage")
-    page.shows("Memory", "MB at its peak", "python3", within="#panel")
+    page.shows("Memory", "MiB at its peak", "python3", within="#panel")
 
 
 def test_tests_and_rewards(page):

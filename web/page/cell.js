@@ -1,5 +1,5 @@
 // cell.js - one execution in the transcript: its code, what it shows, how it stands, and what can be done with it.
-import { announce, button, el, humanTime, notice } from "./dom.js";
+import { announce, button, el, humanMemory, humanTime, notice } from "./dom.js";
 import { codeNodes } from "./code.js";
 import { Execution } from "./execution.js";
 import { forget, Outputs } from "./outputs.js";
@@ -212,14 +212,15 @@ export class Cell {
             this.results().end(data);
         this.tellEnding(data);
         const took = Number.isFinite(data.duration_ms) ? humanTime(data.duration_ms) : "";
-        this.end("done", [STATUS[data.status] ?? data.status, took].filter(Boolean).join(", "), data.status);
+        const peak = Number.isFinite(data.memory_peak_bytes) ? `${humanMemory(data.memory_peak_bytes)} at its peak` : "";
+        this.end("done", [STATUS[data.status] ?? data.status, took, peak].filter(Boolean).join(" · "), data.status);
         announce(`Run ${data.status === "ok" ? "finished" : `ended: ${STATUS[data.status] ?? data.status}${error}`}`);
     }
 
     tellEnding(data) {
         const [kind, title, detail] = ENDINGS[data.status] ?? [];
         if (kind)
-            this.say(kind, title, [data.error?.evalue, detail].filter(Boolean).join(" "));
+            this.say(kind, title, [data.error?.evalue, detail].filter(Boolean).join(". "));
         else if (this.bare)
             this.outputs.show("error", this.bare);
         this.tellFiles(data.files);
@@ -228,7 +229,7 @@ export class Cell {
     // Files that the code has made, changed or deleted.
     tellFiles(files) {
         const parts = Object.entries(files ?? {}).filter(([, list]) => Array.isArray(list) && list.length)
-            .map(([what, list]) => `${what}: ${list.slice(0, 8).map((file) => file.path ?? file).join(", ")}${list.length > 8 ? ` and ${list.length - 8} more` : ""}`);
+            .map(([what, list]) => `${what}: ${list.slice(0, 8).join(", ")}${list.length > 8 ? ` and ${list.length - 8} more` : ""}`);
         if (parts.length)
             this.outputs.add(el("p", { class: "none", text: `Files ${parts.join("; ")}` }));
     }

@@ -74,7 +74,13 @@ export function humanSize(n) {
         n /= 1000;
         i += 1;
     }
-    return `${i && n < 100 ? n.toFixed(1) : Math.round(n)} ${UNITS[i]}`;
+    return `${i && n < 100 ? n.toFixed(1) : Math.round(n)} ${n === 1 && !i ? "byte" : UNITS[i]}`;
+}
+
+// As limits are given.
+export function humanMemory(n) {
+    const mebibytes = n / 1048576;
+    return `${mebibytes < 10 ? mebibytes.toFixed(1).replace(".0", "") : Math.round(mebibytes)} MiB`;
 }
 
 export function humanTime(ms) {
@@ -82,7 +88,9 @@ export function humanTime(ms) {
         return `${ms.toFixed(1)} ms`;
     if (ms < 1000)
         return `${Math.round(ms)} ms`;
-    return ms < 60000 ? `${(ms / 1000).toFixed(ms < 10000 ? 2 : 1)} s` : `${Math.floor(ms / 60000)} min ${Math.round(ms / 1000) % 60} s`;
+    if (ms < 60000)
+        return `${(ms / 1000).toFixed(ms < 10000 ? 2 : 1)} s`;
+    return ms < 3.6e6 ? `${Math.floor(ms / 60000)} min ${Math.floor(ms / 1000) % 60} s` : `${(ms / 3.6e6).toFixed(1).replace(".0", "")} h`;
 }
 
 // How long ago, of an RFC 3339 time.

@@ -76,8 +76,11 @@ export class Execution {
     }
 
     async poll() {
-        for (;;) {
+        for (let asked = false; ;) {
             const state = await server.json("GET", this.path, { signal: this.abort.signal });
+            if (state.state === "waiting" && !asked)
+                this.to.event("stdin", { prompt: "" });
+            asked = state.state === "waiting";
             if (state.state === "done") {
                 this.over = true;
                 this.to.answer(state);

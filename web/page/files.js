@@ -1,5 +1,5 @@
 // files.js - the files of a session: what is there, up, down, and away.
-import { ago, ask, button, el, humanSize, icon, iconButton, saveAs } from "./dom.js";
+import { ago, ask, button, el, humanMemory, humanSize, icon, iconButton, saveAs } from "./dom.js";
 import { complaint, server } from "./server.js";
 
 const PAGE = 200;               // entries at a time
@@ -98,7 +98,7 @@ export class Files {
     async measure(session) {
         const usage = await server.json("GET", session.path("files:usage")).catch(() => null);
         if (usage && session === this.session)
-            this.usage.textContent = `${humanSize(usage.bytes_used)} of ${humanSize(usage.bytes_total)} used`;
+            this.usage.textContent = `${humanMemory(usage.bytes_used)} of ${humanMemory(usage.bytes_total)} used`;
     }
 
     draw(files, cursor = null) {

@@ -1,5 +1,5 @@
 // panel.js - beside the transcript: files, variables, what the session uses, its history.
-import { ago, el, humanSize, humanTime, iconButton, svg } from "./dom.js";
+import { ago, el, humanMemory, humanTime, iconButton, svg } from "./dom.js";
 import { Files } from "./files.js";
 import { complaint, server } from "./server.js";
 
@@ -124,7 +124,7 @@ class Usage {
         const now = this.cpu.at(-1) ?? 0;
         this.gauges.replaceChildren(
             this.gauge("Processor", usage ? `${Math.round(100 * now)} %` : "–", usage ? `${usage.cpu_seconds.toFixed(1)} s in all, ${cores} ${cores === 1 ? "core" : "cores"} at most` : "no container now", this.cpu, cores),
-            this.gauge("Memory", usage ? humanSize(usage.memory_bytes) : "–", usage ? `${humanSize(usage.memory_peak_bytes)} at its peak, ${humanSize(most)} at most` : "no container now", this.memory, most));
+            this.gauge("Memory", usage ? humanMemory(usage.memory_bytes) : "–", usage ? `${humanMemory(usage.memory_peak_bytes)} at its peak, ${humanMemory(most)} at most` : "no container now", this.memory, most));
         this.drawFacts(about, limits, container);
     }
 
@@ -137,6 +137,7 @@ class Usage {
             State: about.state, Kernel: about.kernel, Strategy: about.strategy, Network: about.network, Runs: String(about.executions),
             Container: container ? container.id : "none", Started: container ? ago(container.started_at) : "",
             Created: ago(about.created_at), "Last used": ago(about.last_used_at), Ends: about.expires_at ? new Date(about.expires_at).toLocaleString() : `after ${humanTime((about.idle_timeout ?? 0) * 1000)} without use`,
+            Files: about.usage?.disk ? `${humanMemory(about.usage.disk.bytes)} of ${humanMemory(about.usage.disk.bytes_total)}` : "",
             Limits: limits ? `${limits.disk_mb} MiB of files, ${limits.pids} processes, ${limits.timeout} s a run` : "",
             Variables: about.env?.length ? about.env.join(", ") : "", "API key": about.key ?? "",
         };

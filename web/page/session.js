@@ -304,6 +304,8 @@ export class Session {
             await work();
         } finally {
             this.active.delete(cell);
+            if (!this.running && this.state !== "stopped")
+                this.state = "idle";     // what the list says is older
             this.changed();
             this.hooks.ran(this);
             this.hooks.freed();
