@@ -42,7 +42,7 @@ export class Editor {
         this.about = el("div", { class: "about", role: "status", hidden: true });
         this.area = el("textarea", {
             class: "editor", rows: "3", spellcheck: "false", autocapitalize: "off", autocomplete: "off", autocorrect: "off", id: this.id,
-            "aria-label": `Code, ${language || "any language"}`, "aria-autocomplete": "list", "aria-controls": `${this.id}-matches`,
+            "aria-label": `Code, ${language || "any language"}`, "aria-autocomplete": "list", "aria-description": "Tab completes; after Escape it leaves the editor", "aria-controls": `${this.id}-matches`,
             placeholder: `${language ? language[0].toUpperCase() + language.slice(1) : "Code"} …`,
             onkeydown: (event) => this.key(event), oninput: () => { this.fit(); this.closeHelp(); }, onblur: () => this.closeHelp(),
         });

@@ -40,8 +40,15 @@ class FrameOutput {
             this.given = true;
             this.frame.contentWindow.postMessage({ html: this.html, colours: colours() }, "*");
         } else if (Number.isFinite(data?.height)) {
-            this.frame.style.height = `${Math.min(MAX_HEIGHT, Math.max(24, data.height)) + 2}px`;
+            this.grow(`${Math.min(MAX_HEIGHT, Math.max(24, data.height)) + 2}px`);
         }
+    }
+
+    // Whoever scrolls around it does this himself, at the right time.
+    grow(height) {
+        const change = () => { this.frame.style.height = height; };
+        if (this.frame.style.height !== height && this.node.dispatchEvent(new CustomEvent("grow", { bubbles: true, cancelable: true, detail: change })))
+            change();
     }
 }
 

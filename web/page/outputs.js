@@ -107,10 +107,13 @@ export class Outputs {
             el("button", { class: "small main", text: "Send" }),
             button("End of input", { class: "small", title: "The code's input() fails" }, () => answer(null)), problem);
         const answer = async (text) => {
-            const said = await send(text);
-            problem.textContent = said ?? "";
-            if (said === undefined)
-                this.answered(form, `${prompt}${text === null ? "" : password ? "•".repeat(8) : text}`);
+            form.said = `${prompt}${text === null ? "" : password ? "•".repeat(8) : text}`;
+            const why = await send(text);
+            problem.textContent = why ?? "";
+            if (why === undefined)
+                this.unask(form);
+            else
+                form.said = undefined;
         };
         form.addEventListener("submit", (event) => {
             event.preventDefault();
@@ -121,16 +124,14 @@ export class Outputs {
         return input;
     }
 
-    answered(form, text) {
-        form.replaceWith(el("pre", { class: "answered wrap", text }));
+    // Nobody waits for that input any more; what was said stays.
+    unask(form = this.form) {
+        if (form?.said !== undefined)
+            form.replaceWith(el("pre", { class: "answered wrap", text: form.said }));
+        else
+            form?.remove();
         if (this.form === form)
             this.form = null;
-    }
-
-    // Nobody waits for input any more.
-    unask() {
-        this.form?.remove();
-        this.form = null;
     }
 }
 

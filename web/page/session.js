@@ -60,6 +60,10 @@ export class Session {
         this.transcript = el("div", { class: "transcript", role: "log", "aria-label": "Transcript", "aria-live": "off", tabindex: "0" });
         this.node = el("section", { class: "session", "aria-label": `Session ${this.name}` }, this.head(), this.transcript, this.composer());
         this.transcript.append(this.welcome());
+        this.transcript.addEventListener("grow", (event) => {
+            event.preventDefault();
+            this.showed(event.detail);
+        });
     }
 
     head() {
@@ -91,7 +95,7 @@ export class Session {
         const key = (text) => el("kbd", { text });
         return el("div", { class: "composer" }, this.tests.node, this.editor.node, el("div", { class: "actions-row" }, run,
             el("label", { class: "limit" }, "Limit", this.limit, "s"), this.testsButton,
-            el("span", { class: "hint" }, key("Tab"), " completes · ", key("⇧ Tab"), " explains · ", key("Ctrl C"), " interrupts · ", key("Esc"), key("Tab"), " leaves")));
+            el("span", { class: "hint" }, key("Tab"), " completes · ", key("⇧ Tab"), " explains · ", key("Ctrl C"), " interrupts")));
     }
 
     toggleTests() {
