@@ -181,7 +181,7 @@ export class Editor {
         else if (matches.length)
             this.openMatches(matches);
         else
-            announce("No completions");
+            this.tell("The kernel has no completions here.");
     }
 
     insert(text) {
@@ -226,8 +226,12 @@ export class Editor {
         const reply = await this.asked(this.hooks.inspect);
         if (!reply)
             return;
+        this.tell(reply.found ? String(reply.data?.["text/plain"] ?? "") : "The kernel knows nothing of this.");
+    }
+
+    // Above the editor, until something is typed.
+    tell(text) {
         this.closeHelp();
-        const text = reply.found ? String(reply.data?.["text/plain"] ?? "") : "The kernel knows nothing of this.";
         const pre = el("pre", { class: "wrap" });
         new AnsiWriter().write(text.slice(0, 20000), pre);
         this.about.replaceChildren(pre);
