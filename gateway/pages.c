@@ -35,7 +35,7 @@ static const char docs_policy[] =
 static const char frame_policy[] = FRAME "script-src 'self'";
 static const char live_policy[] =
     FRAME "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; "
-          "worker-src blob:";
+          "worker-src blob:; webrtc 'block'";
 
 static const struct file {
     const char *path, *name, *type;

@@ -5,6 +5,7 @@ Every test uses the `gateway` fixture, which checks afterwards that the gateway 
 import concurrent.futures
 import contextlib
 import json
+import os
 import socket
 import ssl
 import string
@@ -62,6 +63,14 @@ def test_files_of_the_page(gateway, path, kind):
     assert answer.status_code == 200 and answer.headers["content-type"].startswith(kind) and answer.text
     again = httpx.get(gateway.url + path, trust_env=False, headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304 and again.content == b"" and again.headers["etag"] == answer.headers["etag"]
+
+
+def test_every_file_of_the_page_is_served(gateway):
+    directory = os.path.join(harness.SOURCE_DIR, "web", "page")
+    with httpx.Client(base_url=gateway.url, trust_env=False) as client:
+        for name in os.listdir(directory):
+            with open(os.path.join(directory, name), "rb") as f:
+                assert client.get("/" if name == "index.html" else f"/page/{name}").content == f.read(), name
 
 
 def test_policies_of_the_page(gateway):
