@@ -5,7 +5,7 @@
 // end: under load the last lines come when nobody listens any more.  Here the console writes to the descriptors.
 
 import inspector from "node:inspector";
-import { stripTypeScriptTypes } from "node:module";
+import { createRequire, stripTypeScriptTypes } from "node:module";
 
 const TAKE = Symbol("take"); // the name under which evaluated values get here
 const encoder = new TextEncoder();
@@ -102,6 +102,7 @@ function prepareGlobals() {
   Object.defineProperty(globalThis, "console", property(new Console(print)));
   const ours = Object.create(Deno, { jupyter: property(makeJupyter()), exit: property(exit) });
   Object.defineProperty(globalThis, "Deno", property(ours));
+  Object.defineProperty(globalThis, "require", property(createRequire(`file://${Deno.cwd()}/`))); // as code for Node has it
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     console.error("Uncaught (in promise)", event.reason);

@@ -45,6 +45,7 @@ def test_start_is_silent(started):
     ("import 'node:fs'; 1", "1"),
     ("Deno.writeTextFileSync('m.mjs', 'export default 9');\n0", "0"),
     ("import nine, * as all from './m.mjs'\nnine + all.default", "18"),
+    ("const fs = require('fs'); fs.writeFileSync('c.cjs', 'module.exports = 6')\nrequire('./c.cjs') * 2", "12"),
     ("prompt('nobody is there')", "null"),
 ])
 def test_values(kernel, code, result):
