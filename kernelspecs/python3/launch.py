@@ -5,25 +5,36 @@ left in the user's namespace, and nothing is written to descriptors 1 and 2, whi
 """
 
 import gc
+import importlib
 import sys
+import types
 import warnings
 
+TERMINAL = "IPython.terminal.embed"
 CHILD_STARTS = {"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
 
 
 def import_kernel():
-    """ipykernel without what a worker never uses: the debug adapter and static completion.
+    """ipykernel without what a worker never uses: the debug adapter, static completion, and IPython's terminal.
 
-    Both are optional for their importers, and a quarter of the start.  User code can import them as ever.
+    The first two are optional for their importers, the third is there for one name in IPython, and all are a half of
+    the start.  User code can import them as ever.
     """
     absent = ("debugpy", "jedi")
     for name in absent:
         sys.modules[name] = None
+    terminal = sys.modules[TERMINAL] = types.ModuleType(TERMINAL)
+    terminal.embed = embed
     import tci_kernel
 
-    for name in absent:
+    for name in (*absent, TERMINAL):
         del sys.modules[name]
     return tci_kernel
+
+
+def embed(*args, **settings):
+    """IPython.embed, loaded when it is called."""
+    return importlib.import_module(TERMINAL).embed(*args, **settings)
 
 
 def unbuffer_descriptors():

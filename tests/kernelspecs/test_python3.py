@@ -48,6 +48,9 @@ def test_what_the_launcher_hid_is_there(kernel):
     for name in "debugpy", "jedi":
         found = kernel.run(f"import importlib.util; importlib.util.find_spec('{name}') is not None")
         assert found["status"] == "ok"
+    assert kernel.run("import sys; 'prompt_toolkit' in sys.modules")["result"] == "False"
+    assert kernel.run("from IPython import embed\nfrom IPython.terminal.embed import InteractiveShellEmbed as shell\n"
+                      "callable(embed) and isinstance(shell, type)")["result"] == "True"
 
 
 def test_output_below_sys_stdout(kernel):
