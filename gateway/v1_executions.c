@@ -408,12 +408,13 @@ v1_executions_interrupt(struct api *api, struct http_request *r, const struct ca
     struct run *run = find(api, r, who, target, &session);
     struct body body;
     struct err err = ERR_INIT;
+    const char *text;
     double grace;
     size_t len;
-    const char *text = http_body(r, &len);
 
     if (run == NULL)
-        return;
+        return; /* and there is no request any more */
+    text = http_body(r, &len);
     if (body_parse_interrupt(text, len, &body, &grace, &err) < 0) {
         http_reply_error(r, &err, NULL);
         return;
@@ -452,11 +453,12 @@ v1_executions_stdin(struct api *api, struct http_request *r, const struct caller
     const json_t *line;
     struct body body;
     struct err err = ERR_INIT;
+    const char *text;
     size_t len;
-    const char *text = http_body(r, &len);
 
     if (run == NULL)
-        return;
+        return; /* and there is no request any more */
+    text = http_body(r, &len);
     if (body_parse_stdin(text, len, &body, &line, &err) < 0) {
         http_reply_error(r, &err, NULL);
         return;

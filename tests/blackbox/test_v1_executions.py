@@ -358,6 +358,12 @@ def test_input_is_checked(session):
     error(session.client.post(path, json={"text": "x"}), 409, "conflict")
 
 
+@pytest.mark.parametrize("verb", ["stdin", "interrupt"])
+def test_what_is_not_there_is_told_nothing(session, verb):
+    for path in (session.path, "/v1/sessions/nobody"):
+        error(session.client.post(f"{path}/executions/x-{'0' * 32}/{verb}", json={"text": "x"}), 404, "not_found")
+
+
 # ----------------------------------------------------------------------------------------------------------- tests
 
 
