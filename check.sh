@@ -3,7 +3,7 @@
 #
 #   sh check.sh             all of it
 #   sh check.sh SUITE...    some of it: lint unit unit-asan kernelspecs worker-asan blackbox blackbox-asan v1-asan
-#                           blackbox-runsc blackbox-rootless attacks attacks-runsc fuzz faults bench
+#                           blackbox-runsc blackbox-rootless attacks attacks-runsc fuzz routes faults bench
 #   sh check.sh runsc       every black-box test and attack with TCI_RUNTIME=runsc; not in `all of it`, where a part is
 #   sh check.sh rootless    ... and with the gateway of an ordinary user
 #
@@ -144,22 +144,31 @@ suite_fuzz() {
     suite fuzz count_last_line env TCI_BUILD_DIR="$TOP/build-check" sh tests/fuzz/run.sh "$FUZZ_SECONDS"
 }
 
+# Every route of /v1, by what openapi.json says of it.
+suite_routes() {
+    suite routes count_last_line env TCI_BUILD_DIR="$TOP/build-asan" TCI_TEST_SLACK=2 \
+        /usr/bin/python3 -B tests/fuzz/routes.py --seconds "$FUZZ_SECONDS"
+}
+
 # Each fault once, under the load of 20 users.  On a machine of its own it takes about 90 seconds.
 suite_faults() {
     suite faults count_last_line env TCI_BUILD_DIR="$TOP/build-gcc" TCI_TEST_SLACK=2 \
         /usr/bin/python3 -B tests/faults/run --seed 1 --log "$LOGS/faults-gateway.log"
 }
 
-# That the benchmark gets right answers to the end, where it prints its table.  The figures mean nothing on a
+# That the benchmarks get right answers to the end, where they print their tables.  The figures mean nothing on a
 # machine this busy, so a missed one is no failure here.
 suite_bench() {
+    # shellcheck disable=SC2016 # expanded by the inner shell
     suite bench count_whole env TCI_BUILD_DIR="$TOP/build-gcc" \
-        sh -c '/usr/bin/python3 -B bench/run --quick | grep -E "^(ok|MISS) "'
+        sh -c 'for bench in "run --quick" "rl --quick" "files 64"; do
+            /usr/bin/python3 -B bench/$bench | grep -E "^(ok|MISS) " || exit 1
+        done'
 }
 
 # The longest first, and at the end those that mind what runs beside them.
-ALL_SUITES="blackbox-asan lint v1-asan unit unit-asan kernelspecs worker-asan attacks fuzz blackbox blackbox-runsc
-    attacks-runsc blackbox-rootless faults bench"
+ALL_SUITES="blackbox-asan lint v1-asan unit unit-asan kernelspecs worker-asan attacks fuzz routes blackbox
+    blackbox-runsc attacks-runsc blackbox-rootless faults bench"
 
 # Whatever no other lane has begun.
 lane() {
@@ -279,7 +288,7 @@ run_some() {
     for name; do
         case $name in
         lint | unit | kernelspecs | blackbox | blackbox-runsc | blackbox-rootless | attacks | attacks-runsc | runsc | rootless | faults | bench) build_gcc ;;
-        unit-asan | worker-asan | blackbox-asan | v1-asan) build_asan ;;
+        unit-asan | worker-asan | blackbox-asan | v1-asan | routes) build_asan ;;
         fuzz) build_check ;;
         *) die "there is no suite named $name" ;;
         esac

@@ -10,7 +10,7 @@ PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config libzmq3-dev libj
     libssl-dev libsodium-dev libsqlite3-dev libcurl4-openssl-dev libedit-dev libinih-dev uthash-dev libarchive-dev"
 PACKAGES_CHECK="libcmocka-dev clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
     python3-jupyter-kernel-test python3-pytest python3-httpx python3-jsonschema python3-zmq python3-selenium xpython chromium chromium-driver
-    procps iproute2 openssl git libfaketime"
+    procps iproute2 openssl git libfaketime nginx-light"
 
 TOP=$(cd "$(dirname "$0")" && while [ ! -e common.sh ]; do cd ..; done && pwd)
 APT_LOG=$TOP/build-logs/apt.log
@@ -104,8 +104,15 @@ apt_install() {
 
 apt_get() {
     # Installing a service must not start it, and nothing may stop to ask.
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    as_root env DEBIAN_FRONTEND=noninteractive sh -c '
+        trap "exit 130" INT TERM
+        [ -e /usr/sbin/policy-rc.d ] || {
+            trap "rm -f /usr/sbin/policy-rc.d" EXIT
+            printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d
+            chmod 755 /usr/sbin/policy-rc.d
+        }
+        apt-get -y -q --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"' sh "$@"
 }
 
 # The names of the languages in kernelspecs/.

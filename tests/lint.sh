@@ -33,7 +33,7 @@ changed_sources() {
 
 scripts() {
     find . -maxdepth 1 -name '*.sh'
-    find tests bench docker systemd -name '*.sh' 2>/dev/null
+    find tests bench docker examples systemd -name '*.sh' 2>/dev/null
     grep -rlI '^#!.*sh$' .ci bench tests --include=run --include='[a-z]*' --exclude='*.*' 2>/dev/null
 }
 
