@@ -260,6 +260,14 @@ refuse(struct http_request *r, int status, const char *detail)
     http_reply_status(r, status, detail);
 }
 
+/* Left there, it would be the connection's next request. */
+static void
+refuse_body(struct http_request *r)
+{
+    r->is_cut = true;
+    http_reply_status(r, 400, "A request of this method has no body");
+}
+
 static void
 add_cors(struct http_request *r)
 {
@@ -296,6 +304,8 @@ handle(struct http_request *r)
         refuse(r, 429, "There are too many connections from this address");
     else if (!http_framing_is_unambiguous(r->ev))
         refuse(r, 400, "The request is not valid HTTP");
+    else if (http_framing_has_unread_body(r->ev))
+        refuse_body(r);
     else
         http->handlers->request(http->owner, r);
     log_request(NULL);

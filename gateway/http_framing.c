@@ -42,6 +42,15 @@ http_framing_is_within(struct evhttp_request *ev, long long bytes)
            (length == NULL || strtoll(length, NULL, 10) <= bytes);
 }
 
+bool
+http_framing_has_unread_body(struct evhttp_request *ev)
+{
+    const enum evhttp_cmd_type method = evhttp_request_get_command(ev);
+
+    return method != EVHTTP_REQ_POST && method != EVHTTP_REQ_PUT && method != EVHTTP_REQ_PATCH &&
+           !http_framing_is_within(ev, 0);
+}
+
 void
 http_framing_refuse_chunks(struct evhttp_request *ev, long long bytes)
 {
