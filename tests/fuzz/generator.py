@@ -102,12 +102,14 @@ def operations():
 class Values:
     """Valid values of schemas, by dice; known: what is there, by kind: "session", "execution", "cursor"."""
 
+    OFTEN = {"user_uuid": 0.95, "kernel": 0.1, "language": 0.1, "limits": 0.1, "env": 0.1, "strategy": 0.15}  # else sessions would not meet
+
     def __init__(self, dice, known):
         self.dice, self.known = dice, known
         self.hints = {
             "code": lambda: dice.choice(CODE), "condition": lambda: dice.choice(["True", "x == 41", "1/0", "False"]),
-            "user_uuid": self.session, "timeout": lambda: dice.choice([0.2, 1, 2, None]), "ttl": lambda: dice.choice([None, 1, 30, 1e6]),
-            "idle_timeout": lambda: dice.choice([None, 1, 60]), "kernel": lambda: dice.choice(["python3", None]),
+            "user_uuid": self.session, "timeout": lambda: dice.choice([0.2, 1, 2, None]), "ttl": lambda: dice.choice([None] * 8 + [1, 30, 1e6]),
+            "idle_timeout": lambda: dice.choice([None] * 8 + [1, 60]), "kernel": lambda: dice.choice(["python3", None]),
             "language": lambda: dice.choice(["python", None]), "path": lambda: dice.choice(NAMES), "from": lambda: dice.choice(NAMES),
             "to": lambda: dice.choice(NAMES), "content_base64": lambda: base64.b64encode(dice.randbytes(99)).decode(),
             "grace": lambda: dice.choice([0, 0.1, 1]), "cpu": lambda: dice.choice([0.5, 1, None]),
@@ -149,7 +151,7 @@ class Values:
             required |= chosen
             without = set().union(*branches) - chosen
         return {name: self.of(said, name) for name, said in schema["properties"].items()
-                if name in required or name not in without and self.dice.random() < 0.25}
+                if name in required or name not in without and self.dice.random() < self.OFTEN.get(name, 0.25)}
 
     def _string(self, schema):
         return self.dice.choice(["a", "one two", "ä🙂", "x" * 50])[:schema.get("maxLength", 99)]
@@ -177,15 +179,15 @@ class Values:
 class Generator:
     """Requests; next() is one of any operation, `valid` one of a given one."""
 
-    RARE = {"DELETE /v1/sessions/{id}": 0.3, "POST /v1/sessions/{id}/restart": 0.2, "POST /v1/sessions": 0.7,
-            "POST /v1/sessions/{id}/executions": 5}
+    SHARE = {"DELETE /v1/sessions/{id}": 0.2, "POST /v1/sessions/{id}/restart": 0.2, "POST /v1/sessions": 3,
+             "POST /v1/sessions/{id}/executions": 4}  # of others: 1
 
     def __init__(self, seed, token, known):
         self.dice = random.Random(seed)
         self.token = token
         self.values = Values(self.dice, known)
         self.operations = operations()
-        self.weights = [self.RARE.get(str(o), 1) for o in self.operations]
+        self.weights = [self.SHARE.get(str(o), 1) for o in self.operations]
 
     def next(self):
         (operation,) = self.dice.choices(self.operations, self.weights)

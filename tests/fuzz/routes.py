@@ -15,6 +15,7 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import socket
 import sys
 import threading
@@ -35,7 +36,7 @@ ANSWER_WITHIN = 60     # seconds, times slack: the queue of a session is long
 HEALTHY_WITHIN = 2     # ...
 GROWTH_MIB = 128       # of the gateway's memory, at its peak
 KEPT_MIB = 48          # ... once all sessions are gone
-NO_ERRORS = {501, 503, 504, 507}  # statuses above 500 that the document knows, or HTTP does
+NO_ERRORS = {503, 504, 507}  # statuses from 500 on that the document knows
 
 
 class Findings:
@@ -111,7 +112,7 @@ class Client(threading.Thread):
         content = self.content(request, response)
         self.findings.count(request.operation, response.status)
         self.judge(request, response, content)
-        if content is not None and response.headers.get("Content-Type") == "application/json":
+        if content and response.headers.get("Content-Type") == "application/json":
             self.learn(json.loads(content))
 
     # --- the connection
@@ -150,7 +151,7 @@ class Client(threading.Thread):
             content = response.read()
         except (http.client.IncompleteRead, ConnectionError):  # a file whose session ends is cut
             self.close()
-            if response.headers.get_content_type() != "application/octet-stream":
+            if response.headers.get_content_type() == "application/json":
                 raise
             return None
         if response.will_close or request.missing:
@@ -161,10 +162,9 @@ class Client(threading.Thread):
         """Reads some of them, or all, and hangs up; each has to be one."""
         until = time.monotonic() + self.dice.choice([0, 0.3, 2 * EXEC_TIMEOUT])
         data = b""
-        with contextlib.suppress(ConnectionError, http.client.IncompleteRead, TimeoutError):
-            self.socket.settimeout(0.2)
+        with contextlib.suppress(ConnectionError, http.client.IncompleteRead):
             while time.monotonic() < until and not self.ending.is_set():
-                with contextlib.suppress(TimeoutError):
+                if select.select([self.socket], [], [], 0.1)[0]:
                     more = response.read1(65536)
                     if not more:
                         break
@@ -180,6 +180,8 @@ class Client(threading.Thread):
 
     def judge(self, request, response, content):
         status = response.status
+        if not request.target.isascii():
+            return  # what is no HTTP is not known to be below /v1
         if status >= 500 and status not in NO_ERRORS:
             self.findings.add(request.operation, f"answered {status}", f"{request}\n{content!r}")
         elif content is not None:
@@ -192,7 +194,8 @@ class Client(threading.Thread):
         """Ids and cursors, for those who come next."""
         if not isinstance(answer, dict):
             return
-        ids = [one["id"] for one in [answer, *answer.get("executions", [])] if str(one.get("id", "")).startswith("x-")]
+        listed = answer.get("executions")  # of a session, how many there are
+        ids = [one["id"] for one in [answer, *(listed if isinstance(listed, list) else [])] if str(one.get("id")).startswith("x-")]
         for kind, found in (("execution", ids), ("cursor", [answer.get("next_cursor")])):
             for one in filter(None, found):
                 known = self.known[kind]
