@@ -186,13 +186,25 @@ terminal_misused(const char *command, const char *what)
     return STATUS_USAGE;
 }
 
+/* DEL is what jansson takes for ASCII that can be shown. */
+static int
+put_json(const char *bytes, size_t len, void *file)
+{
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] == 0x7f)
+            fputs("\\u007f", file);
+        else
+            fputc(bytes[i], file);
+    return 0;
+}
+
 void
 terminal_json(const json_t *value)
 {
     const size_t shape = isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT;
 
-    json_dumpf(value, stdout,
-               shape | JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    json_dump_callback(value, put_json, stdout,
+                       shape | JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
     putchar('\n');
 }
 
