@@ -13,27 +13,15 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include "cgroup_host.h"
 #include "log.h"
 #include "smallfile.h"
 
 enum {
-    MAX_HIERARCHIES = 16,
     MIN_CPU_QUOTA_US = 1000, /* the kernel's */
-    STAT_SIZE = 8192,        /* more than memory.stat has */
 };
 
 #define MIB ((uint64_t)1 << 20)
-
-struct cgroup_host {
-    char *root;
-    char parent[16];                    /* "tci-" and 8 hex digits */
-    bool v2;                            /* one hierarchy for all */
-    char *hierarchies[MAX_HIERARCHIES]; /* mount points, by controller list; v2: root alone */
-    size_t n_hierarchies;
-    char *memory; /* ... of this controller, borrowed */
-    bool swap;
-    bool tcp;
-};
 
 static const char *const needed[] = {"cpu", "memory", "pids"};
 
@@ -73,8 +61,8 @@ is_cgroup1(const char *path)
     return statfs(path, &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC;
 }
 
-static char *
-group_dir(const struct cgroup_host *host, const char *hierarchy, const char *id)
+char *
+cgroup_dir(const struct cgroup_host *host, const char *hierarchy, const char *id)
 {
     return xasprintf("%s/%s/%s", hierarchy, host->parent, id);
 }
@@ -100,7 +88,7 @@ find_hierarchies(struct cgroup_host *host, struct err *err)
 
     if (dir == NULL)
         return err_sys(err, "open %s", host->root);
-    while ((entry = readdir(dir)) != NULL && host->n_hierarchies < MAX_HIERARCHIES) {
+    while ((entry = readdir(dir)) != NULL && host->n_hierarchies < CGROUP_MAX_HIERARCHIES) {
         char *path = xasprintf("%s/%s", host->root, entry->d_name);
         struct stat st;
 
@@ -114,8 +102,8 @@ find_hierarchies(struct cgroup_host *host, struct err *err)
 }
 
 /* The mount point's name is its controllers: "memory", "cpu,cpuacct". */
-static char *
-find_controller(const struct cgroup_host *host, const char *controller)
+char *
+cgroup_controller(const struct cgroup_host *host, const char *controller)
 {
     for (size_t i = 0; i < host->n_hierarchies; i++) {
         const char *name = strrchr(host->hierarchies[i], '/') + 1;
@@ -143,7 +131,7 @@ check_v1(struct cgroup_host *host, struct err *err)
     if (find_hierarchies(host, err) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
-        const char *dir = find_controller(host, needed[i]);
+        const char *dir = cgroup_controller(host, needed[i]);
 
         if (dir == NULL)
             return err_set(err, ERR_SYSTEM,
@@ -153,7 +141,7 @@ check_v1(struct cgroup_host *host, struct err *err)
         if (check_writable(dir, needed[i], err) < 0)
             return -1;
     }
-    host->memory = find_controller(host, "memory");
+    host->memory = cgroup_controller(host, "memory");
     cleanup_free char *memsw = xasprintf("%s/memory.memsw.limit_in_bytes", host->memory);
     cleanup_free char *tcp = xasprintf("%s/memory.kmem.tcp.limit_in_bytes", host->memory);
     host->swap = access(memsw, F_OK) == 0;
@@ -278,7 +266,7 @@ cgroup_oom_killed(const struct cgroup_host *host, const char *id)
 {
     if (host->memory == NULL)
         return false;
-    cleanup_free char *dir = group_dir(host, host->memory, id);
+    cleanup_free char *dir = cgroup_dir(host, host->memory, id);
     cleanup_free char *path =
         xasprintf("%s/%s", dir, host->v2 ? "memory.events" : "memory.oom_control");
     char text[512];
@@ -343,7 +331,7 @@ void
 cgroup_set_background(const struct cgroup_host *host, const char *id, bool background)
 {
     cleanup_free char *dir =
-        group_dir(host, host->v2 ? host->root : find_controller(host, "cpu"), id);
+        cgroup_dir(host, host->v2 ? host->root : cgroup_controller(host, "cpu"), id);
     cleanup_free char *idle = xasprintf("%s/cpu.idle", dir);
     int rc = write_text(idle, background ? "1" : "0");
 
@@ -383,7 +371,7 @@ cgroup_limit_cpu(const struct cgroup_host *host, const char *id, double cores, s
     if (host->n_hierarchies == 0)
         return no_groups(err);
     cleanup_free char *dir =
-        group_dir(host, host->v2 ? host->root : find_controller(host, "cpu"), id);
+        cgroup_dir(host, host->v2 ? host->root : cgroup_controller(host, "cpu"), id);
     cleanup_free char *quota = xasprintf("%ld", cgroup_cpu_quota(cores));
     cleanup_free char *both = xasprintf("%s %d", quota, CGROUP_CPU_PERIOD_US);
 
@@ -403,7 +391,7 @@ limit_memory(const struct cgroup_host *host, const char *id, unsigned mb, bool s
 
     if (host->memory == NULL)
         return no_groups(err);
-    cleanup_free char *dir = group_dir(host, host->memory, id);
+    cleanup_free char *dir = cgroup_dir(host, host->memory, id);
     cleanup_free char *bytes = xasprintf("%llu", (unsigned long long)(mb * MIB));
 
     if (host->v2)
@@ -446,7 +434,7 @@ void
 cgroup_lowering_init(struct cgroup_lowering *l, const struct cgroup_host *host, const char *id,
                      unsigned mb)
 {
-    l->dir = group_dir(host, host->memory == NULL ? "" : host->memory, id);
+    l->dir = cgroup_dir(host, host->memory == NULL ? "" : host->memory, id);
     snprintf(l->bytes, sizeof(l->bytes), "%llu", (unsigned long long)(mb * MIB));
     const char *const argv[CGROUP_LOWERING_ARGS] = {
         "setpriv", "--pdeathsig", "KILL",   "sh", "-c", host->v2 ? lower_v2 : lower_v1,
@@ -459,90 +447,6 @@ cgroup_lowering_clear(struct cgroup_lowering *l)
 {
     free(l->dir);
     l->dir = NULL;
-}
-
-/* The number behind the name at the beginning of a line; not the first one. */
-static uint64_t
-stat_number(const char *text, const char *name)
-{
-    cleanup_free char *word = xasprintf("\n%s ", name);
-    const char *line = strstr(text, word);
-
-    return line == NULL ? 0 : strtoull(line + strlen(word), NULL, 10);
-}
-
-uint64_t
-cgroup_memory_used(const struct cgroup_host *host, const char *id)
-{
-    if (host->memory == NULL)
-        return 0;
-    cleanup_free char *dir = group_dir(host, host->memory, id);
-    cleanup_free char *path =
-        xasprintf("%s/%s", dir, host->v2 ? "memory.current" : "memory.usage_in_bytes");
-    char text[32];
-
-    smallfile_read(path, text, sizeof(text));
-    return strtoull(text, NULL, 10);
-}
-
-/* Files in a container's own file systems are memory, and count as anonymous. */
-struct cgroup_memory
-cgroup_memory(const struct cgroup_host *host, const char *id)
-{
-    struct cgroup_memory m = {.used = cgroup_memory_used(host, id)};
-    char text[STAT_SIZE];
-
-    if (host->memory == NULL)
-        return m;
-    cleanup_free char *dir = group_dir(host, host->memory, id);
-    cleanup_free char *path = xasprintf("%s/memory.stat", dir);
-    smallfile_read(path, text, sizeof(text));
-    m.cache = stat_number(text, "inactive_file") + stat_number(text, "active_file");
-    if (m.cache > m.used)
-        m.cache = m.used;
-    return m;
-}
-
-/* Linux before 5.19 has no peak in version 2. */
-static unsigned long long
-memory_peak(const struct cgroup_host *host, const char *id)
-{
-    cleanup_free char *dir = group_dir(host, host->memory, id);
-    cleanup_free char *path =
-        xasprintf("%s/%s", dir, host->v2 ? "memory.peak" : "memory.max_usage_in_bytes");
-    char text[32];
-
-    smallfile_read(path, text, sizeof(text));
-    return strtoull(text, NULL, 10);
-}
-
-static double
-cpu_seconds(const struct cgroup_host *host, const char *id)
-{
-    const char *hierarchy = host->v2 ? host->root : find_controller(host, "cpuacct");
-    char text[STAT_SIZE];
-
-    if (hierarchy == NULL)
-        return 0;
-    cleanup_free char *dir = group_dir(host, hierarchy, id);
-    cleanup_free char *path = xasprintf("%s/%s", dir, host->v2 ? "cpu.stat" : "cpuacct.usage");
-
-    smallfile_read(path, text, sizeof(text));
-    if (!host->v2)
-        return (double)strtoull(text, NULL, 10) / 1e9;
-    return strncmp(text, "usage_usec ", 11) == 0 ? (double)strtoull(text + 11, NULL, 10) / 1e6 : 0;
-}
-
-struct consumption
-cgroup_usage(const struct cgroup_host *host, const char *id)
-{
-    struct consumption usage = {.memory = cgroup_memory_used(host, id)};
-
-    if (host->memory == NULL)
-        return usage;
-    usage.memory_peak = memory_peak(host, id);
-    usage.cpu_seconds = cpu_seconds(host, id);
-    return usage;
 }
 
 /* --- the end of a group --------------------------------------------------------------------- */
@@ -568,7 +472,7 @@ cgroup_kill(const struct cgroup_host *host, const char *id)
     bool any = false;
 
     for (size_t i = 0; i < host->n_hierarchies; i++) {
-        cleanup_free char *dir = group_dir(host, host->hierarchies[i], id);
+        cleanup_free char *dir = cgroup_dir(host, host->hierarchies[i], id);
         cleanup_free char *procs = xasprintf("%s/cgroup.procs", dir);
 
         any |= kill_each(procs);
@@ -604,7 +508,7 @@ cgroup_remove(const struct cgroup_host *host, const char *id, struct err *err)
     int rc = 0;
 
     for (size_t i = 0; i < host->n_hierarchies; i++) {
-        cleanup_free char *dir = group_dir(host, host->hierarchies[i], id);
+        cleanup_free char *dir = cgroup_dir(host, host->hierarchies[i], id);
 
         if (remove_tree(dir) < 0)
             rc = err_sys(err, "remove %s", dir);

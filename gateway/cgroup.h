@@ -25,12 +25,6 @@ enum {
 
 enum { CGROUP_CPU_PERIOD_US = 100000 };
 
-/* What a group uses, in bytes. */
-struct cgroup_memory {
-    uint64_t used;
-    uint64_t cache; /* of that: file cache, which the kernel frees when memory is short */
-};
-
 /*
  * Looks at what is mounted on root ("/sys/fs/cgroup"; borrowed) and checks that memory, cpu and pids can be limited
  * there.  Where a version 2 hierarchy is mounted beside version 1 controllers, which the runtime program does not
@@ -90,15 +84,6 @@ struct cgroup_lowering {
 void cgroup_lowering_init(struct cgroup_lowering *, const struct cgroup_host *, const char *id,
                           unsigned mb);
 void cgroup_lowering_clear(struct cgroup_lowering *);
-
-/* Zeros where it cannot be read.  Reads two files, of which one takes the kernel some work. */
-struct cgroup_memory cgroup_memory(const struct cgroup_host *, const char *id);
-
-/* Processor time so far, memory now and at its peak.  Reads three small files. */
-struct consumption cgroup_usage(const struct cgroup_host *, const char *id);
-
-/* Only what is used: one small file. */
-uint64_t cgroup_memory_used(const struct cgroup_host *, const char *id);
 
 /* SIGKILL to all that is in the group.  True if there was something. */
 bool cgroup_kill(const struct cgroup_host *, const char *id);

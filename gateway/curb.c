@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "cgroup.h"
+#include "cgroup_usage.h"
 #include "child.h"
 #include "log.h"
 

@@ -28,7 +28,7 @@ static const char *const state_name[] = {"NEW", "RUNNING", "DONE"};
 
 struct execution {
     enum state state;
-    bool replied, idled, silent, no_history, input;
+    bool replied, idled, silent, no_history, input, watched;
     enum execution_result result; /* what the reply said */
     int count;
     unsigned timeout_ms;
@@ -112,6 +112,7 @@ execution_new(const struct execution_spec *spec, execution_done_fn *done, void *
     x->silent = spec->silent;
     x->no_history = spec->no_history;
     x->input = spec->input;
+    x->watched = spec->watch;
     x->request = spec->request ? spec->request : "execute";
     x->content = json_incref(spec->content);
     x->user_expressions = json_incref(spec->user_expressions);
@@ -204,6 +205,12 @@ unsigned
 execution_max_messages(const struct execution *x)
 {
     return x->max_messages ? x->max_messages : TCI_MAX_OUTPUT_MESSAGES;
+}
+
+bool
+execution_is_watched(const struct execution *x)
+{
+    return x->watched;
 }
 
 const char *
@@ -324,6 +331,13 @@ execution_idle_lost(struct execution *x)
         return;
     execution_truncated(x);
     step(x, GOT_IDLE);
+}
+
+void
+execution_changes(struct execution *x, json_t *changes)
+{
+    if (x->state == RUNNING && x->watched && x->sink)
+        x->sink->on_changes(x->sink_owner, changes);
 }
 
 void

@@ -27,6 +27,7 @@ struct execution_sink {
     void (*on_truncated)(void *owner); /* something was left out before what comes next */
     void (*on_reply)(void *owner, const json_t *content);
     void (*on_input)(void *owner, const char *prompt, bool password); /* it waits for input */
+    void (*on_changes)(void *owner, json_t *changes); /* changes_parse; NULL: it is not watched */
 };
 
 enum execution_result {
@@ -47,6 +48,7 @@ struct execution_spec {
     size_t max_message;       /* bytes of one message, less than max_output */
     unsigned max_messages;    /* other than TCI_MAX_OUTPUT_MESSAGES */
     unsigned interrupt_ms;    /* of running time, after which its owner interrupts it; 0: not */
+    bool watch;               /* what it does to files, and its peak of memory, are asked for */
     bool no_history;          /* not kept in the kernel's history, and not counted */
     bool input;               /* code may ask for it; on_input tells */
     json_t *user_expressions; /* an object (copied by reference): the reply has their values */
@@ -77,6 +79,7 @@ size_t execution_max_output(const struct execution *);
 unsigned execution_interrupt_ms(const struct execution *);
 uint64_t execution_max_message(const struct execution *);
 unsigned execution_max_messages(const struct execution *);
+bool execution_is_watched(const struct execution *);
 struct output *execution_output(struct execution *); /* borrowed; NULL with a sink */
 int execution_count(const struct execution *);       /* the kernel's In[] number; -1 = not told */
 
@@ -101,6 +104,9 @@ void execution_truncated(struct execution *);
 
 /* Its idle status was published but lost on the way, and other output may be lost with it. */
 void execution_idle_lost(struct execution *);
+
+/* What it has done to the session's files; may come several times, and the last counts. */
+void execution_changes(struct execution *, json_t *changes);
 
 /* Raw bytes of descriptor 1 or 2 that the worker read while it ran. */
 void execution_raw(struct execution *, int fd, const void *data, size_t len);

@@ -155,6 +155,7 @@ put_limits(uint8_t out[TCI_LIMITS_SIZE], const struct execution *x)
     put_big_endian(out, 8, execution_max_output(x) - OUTPUT_GAP_MAX);
     put_big_endian(out + 8, 4, execution_max_messages(x));
     put_big_endian(out + 12, 8, execution_max_message(x));
+    out[20] = execution_is_watched(x);
 }
 
 int
@@ -309,4 +310,11 @@ kernel_on_truncated(struct kernel *k)
     metrics_add(METRIC_OUTPUT_TRUNCATED, 1);
     if (k->execution)
         execution_truncated(k->execution);
+}
+
+void
+kernel_on_changes(struct kernel *k, json_t *changes)
+{
+    if (k->execution)
+        execution_changes(k->execution, changes);
 }

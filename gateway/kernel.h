@@ -45,9 +45,10 @@ int kernel_interrupt(struct kernel *, struct err *) must_check;
 /* Answers the running code that asks for input. */
 int kernel_input(struct kernel *, const char *text, size_t len, struct err *) must_check;
 
-/* What the link brought: a RELAY's channel and frames, an OUTPUT, a TRUNCATED. */
+/* What the link brought: a RELAY's channel and frames, an OUTPUT, a TRUNCATED, CHANGES. */
 void kernel_on_relay(struct kernel *, char channel, const struct wire_frame *, size_t n);
 void kernel_on_output(struct kernel *, int fd, const void *data, size_t len);
 void kernel_on_truncated(struct kernel *);
+void kernel_on_changes(struct kernel *, json_t *changes);
 
 #endif

@@ -96,10 +96,16 @@ usage_of(const struct user *u)
     if (u->list != ACTIVE)
         return json_null();
     const struct consumption usage = worker_usage(u->member->worker);
+    const struct disk disk = worker_disk(u->member->worker);
+    json_t *known =
+        disk.told_ms == 0
+            ? json_null()
+            : xnotnull(json_pack("{s:I,s:I,s:o}", "bytes", (json_int_t)disk.used, "bytes_total",
+                                 (json_int_t)disk.size, "as_of", moment(disk.told_ms)));
 
-    return xnotnull(json_pack("{s:f,s:I,s:I}", "cpu_seconds", usage.cpu_seconds, "memory_bytes",
+    return xnotnull(json_pack("{s:f,s:I,s:I,s:o}", "cpu_seconds", usage.cpu_seconds, "memory_bytes",
                               (json_int_t)usage.memory, "memory_peak_bytes",
-                              (json_int_t)usage.memory_peak));
+                              (json_int_t)usage.memory_peak, "disk", known));
 }
 
 static void

@@ -55,7 +55,9 @@ struct run {
     double duration_ms;       /* of the code */
     int execution_count;      /* -1 = not told */
     bool restarted;
-    json_t *findings, *values; /* values: of user_expressions */
+    json_t *findings, *values;      /* values: of user_expressions */
+    json_t *files;                  /* changes_parse of the code; NULL: not known */
+    unsigned long long memory_peak; /* of the code; 0: not known */
 
     struct utf8_decoder decoders[2]; /* of descriptors 1 and 2 */
     struct transcript *transcript;
@@ -291,8 +293,17 @@ run_input(struct run *run, const json_t *line, struct err *err)
     return 0;
 }
 
-static const struct execution_sink sink = {on_begin,     on_message, on_raw,
-                                           on_truncated, on_reply,   on_input};
+static void
+on_changes(void *owner, json_t *changes)
+{
+    struct run *run = owner;
+
+    json_decref(run->files);
+    run->files = json_incref(changes);
+}
+
+static const struct execution_sink sink = {on_begin, on_message, on_raw,    on_truncated,
+                                           on_reply, on_input,   on_changes};
 
 /* --- its steps ---------------------------------------------------------------------------- */
 
@@ -345,6 +356,7 @@ fill_code(const struct run *run, struct execution_spec *spec)
     spec->no_history = run->no_history;
     spec->user_expressions = run->user_expressions;
     spec->input = run->interactive || run->lines;
+    spec->watch = true;
 }
 
 /* What the step runs; false: there is no such step, or not any more. */
@@ -400,6 +412,7 @@ end_code(struct run *run, const char *status, const struct job_result *result)
     run->status = status;
     run->execution_count = result->execution_count;
     run->duration_ms = result->duration_ms;
+    run->memory_peak = result->memory_peak;
 }
 
 static void
@@ -436,6 +449,10 @@ ending(const struct run *run)
 {
     json_t *all = run_summary(run);
 
+    json_object_set_new(all, "memory_peak_bytes",
+                        run->memory_peak > 0 ? json_integer((json_int_t)run->memory_peak)
+                                             : json_null());
+    json_object_set_new(all, "files", run->files ? json_incref(run->files) : json_null());
     if (run->values)
         json_object_set(all, "user_expressions", run->values);
     if (run->findings)
@@ -476,10 +493,11 @@ strip(struct run *run)
     json_decref(run->user_expressions);
     json_decref(run->findings);
     json_decref(run->values);
+    json_decref(run->files);
     run->env_code = NULL;
     run->transcript = NULL;
     run->grade = NULL;
-    run->lines = run->env = run->user_expressions = run->findings = run->values = NULL;
+    run->lines = run->env = run->user_expressions = run->findings = run->values = run->files = NULL;
 }
 
 static void
@@ -516,9 +534,10 @@ name_of(enum err_code code)
 
 /* The code did not come to its end. */
 static void
-break_code(struct run *run, const struct err *why, const struct ending_name *how)
+break_code(struct run *run, const struct err *why, const struct ending_name *how,
+           unsigned long long memory_peak)
 {
-    const struct job_result none = {.execution_count = -1};
+    const struct job_result none = {.execution_count = -1, .memory_peak = memory_peak};
     json_t *error = error_json(why, how->ename);
 
     run->err = *why;
@@ -537,7 +556,7 @@ on_job_done(void *owner, const struct job_result *result)
     const struct err *why = result->err;
 
     if (why && run->step <= CODE)
-        break_code(run, why, name_of(why->code));
+        break_code(run, why, name_of(why->code), result->memory_peak);
     else if (why)
         end_test(run, why->code == ERR_TIMEOUT ? GRADE_TIMEOUT : GRADE_DIED, 0);
     finish(run);
@@ -553,7 +572,7 @@ run_cancel(struct run *run)
     job_cancel(run->job);
     err_set(&why, ERR_CONFLICT, "The execution was cancelled");
     if (run->step <= CODE)
-        break_code(run, &why, &cancelled);
+        break_code(run, &why, &cancelled, 0);
     else
         end_test(run, GRADE_DIED, 0);
     finish(run);

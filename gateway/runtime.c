@@ -38,6 +38,7 @@
 #include "ocispec.h"
 #include "rootless.h"
 #include "runtime_driver.h"
+#include "runtime_limits.h"
 #include "smallfile.h"
 
 enum {
@@ -494,6 +495,19 @@ container_usage(const struct container *c)
     return c->phase == RUNNING && !c->doomed ? c->runtime->driver->usage(c->box) : none;
 }
 
+void
+container_watch_peak(struct container *c)
+{
+    if (c->phase == RUNNING && !c->doomed)
+        c->runtime->driver->watch_peak(c->box);
+}
+
+unsigned long long
+container_peak(struct container *c)
+{
+    return c->runtime->driver->peak(c->box);
+}
+
 unsigned
 container_memory_mb(const struct container *c, bool *lowered)
 {
@@ -528,33 +542,10 @@ find_driver(const char *name)
     return *driver;
 }
 
-/* Every limit has a row, so that none is forgotten when another way of running containers comes. */
-static const struct {
-    const char *name;
-    const char *root, *rootless; /* what it holds for */
-    const char *warning;         /* of an ordinary user's gateway; NULL: it holds there, too */
-} limits[] = {
-    {"cpu", "container", "nothing",
-     "TCI_WORKER_CPU: the processor time of a worker is not limited"},
-    {"disk", "container", "container", NULL},
-    {"memory", "container", "process",
-     "TCI_WORKER_MEMORY_MB: limits the private memory of each process, not all of a worker's"},
-    {"pids", "container", "user", NULL},
-    {"socket_memory", "container", "nothing",
-     "memory in the queues of a worker's sockets and pipes is not limited"},
-};
-
 json_t *
 runtime_limits(const struct runtime *rt)
 {
-    json_t *object = xnotnull(json_object());
-
-    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
-        const char *what = rt->rootless != NULL ? limits[i].rootless : limits[i].root;
-
-        json_object_set_new(object, limits[i].name, json_string(what));
-    }
-    return object;
+    return runtime_limits_json(rt->rootless != NULL);
 }
 
 bool
@@ -567,22 +558,6 @@ gid_t
 runtime_link_gid(const struct runtime *rt)
 {
     return rt->rootless != NULL ? rootless_link_gid(rt->rootless) : OCISPEC_LINK_GID;
-}
-
-static void
-warn_of_limits(const struct rootless *rootless, const struct config *config)
-{
-    log_warn("runtime: not root: containers are an ordinary user's, without control groups");
-    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
-        if (limits[i].warning != NULL)
-            log_warn("runtime: not enforced: %s", limits[i].warning);
-    }
-    if (rootless_slots(rootless) < config->max_total_workers)
-        log_warn("runtime: the subordinate ids are enough for %u workers; TCI_MAX_TOTAL_WORKERS = "
-                 "%u takes %u ids in "
-                 "/etc/subuid and in /etc/subgid",
-                 rootless_slots(rootless), config->max_total_workers,
-                 rootless_ids_for(config->max_total_workers));
 }
 
 /*
@@ -666,7 +641,7 @@ runtime_new(struct event_base *base, const struct config *config, const struct r
         return NULL;
     }
     if (rt->rootless != NULL && paths->kernelspec_dir != NULL)
-        warn_of_limits(rt->rootless, config);
+        runtime_limits_warn(rt->rootless, config);
     rt->limit = count_cores();
     rt->turn = xnotnull(event_new(base, -1, 0, on_turn, rt));
     rt->child_event = xnotnull(evsignal_new(base, SIGCHLD, on_child, rt));

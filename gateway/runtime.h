@@ -146,6 +146,13 @@ int container_restrict(struct container *, const struct allowance *, bool in_for
 
 struct consumption container_usage(const struct container *);
 
+/*
+ * The most memory that it has used since container_watch_peak, in bytes; 0: cannot be told.  container_peak ends that, and is
+ * called once.
+ */
+void container_watch_peak(struct container *);
+unsigned long long container_peak(struct container *);
+
 /* Its memory limit now, in MiB; 0 = not known.  *lowered: by container_limit. */
 unsigned container_memory_mb(const struct container *, bool *lowered);
 

@@ -64,6 +64,8 @@ struct runtime_driver {
     unsigned (*memory_mb)(const void *box, bool *lowered);
     int (*restrict_to)(void *box, const struct allowance *, bool in_force, struct err *);
     struct consumption (*usage)(const void *box); /* cgroup_usage */
+    void (*watch_peak)(void *box);                /* cgroup_peak_watch */
+    unsigned long long (*peak)(void *box);        /* cgroup_peak_take */
 
     /* To the log: what the worker wrote to its stderr, once it has ended. */
     void (*last_words)(const void *box, bool expected);

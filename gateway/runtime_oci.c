@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "cgroup.h"
+#include "cgroup_usage.h"
 #include "curb.h"
 #include "log.h"
 #include "ocibundle.h"
@@ -55,6 +56,7 @@ struct box {
     char *id;
     struct ocibundle bundle;
     struct curb *curb;
+    struct cgroup_peak peak;
     struct child *child;
     bool failed;
     runtime_started_fn *started;
@@ -245,6 +247,7 @@ box_new(struct oci *oci, const char *id, const struct allowance *own)
     box->oci = oci;
     box->id = xstrdup(id);
     ocibundle_init(&box->bundle, dir);
+    box->peak.fd = -1;
     box->curb = curb_new(oci->base, oci->cgroups, id, own);
     return box;
 }
@@ -258,6 +261,7 @@ runtime_oci_forget(void *arg)
         child_cancel(box->child);
     ocibundle_clear(&box->bundle);
     curb_free(box->curb);
+    cgroup_peak_clear(&box->peak);
     free(box->id);
     free(box);
 }
@@ -366,8 +370,27 @@ struct consumption
 runtime_oci_usage(const void *arg)
 {
     const struct box *box = arg;
+    struct consumption usage = cgroup_usage(box->oci->cgroups, box->id);
 
-    return cgroup_usage(box->oci->cgroups, box->id);
+    if (usage.memory_peak < box->peak.forgotten)
+        usage.memory_peak = box->peak.forgotten;
+    return usage;
+}
+
+void
+runtime_oci_watch_peak(void *arg)
+{
+    struct box *box = arg;
+
+    cgroup_peak_watch(box->oci->cgroups, box->id, &box->peak);
+}
+
+unsigned long long
+runtime_oci_peak(void *arg)
+{
+    struct box *box = arg;
+
+    return cgroup_peak_take(&box->peak);
 }
 
 void

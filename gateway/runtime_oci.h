@@ -38,6 +38,8 @@ void runtime_oci_unlimit(void *box);
 unsigned runtime_oci_memory_mb(const void *box, bool *lowered);
 int runtime_oci_restrict(void *box, const struct allowance *, bool in_force, struct err *);
 struct consumption runtime_oci_usage(const void *box);
+void runtime_oci_watch_peak(void *box);
+unsigned long long runtime_oci_peak(void *box);
 void runtime_oci_last_words(const void *box, bool expected);
 char **runtime_oci_list(void *driver);
 int runtime_oci_purge(void *driver, const char *id, struct err *);
@@ -49,7 +51,7 @@ int runtime_oci_purge(void *driver, const char *id, struct err *);
     .was_oom = runtime_oci_was_oom, .set_background = runtime_oci_set_background,                  \
     .limit = runtime_oci_limit, .unlimit = runtime_oci_unlimit,                                    \
     .memory_mb = runtime_oci_memory_mb, .restrict_to = runtime_oci_restrict,                       \
-    .usage = runtime_oci_usage, .last_words = runtime_oci_last_words, .list = runtime_oci_list,    \
-    .purge = runtime_oci_purge
+    .usage = runtime_oci_usage, .watch_peak = runtime_oci_watch_peak, .peak = runtime_oci_peak,    \
+    .last_words = runtime_oci_last_words, .list = runtime_oci_list, .purge = runtime_oci_purge
 
 #endif

@@ -31,10 +31,11 @@ struct job {
     struct session *session;
     struct execution *execution;
     struct allowance limits;
-    double begun;      /* clock_now */
-    bool interrupted;  /* by somebody's wish */
-    job_next_fn *more; /* NULL: there is nothing more to run */
-    job_done_fn *done; /* NULL: cancelled */
+    double begun;                   /* clock_now */
+    bool interrupted;               /* by somebody's wish */
+    unsigned long long memory_peak; /* of what has ended */
+    job_next_fn *more;              /* NULL: there is nothing more to run */
+    job_done_fn *done;              /* NULL: cancelled */
     void *owner;
     struct job *prev, *next;
 };
@@ -152,7 +153,8 @@ outcome_of(const struct err *why)
 static void
 fail(struct job *job, const struct err *why)
 {
-    const struct job_result result = {.err = why, .execution_count = -1};
+    const struct job_result result = {
+        .err = why, .execution_count = -1, .memory_peak = job->memory_peak};
 
     if (why)
         answer(job, outcome_of(why), &result);
@@ -183,6 +185,8 @@ static void
 stop_running(struct session *s)
 {
     event_del(s->nag);
+    if (execution_is_watched(s->jobs->execution))
+        s->jobs->memory_peak = worker_peak(s->worker);
     unlimit(s);
     if (s->paused)
         worker_pause(s->worker, false);
@@ -216,6 +220,7 @@ result_of(const struct session *s, const struct job *job, enum execution_result 
         .raised = how == EXECUTION_RAISED,
         .execution_count = execution_count(job->execution),
         .duration_ms = (clock_now() - job->begun) * 1000,
+        .memory_peak = job->memory_peak,
         .restarted = s->restarted,
     };
 }
@@ -321,6 +326,8 @@ begin(struct session *s)
     struct job *job = s->jobs;
     struct err err = ERR_INIT;
 
+    if (execution_is_watched(job->execution))
+        worker_watch_peak(s->worker);
     job->begun = clock_now();
     s->state = SESSION_BUSY;
     if (worker_execute(s->worker, job->execution, &err) < 0) {

@@ -39,7 +39,9 @@ struct job_result {
     bool raised;         /* it ended with an exception, or the kernel refused it */
     int execution_count; /* the kernel's In[] number; -1 = not told */
     double duration_ms;  /* running time */
-    bool restarted;      /* the user's earlier state was lost before this ran */
+    /* Of a watched execution: bytes of memory at the peak; 0: cannot be told.  The last one's, where there are several. */
+    unsigned long long memory_peak;
+    bool restarted; /* the user's earlier state was lost before this ran */
 };
 
 /* Something to run next in the place of what has ended; see job_spec. */

@@ -74,8 +74,8 @@ on_input(void *owner, const char *prompt, bool password)
     (void)owner, (void)prompt, (void)password;
 }
 
-static const struct execution_sink sink = {on_begin,     on_message, on_raw,
-                                           on_truncated, on_reply,   on_input};
+static const struct execution_sink sink = {on_begin, on_message, on_raw, on_truncated,
+                                           on_reply, on_input,   NULL};
 
 /* --- the answer --------------------------------------------------------------------------- */
 

@@ -16,11 +16,11 @@
 #include "worker.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sodium.h>
 
+#include "changes.h"
 #include "clock.h"
 #include "config.h"
 #include "execution.h"
@@ -31,7 +31,9 @@
 #include "metrics.h"
 #include "reader.h"
 #include "runtime.h"
+#include "timestamp.h"
 #include "transfer.h"
+#include "worker_end.h"
 #include "worker/protocol.h"
 
 enum {
@@ -65,6 +67,7 @@ struct worker {
     struct execution *warmup;   /* while WARMING */
     size_t n_warmed;            /* warm-up strings done */
     bool warm;                  /* all of them */
+    struct disk disk;           /* as the worker said last */
     struct container_exit exit; /* from EXPIRED on */
     struct event *timer;
     double started; /* clock_now */
@@ -523,69 +526,22 @@ on_kernel_ready(void *owner)
 
 /* --- the end ------------------------------------------------------------------------------ */
 
-static bool
-was_oom_killed(const struct worker *w, int signal)
+static struct worker_end
+end_of(const struct worker *w)
 {
-    return signal == SIGKILL && (w->exit.oom || container_was_oom(w->container));
-}
-
-static void
-explain_oom(const struct worker *w, struct err *why)
-{
-    bool lowered;
-    unsigned mb = container_memory_mb(w->container, &lowered);
-
-    err_set(why, ERR_WORKER_DIED, "The worker ran out of memory (limit: %u MB%s)",
-            mb != 0 ? mb : w->env->config->worker_memory_mb,
-            lowered ? ", the memory_mb of this execution" : "");
-}
-
-/* What the worker said about the kernel's end, as a sentence.  Foreign bytes: anything may be missing. */
-static void
-explain_kernel_end(const struct worker *w, const json_t *end, struct err *why)
-{
-    const json_t *status = json_object_get(end, "exit");
-    const json_t *sig = json_object_get(end, "signal");
-    const char *reason = json_string_value(json_object_get(end, "reason"));
-    int n = (int)json_integer_value(sig);
-
-    if (json_is_integer(sig) && was_oom_killed(w, n))
-        explain_oom(w, why);
-    else if (json_is_integer(sig) && n > 0 && n < NSIG)
-        err_set(why, ERR_WORKER_DIED, "The worker was killed by signal %d (%s)", n, strsignal(n));
-    else if (json_is_integer(status))
-        err_set(why, ERR_WORKER_DIED, "The worker exited with status %d",
-                (int)json_integer_value(status));
-    else if (reason)
-        err_set(why, ERR_WORKER_DIED, "The worker gave up: %s", reason);
-    else
-        err_set(why, ERR_WORKER_DIED, "The worker died");
-}
-
-/* The container is gone and said nothing. */
-static void
-explain_container_end(const struct worker *w, struct err *why)
-{
-    if (w->exit.oom)
-        explain_oom(w, why);
-    else if (w->exit.known && w->exit.signal)
-        err_set(why, ERR_WORKER_DIED, "The worker's container was killed by signal %d (%s)",
-                w->exit.signal, strsignal(w->exit.signal));
-    else if (w->exit.known)
-        err_set(why, ERR_WORKER_DIED, "The worker's container exited with status %d", w->exit.code);
-    else
-        err_set(why, ERR_WORKER_DIED, "The worker's container ended");
+    return (struct worker_end){w->container, &w->exit, w->env->config->worker_memory_mb};
 }
 
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *w = arg;
+    const struct worker_end end = end_of(w);
     struct err why = ERR_INIT;
 
     (void)fd, (void)what;
     if (w->phase == EXPIRED)
-        explain_container_end(w, &why);
+        worker_end_of_container(&end, &why);
     else
         err_set(&why, ERR_WORKER_DIED, "The worker was not ready in time (it was %s)",
                 phase_name[w->phase]);
@@ -612,11 +568,12 @@ on_hello(struct worker *w, const json_t *hello)
 }
 
 static void
-on_exited(struct worker *w, const json_t *end)
+on_exited(struct worker *w, const json_t *said)
 {
+    const struct worker_end end = end_of(w);
     struct err why = ERR_INIT;
 
-    explain_kernel_end(w, end, &why);
+    worker_end_of_kernel(&end, said, &why);
     lose(w, &why);
 }
 
@@ -659,6 +616,17 @@ on_files_message(struct worker *w, char verb, const struct wire_frame *f, size_t
 }
 
 static void
+on_changes(struct worker *w, char verb, const struct wire_frame *f, size_t n)
+{
+    json_auto_t *changes = verb == TCI_CHANGES ? changes_parse(f, n) : NULL;
+
+    if (verb == TCI_DISK ? !changes_parse_disk(f, n, timestamp_now(), &w->disk) : changes == NULL)
+        metrics_add(METRIC_LINK_DROPPED, 1);
+    else if (changes && w->kernel)
+        kernel_on_changes(w->kernel, changes);
+}
+
+static void
 on_link(void *owner, char verb, const struct wire_frame *f, size_t n)
 {
     struct worker *w = owner;
@@ -669,6 +637,8 @@ on_link(void *owner, char verb, const struct wire_frame *f, size_t n)
         probe(w);
     else if (verb == TCI_DATA || verb == TCI_GRANT || verb == TCI_ENDED)
         on_files_message(w, verb, f, n);
+    else if (verb == TCI_CHANGES || verb == TCI_DISK)
+        on_changes(w, verb, f, n);
     else
         on_kernel_message(w, verb, f, n);
 }
@@ -732,6 +702,25 @@ struct consumption
 worker_usage(const struct worker *w)
 {
     return container_usage(w->container);
+}
+
+struct disk
+worker_disk(const struct worker *w)
+{
+    return w->disk;
+}
+
+void
+worker_watch_peak(struct worker *w)
+{
+    if (w->phase == READY)
+        container_watch_peak(w->container);
+}
+
+unsigned long long
+worker_peak(struct worker *w)
+{
+    return w->phase == READY ? container_peak(w->container) : 0;
 }
 
 /* What the worker does not get now will not be missed: what follows it will not get either. */

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "allowance.h"
+#include "changes.h"
 #include "err.h"
 #include "mem.h"
 
@@ -132,6 +133,13 @@ int worker_renew(struct worker *, bool wipe, struct err *) must_check;
 int worker_restrict(struct worker *, const struct portion *, struct err *) must_check;
 
 struct consumption worker_usage(const struct worker *);
+
+/* As of when the worker said so last. */
+struct disk worker_disk(const struct worker *);
+
+/* The peak of memory from here to there, in bytes (container_peak); 0: cannot be told. */
+void worker_watch_peak(struct worker *);
+unsigned long long worker_peak(struct worker *);
 
 /* Where operations on the files of the READY worker begin (transfer.h). */
 struct transfers *worker_files(const struct worker *);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "die.h"
+#include "disk.h"
 #include "fileop.h"
 #include "sandbox.h"
 
@@ -305,7 +306,7 @@ is_over(struct files *f, const struct transfer *t)
     if (t->pid != 0 || t->fd >= 0)
         return false;
     explain(t, why, sizeof(why));
-    return t->aborted || say(f, TCI_ENDED, t->id, why, strlen(why));
+    return t->aborted || (disk_tell(f->uplink) && say(f, TCI_ENDED, t->id, why, strlen(why)));
 }
 
 void

@@ -30,6 +30,7 @@
 
 #include "clock.h"
 #include "die.h"
+#include "disk.h"
 #include "files.h"
 #include "forward.h"
 #include "launch.h"
@@ -238,7 +239,7 @@ start_kernel(struct loop *l, const struct launch *launch)
     relay_open(&l->relay, l->uplink, &spawned, launch->flow_control);
     l->phase = RUNNING;
     uplink_set_running(l->uplink);
-    if (uplink_send(l->uplink, TCI_STARTED, NULL, 0) < 0)
+    if (uplink_send(l->uplink, TCI_STARTED, NULL, 0) < 0 || !disk_tell(l->uplink))
         note("the gateway was not told that the kernel started"); /* its queue holds nothing yet */
 }
 

@@ -13,7 +13,7 @@
  *
  *   from the worker
  *     'H' HELLO      json                  right behind the routing id
- *                                          {"protocol":3, "state":"new"|"running"}
+ *                                          {"protocol":4, "state":"new"|"running"}
  *                                          "new": wants CONFIG; "running": has a kernel
  *     'S' STARTED    -                     the kernel process runs and the channels are connected
  *     'R' RELAY      (n, channel, jupyter...)...
@@ -22,6 +22,11 @@
  *     'O' OUTPUT     fd, bytes             raw bytes that the kernel's processes wrote to fd '1' or '2'
  *     'T' TRUNCATED  -                     output of the execution beyond its limit was dropped here: what
  *                                          follows until the idle status is the last of it
+ *     'V' CHANGES    flag, changes         which files of the workspace the execution has created, changed or deleted; only
+ *                                          where EXECUTE asked for it, before its idle status.  May come again: the
+ *                                          later one counts.  None: it cannot be told
+ *     'U' DISK       used, size            bytes of the workspace, u64 each: when the kernel has started, with CHANGES, and
+ *                                          when an operation on files has ended
  *     'X' EXITED     json                  the kernel is gone: {"exit":N} or {"signal":N}
  *                                          or {"reason":"..."} where the worker gave up on it, or could
  *                                          not run it.  The worker then waits up to 2 s to be ended, by
@@ -53,12 +58,16 @@
  * on: <IDS|MSG>, signature, header, parent_header, metadata, content, buffers.  Routing prefixes and
  * iopub topics before the delimiter are removed by the worker.
  *
- * "limits" is 20 bytes, big-endian: u64 output bytes, u32 output messages, u64 bytes of one message.  Every OUTPUT
+ * "limits" is 21 bytes, big-endian: u64 output bytes, u32 output messages, u64 bytes of one message, u8 1 if CHANGES is
+ * asked for, else 0.  Every OUTPUT
  * and every iopub RELAY but "status" counts, with the sum of its frames.  What comes after a message that is too large is over
  * the limit as well.  The most recent part of an output over its limit, at
  * most a quarter of that, is sent when the idle status has come.  Status
  * messages and replies are not cut, but a kernel that sends them without end is given up (EXITED, reason);
  * no RELAY carries more than the output bytes plus 4 MiB.
+ *
+ * CHANGES' flag is '.', these are all, or '+', there are more.  Its changes are, for each file that is not a directory, 'c' created,
+ * 'm' changed or 'd' deleted, its path in the workspace and a zero byte; the paths in order, as bytes of any kind.
  *
  * While there is no link the kernel runs on, and what it sends is dropped.
  *
@@ -95,7 +104,7 @@
 #ifndef TCI_PROTOCOL_H
 #define TCI_PROTOCOL_H
 
-#define TCI_PROTOCOL_VERSION 3
+#define TCI_PROTOCOL_VERSION 4
 
 enum tci_verb {
     TCI_HELLO = 'H',
@@ -103,6 +112,8 @@ enum tci_verb {
     TCI_RELAY = 'R',
     TCI_OUTPUT = 'O',
     TCI_TRUNCATED = 'T',
+    TCI_CHANGES = 'V',
+    TCI_DISK = 'U',
     TCI_EXITED = 'X',
     TCI_ENDED = 'Z',
     TCI_WELCOME = 'W',
@@ -123,6 +134,17 @@ enum tci_renew {
     TCI_RENEW_WIPE = 'w',
 };
 
+enum tci_change {
+    TCI_CREATED = 'c',
+    TCI_CHANGED = 'm',
+    TCI_DELETED = 'd',
+};
+
+enum tci_changes {
+    TCI_CHANGES_ALL = '.',
+    TCI_CHANGES_SOME = '+',
+};
+
 enum tci_channel {
     TCI_SHELL = 's',
     TCI_IOPUB = 'i',
@@ -130,10 +152,14 @@ enum tci_channel {
     TCI_STDIN = 'n',
 };
 
-#define TCI_LIMITS_SIZE 20            /* bytes of EXECUTE's limits frame */
+#define TCI_LIMITS_SIZE 21            /* bytes of EXECUTE's limits frame */
 #define TCI_MAX_OUTPUT_MESSAGES 20000 /* the gateway's u32 in EXECUTE: one execution's messages */
 #define TCI_MAX_FRAMES 64 /* frames of one message, both directions; more is a protocol error */
 #define TCI_MAX_RELAY_FRAMES (TCI_MAX_FRAMES - 1) /* without the verb */
+
+#define TCI_CHANGES_MAX (64 << 10) /* bytes of CHANGES' changes */
+#define TCI_CHANGES_MAX_PATHS 1000
+#define TCI_DISK_SIZE 16
 
 #define TCI_FILES_ID_SIZE 4
 #define TCI_FILES_WINDOW (512 << 10)     /* bytes under way in each direction of an operation */

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "die.h"
+#include "disk.h"
 #include "jupyter.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
     HOLD_MS = 20,        /* by so much a reply may be late whose idle status was lost */
     GATHER_MS = 2,       /* by so much output may be late, for what comes right after it */
     HURRY_MS = 2000,
+    LOOKS = 4, /* at the files, after one execution */
     /* RELAY puts n and channel in front of each message. */
     MAX_JUPYTER_FRAMES = TCI_MAX_RELAY_FRAMES / 2 - 2,
 };
@@ -34,6 +36,7 @@ relay_open(struct relay *r, struct uplink *uplink, const struct spawned *spawned
     memcpy(r->pipes, spawned->pipes, sizeof(r->pipes));
     limits_init(&r->limits, clock_ms());
     tail_reset(&r->tail, 0, 0);
+    r->changes = changes_new(TCI_PATH_WORKSPACE);
     channels_open(r->channels);
 }
 
@@ -51,6 +54,8 @@ relay_close(struct relay *r)
     message_clear(&r->received);
     message_clear(&r->batch);
     tail_reset(&r->tail, 0, 0);
+    changes_free(r->changes);
+    r->changes = NULL;
     channels_close(r->channels);
     for (int i = 0; i < SPAWN_PIPES; i++)
         close_pipe(&r->pipes[i]);
@@ -73,7 +78,8 @@ grant(struct relay *r, const struct request *request)
     tail_reset(&r->tail,
                request->max_bytes / 4 < TAIL_MAX_BYTES ? request->max_bytes / 4 : TAIL_MAX_BYTES,
                request->max_messages / 4);
-    r->tail_due = false;
+    r->tail_due = r->changes_due = false;
+    r->looks = request->watch ? LOOKS : 0;
     r->hurry_until_ms = 0;
     limits_execute(&r->limits, request->max_bytes - r->tail.max_bytes,
                    request->max_messages - r->tail.max_items, clock_ms());
@@ -91,6 +97,8 @@ relay_request(struct relay *r, const struct request *request, struct message *m)
         limits_request(&r->limits);
     if (request->channel == TCI_CONTROL)
         relay_hurry(r); /* an interrupt, most likely */
+    if (r->looks > 0 && request->verb == TCI_EXECUTE)
+        changes_begin(r->changes);
     /* A kernel that does not read for so long is for the gateway's time limit to deal with. */
     if (channel_send(c, m, request->first) < 0)
         note("channel '%c' of the kernel takes no more messages", request->channel);
@@ -121,12 +129,24 @@ send_tail(struct relay *r)
     return true;
 }
 
+static bool
+send_changes(struct relay *r)
+{
+    if (r->changes_known && uplink_send(r->uplink, TCI_CHANGES, r->changes_frames, 2) < 0)
+        return false;
+    r->changes_known = false;
+    r->changes_due = !disk_tell(r->uplink);
+    return !r->changes_due;
+}
+
 /* Sends what waits; false, and blocked, when the link does not take all of it. */
 static bool
 settle(struct relay *r)
 {
     r->blocked = true;
     if (r->tail_due && !send_tail(r))
+        return false;
+    if (r->changes_due && !send_changes(r))
         return false;
     if (r->batch.n > 0 && uplink_relay(r->uplink, &r->batch) < 0)
         return false;
@@ -268,6 +288,11 @@ note_idle(struct relay *r)
 {
     r->executing = false;
     r->tail_due = r->tail.n > 0 || r->tail.dropped;
+    if (r->looks == 0)
+        return;
+    r->looks--;
+    r->changes_known = changes_end(r->changes, r->changes_frames);
+    r->changes_due = true;
 }
 
 static enum limits_verdict

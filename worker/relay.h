@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "changes.h"
 #include "channels.h"
 #include "limits.h"
 #include "message.h"
@@ -37,6 +38,15 @@ struct relay {
     char chunk[RELAY_CHUNK];
     struct tail tail;
     bool tail_due; /* the idle status is in the batch: the tail goes before it */
+
+    /*
+     * What the execution does to files, which goes before the idle status as well.  An idle status may be another request's (an
+     * interrupt's): so there may be several looks at it, of which the last counts.
+     */
+    struct changes *changes;
+    unsigned looks; /* that are left */
+    bool changes_due, changes_known;
+    struct frame changes_frames[2];
 
     /*
      * Until an execution's idle status is here, the reply right before it is of no use to anybody: so shell is held,

@@ -41,6 +41,9 @@ parse_execute(const struct frame *frames, size_t n, struct request *r, const cha
     r->max_bytes = big_endian(frames[1].data, 8);
     r->max_messages = (uint32_t)big_endian((const uint8_t *)frames[1].data + 8, 4);
     r->max_message = big_endian((const uint8_t *)frames[1].data + 12, 8);
+    r->watch = ((const uint8_t *)frames[1].data)[20] == 1;
+    if (!r->watch && ((const uint8_t *)frames[1].data)[20] != 0)
+        return fail(why, "EXECUTE that asks for something unknown");
     r->channel = TCI_SHELL;
     return 0;
 }

@@ -20,6 +20,7 @@ struct request {
     uint64_t max_bytes;    /* EXECUTE */
     uint32_t max_messages; /* EXECUTE */
     uint64_t max_message;  /* EXECUTE: bytes of one */
+    bool watch;            /* EXECUTE: CHANGES is asked for */
     bool wipe;             /* RENEW: directories are emptied */
     uint32_t id;           /* FILES, DATA, GRANT, ABORT */
     uint32_t granted;      /* GRANT */

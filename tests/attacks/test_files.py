@@ -1,5 +1,6 @@
 """test_files.py - attacks on the file operations of /v1: by what lies in the workspace, by paths, by archives."""
 import io
+import re
 import tarfile
 import time
 import zipfile
@@ -99,6 +100,44 @@ def test_a_sparse_terabyte(arena):
     begun = time.monotonic()
     assert arena.gateway.ok(arena.stage.bystander, "1 + 1")
     assert time.monotonic() - begun < ANSWER_SECONDS * harness.slack()
+
+
+@attack("files", "makes the worker, and with it every answer, wait for a look at a tree that was made for it", runsc=True)
+def test_hostile_trees(arena):
+    """What each execution of /v1 is asked for: which files it has changed."""
+    def run(source, **body):
+        answer = arena.gateway.client.post(f"/v1/sessions/{arena.user}/executions", json={"code": source, **body},
+                                           timeout=60 * harness.slack())
+        assert answer.status_code == 200 and answer.json()["status"] == "ok", answer.text
+        return answer.json()
+
+    code(arena, "1")
+    assert run("1")["files"] is not None
+    run("import os\nfor i in range(100): open(b'\\xff\\xfe' * 126 + b'%03d' % i, 'w').close()")
+    files = run("open('mine', 'w').close()\nfor i in range(100): os.remove(b'\\xff\\xfe' * 126 + b'%03d' % i)")["files"]
+    assert "mine" in files["created"] and len(files["deleted"]) == 100 and all(re.fullmatch(r"\?{252}\d{3}", p) for p in files["deleted"])
+    run("""
+os.symlink('/', 'root'); os.symlink('.', 'loop'); os.mkfifo('fifo'); os.mkdir('closed', 0)
+import threading
+def swap():
+    while not done:
+        os.mkdir('x'); os.rename('x', 'y'); os.symlink('/usr', 'x'); os.rename('x', 'z'); os.remove('z'); os.rmdir('y')
+done = []
+t = threading.Thread(target=swap); t.start()""")
+    for _ in range(20):
+        files = run("1")["files"]
+        assert files is None or not [p for p in files["created"] if p.startswith(("root/", "loop/", "x/", "z/"))], files
+    run("done.append(1); t.join()")
+    run("""
+fd = os.open('.', os.O_RDONLY)
+for _ in range(3000):
+    os.mkdir('d', dir_fd=fd); below = os.open('d', os.O_RDONLY, dir_fd=fd); os.close(fd); fd = below
+os.close(fd)
+for i in range(20000): open(f'{i:0200}', 'w').close()""", timeout=30)
+    begun = time.monotonic()
+    for _ in range(20):
+        assert run("1")["files"] is None
+    assert time.monotonic() - begun < 20 * 0.1 * harness.slack()
 
 
 @attack("files", "has a write or deletion go out of the workspace by exchanging a directory for a link meanwhile", runsc=True)

@@ -3,6 +3,7 @@
  * the module only reads, writes and removes files.  The mounted layout itself is tested by test_runtime.
  */
 #include "cgroup.c" // NOLINT(bugprone-suspicious-include): its statics are tested
+#include "gateway/cgroup_usage.h"
 #include "tests/unit/scratch.h"
 
 #include <setjmp.h>
@@ -202,6 +203,29 @@ test_each_and_remove(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_top, remove_top)
 
+static void
+test_peak(void **state)
+{
+    struct cgroup_host *host = make_host(false);
+    struct cgroup_peak p = {.fd = -1};
+
+    (void)state;
+    assert_int_equal(cgroup_peak_take(&p), 0);
+    cgroup_peak_watch(host, "a", &p);
+    assert_int_equal(cgroup_peak_take(&p), 0); /* there is no such file */
+    put("tci-0/a/memory.max_usage_in_bytes", "500");
+    cgroup_peak_watch(host, "a", &p);
+    put("tci-0/a/memory.max_usage_in_bytes", "300");
+    assert_int_equal(cgroup_peak_take(&p), 300);
+    assert_int_equal(cgroup_peak_take(&p), 0);
+    assert_int_equal(p.forgotten, 500);
+    cgroup_peak_watch(host, "a", &p);
+    cgroup_peak_watch(host, "a", &p);
+    cgroup_peak_clear(&p);
+    assert_int_equal(p.forgotten, 500);
+    cgroup_close(host);
+}
+
 int
 main(void)
 {
@@ -213,6 +237,7 @@ main(void)
         TEST(test_v2_needs_its_controllers),
         TEST(test_v1_needs_its_controllers),
         TEST(test_kill),
+        TEST(test_peak),
         TEST(test_each_and_remove),
     };
 

@@ -232,7 +232,7 @@ request_takes_each_verb(void **state)
     static const struct frame wipe[] = {F("A"), F("w"), F("{}")},
                               keep[] = {F("A"), F("k"), F("{}")};
     static const struct frame relay[] = {F("R"), F("c"), JUPYTER, F("buffer")};
-    static const struct frame execute[] = {F("E"), F("\0\0\0\1\0\0\0\2\0\0\1\0\0\0\0\0\0\0\2\0"),
+    static const struct frame execute[] = {F("E"), F("\0\0\0\1\0\0\0\2\0\0\1\0\0\0\0\0\0\0\2\0\1"),
                                            JUPYTER};
     struct request r;
 
@@ -259,6 +259,7 @@ request_takes_each_verb(void **state)
     assert_int_equal(r.max_bytes, (UINT64_C(1) << 32) + 2);
     assert_int_equal(r.max_messages, 256);
     assert_int_equal(r.max_message, 512);
+    assert_true(r.watch);
 }
 
 static void
@@ -268,7 +269,8 @@ request_refuses_all_else(void **state)
     static const struct frame hello[] = {F("H"), F("{}")}, config[] = {F("C")}, bare[] = {F("R")};
     static const struct frame iopub[] = {F("R"), F("i"), JUPYTER},
                               no_channel[] = {F("R"), F(""), JUPYTER};
-    static const struct frame limits[] = {F("E"), F("short"), JUPYTER};
+    static const struct frame limits[] = {F("E"), F("short"), JUPYTER},
+                              flags[] = {F("E"), F("--------------------\2"), JUPYTER};
     static const struct frame nobody[] = {F("N")}, nameless[] = {F("N"), F("")},
                               forged[] = {F("N"), F("a\nSESSION b")},
                               endless[] = {F("N"), F("012345678901234567890123456789012")};
@@ -290,6 +292,7 @@ request_refuses_all_else(void **state)
     assert_int_equal(PARSE(iopub, &r), -1);
     assert_int_equal(PARSE(no_channel, &r), -1);
     assert_int_equal(PARSE(limits, &r), -1);
+    assert_int_equal(PARSE(flags, &r), -1);
     assert_int_equal(PARSE(nobody, &r), -1);
     assert_int_equal(PARSE(nameless, &r), -1);
     assert_int_equal(PARSE(forged, &r), -1);

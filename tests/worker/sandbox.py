@@ -290,7 +290,7 @@ class Worker:
 
     def configure(self, kernel="ipykernel", **changes):
         hello = self.expect("H")
-        assert hello.json == {"protocol": 3, "state": "new"}
+        assert hello.json == {"protocol": 4, "state": "new"}
         self.send("C", json.dumps(self.config(kernel, **changes)).encode())
 
     def relay(self, channel, msg_type, content):
@@ -332,12 +332,12 @@ class Worker:
             return {"reply"}
         return {"idle"} if m.content.get("execution_state") == "idle" else set()
 
-    def execute(self, code, max_bytes=10 << 20, max_messages=20000, max_message=1 << 40, **content):
+    def execute(self, code, max_bytes=10 << 20, max_messages=20000, max_message=1 << 40, watch=False, **content):
         """Sends it; returns its id."""
         msg_id, frames = self.gateway.encode(
             "execute_request", {"code": code, "silent": False, "store_history": True, "user_expressions": {},
                                 "allow_stdin": False, "stop_on_error": True, **content})
-        limits = max_bytes.to_bytes(8, "big") + max_messages.to_bytes(4, "big") + max_message.to_bytes(8, "big")
+        limits = b"".join(n.to_bytes(size, "big") for n, size in ((max_bytes, 8), (max_messages, 4), (max_message, 8), (watch, 1)))
         self.send("E", limits, *frames)
         return msg_id
 

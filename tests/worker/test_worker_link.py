@@ -11,7 +11,7 @@ from sandbox import replies, streams
 
 def test_hello_new(worker):
     worker.run()
-    assert worker.expect("H").json == {"protocol": 3, "state": "new"}
+    assert worker.expect("H").json == {"protocol": 4, "state": "new"}
 
 
 def test_new_gateway_hears_hello_new_until_config(worker):
@@ -36,7 +36,7 @@ def test_restarted_gateway_finds_the_session(kernel):
     time.sleep(0.5)
     began = time.monotonic()
     kernel.gateway.start()
-    assert kernel.expect("H").json == {"protocol": 3, "state": "running"}
+    assert kernel.expect("H").json == {"protocol": 4, "state": "running"}
     assert time.monotonic() - began < 1
     assert kernel.text("print(a + 1)") == "42\n"
 
@@ -169,7 +169,7 @@ def test_nothing_is_sent_before_the_welcome(worker):
     with silent:
         assert worker.wait() == sandbox.EXIT_ORPHANED
         assert silent.recv(1 << 16) == (sandbox.framed([worker.id.encode()]) +
-                                        sandbox.framed([b"H", b'{"protocol":3,"state":"new"}']))
+                                        sandbox.framed([b"H", b'{"protocol":4,"state":"new"}']))
 
 
 def test_config_twice_is_a_protocol_error(worker):

@@ -1,0 +1,12 @@
+/* disk.h - tells the gateway how much of the workspace's disk is used (protocol.h, DISK). */
+#ifndef WORKER_DISK_H
+#define WORKER_DISK_H
+
+#include <stdbool.h>
+
+#include "uplink.h"
+
+/* False: the link takes nothing now. */
+bool disk_tell(struct uplink *);
+
+#endif
