@@ -13,7 +13,9 @@ struct audit;
 struct auth;
 struct caller;
 struct config;
+struct event_base;
 struct http_request;
+struct kept;
 struct kernels;
 struct pool;
 struct runs;
@@ -29,6 +31,8 @@ struct api_parts {
     struct audit *audit;
     const struct scan *scan;
     struct runs *runs;
+    struct event_base *base;
+    struct kept *kept;
 };
 
 /* Reads the pages out of their directory; fails when it cannot. */

@@ -5,8 +5,8 @@
 #include "body.h"
 
 static const char *const session_fields[] = {
-    "env",     "idle_timeout", "kernel", "language",  "limits",
-    "network", "strategy",     "ttl",    "user_uuid", NULL};
+    "env",     "files_from", "idle_timeout", "kernel",    "language", "limits",
+    "network", "strategy",   "ttl",          "user_uuid", NULL};
 static const char *const patch_fields[] = {"idle_timeout", "ttl", NULL};
 static const char *const limit_fields[] = {"cpu", "disk_mb", "memory_mb", "pids", "timeout", NULL};
 
@@ -38,15 +38,27 @@ text_of(const json_t *value)
 /* --- names -------------------------------------------------------------------------------- */
 
 static int
-take_user(struct body_session *body, struct err *err)
+take_user(const struct body_session *body, const char *field, const char **out, struct err *err)
 {
-    const json_t *user = json_object_get(body->json, "user_uuid");
+    const json_t *user = json_object_get(body->json, field);
 
     if (is_absent(user))
         return 0;
-    body->user = text_of(user);
-    if (body->user == NULL || !body_is_user(body->user))
-        return bad(err, "user_uuid", "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ -");
+    *out = text_of(user);
+    if (*out == NULL || !body_is_user(*out))
+        return bad(err, field, "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ -");
+    return 0;
+}
+
+/* Only a workspace that lives on is worth files. */
+static int
+take_files_from(struct body_session *body, struct err *err)
+{
+    if (take_user(body, "files_from", &body->files_from, err) < 0)
+        return -1;
+    if (body->files_from && body->terms.strategy != TERMS_SESSION)
+        return bad(err, "files_from",
+                   "a session of this strategy has new files for each execution");
     return 0;
 }
 
@@ -236,9 +248,11 @@ int
 body_session_parse(const char *text, size_t len, const struct body_session_limits *l,
                    struct body_session *out, struct err *err)
 {
-    if (begin(text, len, session_fields, out, err) == 0 && take_user(out, err) == 0 &&
-        take_kernel(out, err) == 0 && take_strategy(out, err) == 0 && take_network(out, err) == 0 &&
-        take_limits(out, l, err) == 0 && take_env(out, err) == 0 && take_times(out, l, err) == 0)
+    if (begin(text, len, session_fields, out, err) == 0 &&
+        take_user(out, "user_uuid", &out->user, err) == 0 && take_kernel(out, err) == 0 &&
+        take_strategy(out, err) == 0 && take_files_from(out, err) == 0 &&
+        take_network(out, err) == 0 && take_limits(out, l, err) == 0 && take_env(out, err) == 0 &&
+        take_times(out, l, err) == 0)
         return 0;
     body_session_clear(out);
     return -1;

@@ -28,6 +28,7 @@ enum {
 struct body_session {
     json_t *json;
     const char *user;              /* NULL: one is to be drawn */
+    const char *files_from;        /* NULL: not said */
     const char *kernel, *language; /* NULL: not said; never both */
     enum network_mode network;
     bool has_strategy;

@@ -17,16 +17,19 @@
 
 /* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
 struct config {
-    unsigned audit_days;   /* that audit_db keeps records for */
-    char *audit_db;        /* "on" = in state_dir, "off", or a path */
-    char *audit_log;       /* "" = none */
-    char *auth_token;      /* "" = made once and kept in state_dir */
-    double client_timeout; /* seconds for a request to arrive, an answer to be taken */
-    char *config_file;     /* "" = none; --config only */
-    char *cors_origin;     /* "" = no CORS, "*" or one origin */
-    double exec_timeout;   /* seconds */
-    char *kernel;          /* kernelspec name */
-    char *listen;          /* hostport.h */
+    unsigned audit_days;    /* that audit_db keeps records for */
+    char *audit_db;         /* "on" = in state_dir, "off", or a path */
+    char *audit_log;        /* "" = none */
+    char *auth_token;       /* "" = made once and kept in state_dir */
+    double client_timeout;  /* seconds for a request to arrive, an answer to be taken */
+    char *config_file;      /* "" = none; --config only */
+    char *cors_origin;      /* "" = no CORS, "*" or one origin */
+    double exec_timeout;    /* seconds */
+    unsigned keep_days;     /* that files of an ended session are kept */
+    unsigned keep_mb;       /* of all of them; 0 = none are kept */
+    unsigned keep_sessions; /* of one caller */
+    char *kernel;           /* kernelspec name */
+    char *listen;           /* hostport.h */
     enum log_format log_format;
     enum log_level log_level;
     size_t max_code_bytes;

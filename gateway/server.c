@@ -23,6 +23,7 @@
 #include "files.h"
 #include "http.h"
 #include "kernels.h"
+#include "kept.h"
 #include "keystore.h"
 #include "link.h"
 #include "log.h"
@@ -68,6 +69,7 @@ struct server {
     struct scan *scan;
     struct pool *pool;
     struct runs *runs;
+    struct kept *kept;
     struct auth *auth;
     struct audit *audit;
     struct api *api;
@@ -380,6 +382,7 @@ static int
 open_front(struct server *s, struct err *err)
 {
     const struct http_options options = http_options(s);
+    cleanup_free char *kept_dir = statedir_path(s->config->state_dir, "kept");
     cleanup_free char *keys_path = statedir_path(s->config->state_dir, KEYSTORE_FILE);
 
     s->scan = scan_new("python");
@@ -394,10 +397,13 @@ open_front(struct server *s, struct err *err)
     s->audit = open_audit(s, err);
     if (s->audit == NULL)
         return -1;
+    s->kept = kept_new(s->config, kept_dir, err);
+    if (s->kept == NULL)
+        return -1;
     const struct run_parts run_parts = {s->base, s->config, s->pool};
     s->runs = runs_new(&run_parts);
-    const struct api_parts parts = {s->config, s->pool, s->kernels, s->auth,
-                                    s->audit,  s->scan, s->runs};
+    const struct api_parts parts = {s->config, s->pool, s->kernels, s->auth, s->audit,
+                                    s->scan,   s->runs, s->base,    s->kept};
     s->api = api_new(&parts, s->files.web, err);
     if (s->api == NULL)
         return -1;
@@ -436,6 +442,7 @@ server_close(struct server *s)
     runs_free(s->runs); /* their connections are the HTTP server's */
     http_free(s->http);
     api_free(s->api);
+    kept_free(s->kept);
     scan_free(s->scan);
     audit_free(s->audit);
     auth_free(s->auth);

@@ -11,12 +11,14 @@
 #include "caller.h"
 #include "config.h"
 #include "http_json.h"
+#include "kept.h"
 #include "kernels.h"
 #include "pool.h"
 #include "runs.h"
 #include "target.h"
 #include "timestamp.h"
 #include "v1.h"
+#include "v1_keep.h"
 
 enum {
     LIST_MAX = 1000,
@@ -53,12 +55,51 @@ find_kernel(const struct kernels *kernels, const struct body_session *body,
                      field, name);
 }
 
+/* The name of the files that the session is to begin with, if that was said. */
+static int
+find_files(struct api *api, const struct caller *who, const struct body_session *body,
+           char name[KEPT_NAME_SIZE], struct err *err)
+{
+    if (body->files_from == NULL)
+        return 0;
+    kept_name(who, body->files_from, name);
+    return kept_has(api_parts(api)->kept, name)
+               ? 0
+               : err_field(err, ERR_NOT_FOUND, "files_from",
+                           "files_from: no files are kept of a session of that name");
+}
+
+/*
+ * Answers, now or when the files that are kept of the session are in its workspace again; those of files_from, whose name is given,
+ * stay kept as well.
+ */
+static void
+answer_created(struct api *api, struct http_request *r, const struct caller *who, const char *id,
+               char from[KEPT_NAME_SIZE], int status)
+{
+    json_t *session = pool_session(api_parts(api)->pool, who, id);
+    const char *strategy = json_string_value(json_object_get(session, "strategy"));
+    const bool take = from[0] == '\0', lives_on = strategy && strcmp(strategy, "session") == 0;
+    struct v1_session which = {.owner = *who};
+
+    if (take)
+        kept_name(who, id, from);
+    if (!lives_on || !kept_has(api_parts(api)->kept, from)) {
+        http_reply_json(r, status, session);
+        return;
+    }
+    json_decref(session);
+    snprintf(which.id, sizeof(which.id), "%s", id);
+    v1_keep_restore(api, r, &which, api_audit_name(who), from, take, status);
+}
+
 static void
 create(struct api *api, struct http_request *r, const struct caller *who, const char *id,
        const struct body_session *body)
 {
     struct pool_wish wish = {
         .network = body->network, .terms = &body->terms, .has_strategy = body->has_strategy};
+    char from[KEPT_NAME_SIZE] = "";
     struct pool *pool = api_parts(api)->pool;
     struct audit_event event = api_audit_begin(r, "create", api_audit_name(who), id);
     struct err err = ERR_INIT;
@@ -66,7 +107,14 @@ create(struct api *api, struct http_request *r, const struct caller *who, const 
 
     http_set_session(r, id);
     if (find_kernel(api_parts(api)->kernels, body, &wish.kind, &err) < 0 ||
+        find_files(api, who, body, from, &err) < 0 ||
         pool_open(pool, who, id, &wish, &made, &err) < 0) {
+        refuse(api, r, &event, &err);
+        return;
+    }
+    if (body->files_from && !made) {
+        err_field(&err, ERR_CONFLICT, "files_from",
+                  "files_from: the session is there already, with files of its own");
         refuse(api, r, &event, &err);
         return;
     }
@@ -76,7 +124,7 @@ create(struct api *api, struct http_request *r, const struct caller *who, const 
     if (made)
         http_add_header(r, "Location", location);
     api_audit_end(api_parts(api)->audit, &event, "ok", status, "");
-    http_reply_json(r, status, pool_session(pool, who, id));
+    answer_created(api, r, who, id, from, status);
 }
 
 /* What may be asked for is what the operator gives at most. */
@@ -251,18 +299,71 @@ v1_sessions_restart(struct api *api, struct http_request *r, const struct caller
 
 /* --- the end of one ----------------------------------------------------------------------- */
 
+/* The files that are kept of a session that there is not any more are deleted in its place.  False: there are none. */
+static bool
+delete_kept(struct api *api, struct http_request *r, const struct caller *who,
+            const struct v1_session *session)
+{
+    char name[KEPT_NAME_SIZE];
+    struct audit_event event;
+
+    kept_name(&session->owner, session->id, name);
+    if (pool_has_session(api_parts(api)->pool, &session->owner, session->id) ||
+        !kept_has(api_parts(api)->kept, name))
+        return false;
+    event = api_audit_begin(r, "release", api_audit_name(who), session->id);
+    kept_remove(api_parts(api)->kept, name);
+    api_audit_end(api_parts(api)->audit, &event, "ok", 204, "kept files");
+    http_reply(r, 204, NULL, "", 0);
+    return true;
+}
+
+/* Whether the session has a container, with files in it, or will. */
+static bool
+has_files(struct api *api, const struct v1_session *session)
+{
+    json_auto_t *seen = pool_session(api_parts(api)->pool, &session->owner, session->id);
+    const char *state = json_string_value(json_object_get(seen, "state"));
+
+    return state && strcmp(state, "stopped") != 0;
+}
+
+static void
+end_session(struct api *api, struct http_request *r, const struct caller *who,
+            const struct v1_session *session)
+{
+    struct audit_event event = api_audit_begin(r, "release", api_audit_name(who), session->id);
+
+    pool_release(api_parts(api)->pool, &session->owner, session->id);
+    runs_forget(api_parts(api)->runs, &session->owner, session->id);
+    api_audit_end(api_parts(api)->audit, &event, "ok", 204, "");
+    http_reply(r, 204, NULL, "", 0);
+}
+
 void
 v1_sessions_delete(struct api *api, struct http_request *r, const struct caller *who,
                    const struct target *target)
 {
-    struct v1_session session;
-    struct audit_event event;
+    static const char *const names[] = {"keep_files", "key", NULL};
+    const char *id = target_param(target, "id");
+    struct v1_session session = {.id = ""};
+    struct err err = ERR_INIT;
+    bool keep;
 
+    if (target_only(target, names, &err) < 0 ||
+        target_flag(target, "keep_files", &keep, &err) < 0) {
+        http_reply_error(r, &err, NULL);
+        return;
+    }
+    if (!v1_find_owner(r, who, target, &session.owner))
+        return;
+    snprintf(session.id, sizeof(session.id), "%s", id);
+    if (!keep && body_is_user(id) && delete_kept(api, r, who, &session))
+        return;
     if (!v1_find_session(api, r, who, target, &session))
         return;
-    event = api_audit_begin(r, "release", api_audit_name(who), session.id);
-    pool_release(api_parts(api)->pool, &session.owner, session.id);
-    runs_forget(api_parts(api)->runs, &session.owner, session.id);
-    api_audit_end(api_parts(api)->audit, &event, "ok", 204, "");
-    http_reply(r, 204, NULL, "", 0);
+    if (keep && has_files(api, &session))
+        v1_keep_and_end(api, r, &session, api_audit_name(who));
+    else
+        end_session(api, r, who, &session);
 }
