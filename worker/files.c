@@ -297,16 +297,16 @@ transfer_free(struct files *f, struct transfer **at)
     free(t);
 }
 
-/* False: the link takes nothing now. */
+/* False: the link takes nothing now.  One that was aborted may have done all that it was to do. */
 static bool
 is_over(struct files *f, const struct transfer *t)
 {
     char why[80];
 
-    if (t->pid != 0 || t->fd >= 0)
+    if (t->pid != 0 || t->fd >= 0 || !disk_tell(f->uplink))
         return false;
     explain(t, why, sizeof(why));
-    return t->aborted || (disk_tell(f->uplink) && say(f, TCI_ENDED, t->id, why, strlen(why)));
+    return t->aborted || say(f, TCI_ENDED, t->id, why, strlen(why));
 }
 
 void
