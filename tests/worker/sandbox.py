@@ -155,6 +155,7 @@ class Gateway:
         self.listener = None
         self.connections = []
         self.waiting = []  # read and not looked at yet
+        self.disk = None  # what DISK said last: (bytes used, bytes)
         self.session = secrets.token_hex(8)
         self.key = secrets.token_hex(32)
         self.n = 0
@@ -183,6 +184,9 @@ class Gateway:
         for c in self.connections:
             if c.socket in ready:
                 for verb, *frames in c.read():
+                    if verb == b"U":  # may come between any two others
+                        self.disk = (int.from_bytes(frames[0][:8], "big"), int.from_bytes(frames[0][8:], "big"))
+                        continue
                     self.waiting += [(c.identity, Message(verb=verb.decode(), frames=part))
                                      for part in (split(frames) if verb == b"R" else [frames])]
         return bool(ready)
@@ -349,7 +353,7 @@ class Worker:
         while not (replied and idle):
             message = self.receive(max(0.0, end - time.monotonic()) / slack())
             if message.verb != "R":
-                assert message.verb in "OT", f"{message}; stderr: {self.errors()}"
+                assert message.verb in "OTV", f"{message}; stderr: {self.errors()}"
                 seen.append(message)
                 continue
             m = self.gateway.decode(message.frames)

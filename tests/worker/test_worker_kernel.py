@@ -147,3 +147,15 @@ def test_quit(kernel):
 def test_sigterm(kernel):
     os.kill(kernel.pid(), 15)
     assert kernel.wait(5) == 0
+
+
+def test_changes_come_before_the_end(kernel):
+    """... where they are asked for; what is used of the disk is said with them."""
+    seen = kernel.run_code("open('a', 'w').write('x')", watch=True)
+    at = [i for i, m in enumerate(seen) if getattr(m, "verb", None) == "V"]
+    assert len(at) == 1 and seen[at[0]].frames == [b".", b"ca\0"]
+    idle = [i for i, m in enumerate(seen) if getattr(m, "content", {}).get("execution_state") == "idle"]
+    assert at[0] < idle[-1]
+    used, size = kernel.gateway.disk
+    assert 0 < used <= size
+    assert not [m for m in kernel.run_code("open('b', 'w').write('x')") if getattr(m, "verb", None) == "V"]
