@@ -130,10 +130,10 @@ t = threading.Thread(target=swap); t.start()""")
     run("done.append(1); t.join()")
     run("""
 fd = os.open('.', os.O_RDONLY)
-for _ in range(3000):
+for _ in range(1000):
     os.mkdir('d', dir_fd=fd); below = os.open('d', os.O_RDONLY, dir_fd=fd); os.close(fd); fd = below
 os.close(fd)
-for i in range(20000): open(f'{i:0200}', 'w').close()""", timeout=30)
+for i in range(10000): open(f"{i:0200}", "w").close()""")
     begun = time.monotonic()
     for _ in range(20):
         assert run("1")["files"] is None
