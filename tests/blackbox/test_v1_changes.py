@@ -127,6 +127,7 @@ def test_peak_of_what_was_stopped(session):
 
 
 def test_disk(session):
+    session.ok("1")  # it has a worker
     empty = disk(session)
     assert empty["bytes"] < 1 << 20 and empty["bytes_total"] >= 1 << 20
     session.ok("open('a', 'wb').write(bytes(3 << 20))")
