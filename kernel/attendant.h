@@ -19,7 +19,7 @@ struct attendant {
     /* Until fd (-1: none) can be read, a child has ended, the client has said something, or the time is up (-1: never). */
     int (*wait)(void *owner, int fd, int timeout_ms);
 
-    void (*ask)(void *owner);                          /* asks the client for a line */
+    bool (*ask)(void *owner); /* asks the client for a line; false: he cannot be asked yet */
     void (*show_image)(void *owner, const char *path); /* shows the client a PNG */
     void (*show)(void *owner, const char *path,
                  bool is_result); /* ... or what a JSON object has by MIME type */

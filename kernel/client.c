@@ -33,6 +33,8 @@ bind_channel(struct client *c, int i, const char *transport, const char *ip, int
     zmq_setsockopt(c->sockets[i], ZMQ_LINGER, &linger, sizeof(linger));
     if (channels[i].type == ZMQ_ROUTER)
         zmq_setsockopt(c->sockets[i], ZMQ_ROUTER_HANDOVER, &on, sizeof(on));
+    if (i == CLIENT_STDIN)
+        zmq_setsockopt(c->sockets[i], ZMQ_ROUTER_MANDATORY, &on, sizeof(on));
     if (zmq_bind(c->sockets[i], endpoint) < 0)
         return err_set(err, ERR_SYSTEM, "cannot bind %.200s: %s", endpoint,
                        zmq_strerror(zmq_errno()));
@@ -199,28 +201,32 @@ send_message(struct client *c, enum client_channel channel, const struct request
     wire_encoded_clear(&e);
 }
 
-static void
+/* False: he is not connected to that channel, which only ZMQ_ROUTER_MANDATORY tells. */
+static bool
 send_to_sender(struct client *c, enum client_channel channel, const struct request *r,
                const char *type, const json_t *content)
 {
     for (size_t i = 0; i < r->n_identities; i++) {
         zmq_msg_t *frame = (zmq_msg_t *)&r->frames[i];
 
-        send_frame(c->sockets[channel], zmq_msg_data(frame), zmq_msg_size(frame), true);
+        if (zmq_send(c->sockets[channel], zmq_msg_data(frame), zmq_msg_size(frame),
+                     ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+            return false;
     }
     send_message(c, channel, r, type, content);
+    return true;
 }
 
 void
 client_reply(struct client *c, const struct request *r, const char *type, const json_t *content)
 {
-    send_to_sender(c, r->channel, r, type, content);
+    (void)send_to_sender(c, r->channel, r, type, content);
 }
 
-void
+bool
 client_ask(struct client *c, const struct request *r, const json_t *content)
 {
-    send_to_sender(c, CLIENT_STDIN, r, "input_request", content);
+    return send_to_sender(c, CLIENT_STDIN, r, "input_request", content);
 }
 
 void

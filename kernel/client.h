@@ -45,7 +45,9 @@ const char *request_type(const struct request *);
 void client_reply(struct client *, const struct request *, const char *type, const json_t *content);
 void client_publish(struct client *, const struct request *, const char *type,
                     const json_t *content); /* request: what it belongs to; NULL: nothing */
-void client_ask(struct client *, const struct request *, const json_t *content); /* input_request */
+
+/* Sends an input_request.  False: the client has not yet connected to stdin, as one that has only just begun may not have. */
+bool client_ask(struct client *, const struct request *, const json_t *content);
 
 /* Answers a heartbeat. */
 void client_beat(struct client *);

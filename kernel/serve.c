@@ -376,7 +376,7 @@ attend(void *owner, int fd, int timeout_ms)
     return fd >= 0 && items[4].revents ? events | ATTENDANT_READABLE : events;
 }
 
-static void
+static bool
 ask(void *owner)
 {
     struct serve *s = owner;
@@ -384,8 +384,8 @@ ask(void *owner)
 
     free(s->line);
     s->line = NULL;
-    s->asked = true;
-    client_ask(s->client, s->running, xnotnull(content));
+    s->asked = client_ask(s->client, s->running, xnotnull(content));
+    return s->asked;
 }
 
 static char *

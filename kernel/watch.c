@@ -87,8 +87,7 @@ serve_input(struct watch *w)
     if (line != NULL) {
         give_line(w, line);
     } else if (!w->asked && wants_input(w)) {
-        w->attendant->ask(w->attendant->owner);
-        w->asked = true;
+        w->asked = w->attendant->ask(w->attendant->owner);
     }
 }
 

@@ -30,3 +30,13 @@ fuzz_next(struct fuzz_input *in, char separator, size_t *len)
     in->size -= *len + (end != NULL);
     return piece;
 }
+
+char *
+fuzz_text(const char *piece, size_t len)
+{
+    char *text = xnotnull(malloc(len + 1));
+
+    memcpy(text, piece, len);
+    text[len] = '\0';
+    return text;
+}

@@ -26,4 +26,7 @@ struct fuzz_input {
  */
 char *fuzz_next(struct fuzz_input *, char separator, size_t *len);
 
+/* A piece as a string, the caller's.  (strndup looks for an end beyond it, by the sanitizer's strict reading.) */
+char *fuzz_text(const char *piece, size_t len);
+
 #endif

@@ -98,7 +98,7 @@ static void
 try_text(const char *bytes, size_t len)
 {
     struct graphics_answers answers = {.over = false};
-    cleanup_free char *line = xnotnull(strndup(bytes, len));
+    cleanup_free char *line = fuzz_text(bytes, len);
     cleanup_free char *path = remotepath_clean(line);
     cleanup_free char *encoded = remotepath_encode(path);
     const size_t whole = strlen(line);
@@ -124,7 +124,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (name == NULL || rest == NULL)
         return 0;
-    cleanup_free char *event = xnotnull(strndup(name, name_len));
+    cleanup_free char *event = fuzz_text(name, name_len);
 
     try_json(event, rest, len);
     try_text(rest, len);
