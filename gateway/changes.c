@@ -67,6 +67,13 @@ take_all(json_t *changes, const char *p, size_t len)
 }
 
 json_t *
+changes_none(void)
+{
+    return xnotnull(json_pack("{s:[],s:[],s:[],s:b}", "created", "changed", "deleted", "truncated",
+                              (int)false));
+}
+
+json_t *
 changes_parse(const struct wire_frame *f, size_t n)
 {
     json_t *changes;
@@ -75,10 +82,13 @@ changes_parse(const struct wire_frame *f, size_t n)
     if (n != 2 || f[0].len != 1 || f[1].len > TCI_CHANGES_MAX)
         return NULL;
     flag = *(const char *)f[0].data;
+    if (flag == TCI_CHANGES_UNKNOWN && f[1].len == 0)
+        return json_null();
     if (flag != TCI_CHANGES_ALL && flag != TCI_CHANGES_SOME)
         return NULL;
-    changes = xnotnull(json_pack("{s:[],s:[],s:[],s:b}", "created", "changed", "deleted",
-                                 "truncated", flag == TCI_CHANGES_SOME));
+    changes = changes_none();
+    if (flag == TCI_CHANGES_SOME)
+        json_object_set_new(changes, "truncated", json_true());
     if (take_all(changes, f[1].data, f[1].len))
         return changes;
     json_decref(changes);

@@ -20,9 +20,13 @@ struct disk {
 
 /*
  * A new object: {"created", "changed", "deleted", "truncated"}, as an execution of /v1 shows it.  Names are bytes and JSON is
- * UTF-8: of a path that is none, what is no ASCII is '?', as in listings.  NULL: these are no frames of CHANGES.
+ * UTF-8: of a path that is none, what is no ASCII is '?', as in listings.  JSON's null where it cannot be told; NULL: these are no
+ * frames of CHANGES.
  */
 json_t *changes_parse(const struct wire_frame *, size_t n) must_check;
+
+/* One that says that nothing has changed. */
+json_t *changes_none(void) must_check;
 
 /* False: no frames of DISK, and nothing has changed. */
 bool changes_parse_disk(const struct wire_frame *, size_t n, int64_t now_ms,

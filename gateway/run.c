@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "body_run.h"
+#include "changes.h"
 #include "config.h"
 #include "feed.h"
 #include "grade.h"
@@ -56,7 +57,7 @@ struct run {
     int execution_count;      /* -1 = not told */
     bool restarted;
     json_t *findings, *values;      /* values: of user_expressions */
-    json_t *files;                  /* changes_parse of the code; NULL: not known */
+    json_t *files;                  /* changes_parse of the code; NULL: none has been told */
     unsigned long long memory_peak; /* of the code; 0: not known */
 
     struct utf8_decoder decoders[2]; /* of descriptors 1 and 2 */
@@ -428,6 +429,8 @@ on_step_done(void *owner, const struct job_result *result, struct execution_spec
     struct run *run = owner;
 
     run->restarted |= result->restarted;
+    if (run->step == CODE && run->files == NULL)
+        run->files = changes_none();
     if (run->step == CODE)
         end_code(run, result->raised ? "error" : "ok", result);
     else if (run->step == TEST)

@@ -222,12 +222,14 @@ write_all(struct changes *c)
 bool
 changes_end(struct changes *c, struct frame frames[2])
 {
-    if (!c->before.whole)
-        return false;
-    listing_read(&c->after, c->dir);
-    compare_all(c);
-    c->flags = write_all(c) && c->after.whole ? TCI_CHANGES_ALL : TCI_CHANGES_SOME;
+    c->n_text = 0;
+    c->flags = TCI_CHANGES_UNKNOWN;
+    if (c->before.whole) {
+        listing_read(&c->after, c->dir);
+        compare_all(c);
+        c->flags = write_all(c) && c->after.whole ? TCI_CHANGES_ALL : TCI_CHANGES_SOME;
+    }
     frames[0] = (struct frame){&c->flags, 1};
     frames[1] = (struct frame){c->text, c->n_text};
-    return true;
+    return c->flags != TCI_CHANGES_ALL || c->n_text > 0;
 }

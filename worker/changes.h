@@ -21,8 +21,8 @@ void changes_free(struct changes *); /* accepts NULL */
 void changes_begin(struct changes *);
 
 /*
- * Looks again, and says what is different: the frames of CHANGES (protocol.h), valid until the next call.  False: it cannot
- * be told, since there is more than can be looked at.  May be called several times.
+ * Looks again, and says what is different: the frames of CHANGES (protocol.h), valid until the next call.  False: nothing is.  May
+ * be called several times.
  */
 bool changes_end(struct changes *, struct frame frames[2]);
 

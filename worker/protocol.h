@@ -24,7 +24,7 @@
  *                                          follows until the idle status is the last of it
  *     'V' CHANGES    flag, changes         which files of the workspace the execution has created, changed or deleted; only
  *                                          where EXECUTE asked for it, before its idle status.  May come again: the
- *                                          later one counts.  None: it cannot be told
+ *                                          later one counts.  None: nothing has changed
  *     'U' DISK       used, size            bytes of the workspace, u64 each: when the kernel has started, with CHANGES, and
  *                                          when an operation on files has ended
  *     'X' EXITED     json                  the kernel is gone: {"exit":N} or {"signal":N}
@@ -66,7 +66,7 @@
  * messages and replies are not cut, but a kernel that sends them without end is given up (EXITED, reason);
  * no RELAY carries more than the output bytes plus 4 MiB.
  *
- * CHANGES' flag is '.', these are all, or '+', there are more.  Its changes are, for each file that is not a directory, 'c' created,
+ * CHANGES' flag is '.', these are all, '+', there are more, or '?', it cannot be told, and there are none.  Its changes are, for each file that is not a directory, 'c' created,
  * 'm' changed or 'd' deleted, its path in the workspace and a zero byte; the paths in order, as bytes of any kind.
  *
  * While there is no link the kernel runs on, and what it sends is dropped.
@@ -143,6 +143,7 @@ enum tci_change {
 enum tci_changes {
     TCI_CHANGES_ALL = '.',
     TCI_CHANGES_SOME = '+',
+    TCI_CHANGES_UNKNOWN = '?',
 };
 
 enum tci_channel {

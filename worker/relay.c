@@ -78,7 +78,7 @@ grant(struct relay *r, const struct request *request)
     tail_reset(&r->tail,
                request->max_bytes / 4 < TAIL_MAX_BYTES ? request->max_bytes / 4 : TAIL_MAX_BYTES,
                request->max_messages / 4);
-    r->tail_due = r->changes_due = false;
+    r->tail_due = r->changes_due = r->changes_told = r->disk_due = false;
     r->looks = request->watch ? LOOKS : 0;
     r->hurry_until_ms = 0;
     limits_execute(&r->limits, request->max_bytes - r->tail.max_bytes,
@@ -132,11 +132,15 @@ send_tail(struct relay *r)
 static bool
 send_changes(struct relay *r)
 {
-    if (r->changes_known && uplink_send(r->uplink, TCI_CHANGES, r->changes_frames, 2) < 0)
+    if (r->changes_due && uplink_send(r->uplink, TCI_CHANGES, r->changes_frames, 2) < 0)
         return false;
-    r->changes_known = false;
-    r->changes_due = !disk_tell(r->uplink);
-    return !r->changes_due;
+    r->changes_told |= r->changes_due;
+    r->disk_due |= r->changes_due;
+    r->changes_due = false;
+    if (r->disk_due && !disk_tell(r->uplink))
+        return false;
+    r->disk_due = false;
+    return true;
 }
 
 /* Sends what waits; false, and blocked, when the link does not take all of it. */
@@ -146,7 +150,7 @@ settle(struct relay *r)
     r->blocked = true;
     if (r->tail_due && !send_tail(r))
         return false;
-    if (r->changes_due && !send_changes(r))
+    if ((r->changes_due || r->disk_due) && !send_changes(r))
         return false;
     if (r->batch.n > 0 && uplink_relay(r->uplink, &r->batch) < 0)
         return false;
@@ -291,8 +295,7 @@ note_idle(struct relay *r)
     if (r->looks == 0)
         return;
     r->looks--;
-    r->changes_known = changes_end(r->changes, r->changes_frames);
-    r->changes_due = true;
+    r->changes_due = changes_end(r->changes, r->changes_frames) || r->changes_told;
 }
 
 static enum limits_verdict

@@ -45,7 +45,8 @@ struct relay {
      */
     struct changes *changes;
     unsigned looks; /* that are left */
-    bool changes_due, changes_known;
+    bool changes_due, changes_told,
+        disk_due; /* told: of this execution, so that what comes later has to be told, too */
     struct frame changes_frames[2];
 
     /*

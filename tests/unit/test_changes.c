@@ -32,6 +32,7 @@ paths_by_kind(void **state)
 {
     static const struct wire_frame none[] = {F("."), F("")};
     static const struct wire_frame all[] = {F("."), F("ca\0mb/c\0ce\0dd\0")};
+    static const struct wire_frame unknown[] = {F("?"), F("")};
     static const struct wire_frame some[] = {F("+"), F("c\xc3\xa4\0c\xff\"\xc3\xa4\0")};
 
     (void)state;
@@ -40,6 +41,7 @@ paths_by_kind(void **state)
                        "\"truncated\":false}");
     assert_parsed(some, "{\"created\":[\"\xc3\xa4\",\"?\\\"??\"],\"changed\":[],\"deleted\":[],"
                         "\"truncated\":true}");
+    assert_ptr_equal(changes_parse(unknown, 2), json_null());
 }
 
 static void
@@ -48,7 +50,7 @@ what_is_none(void **state)
     static const struct wire_frame bad[][2] = {
         {F(""), F("")},       {F(".."), F("")},      {F("x"), F("")},     {F("."), F("c")},
         {F("."), F("c\0")},   {F("."), F("ca")},     {F("."), F("xa\0")}, {F("."), F("c/etc\0")},
-        {F("."), F("ca\0c")}, {F("."), F("ca\0\0")},
+        {F("."), F("ca\0c")}, {F("."), F("ca\0\0")}, {F("?"), F("ca\0")},
     };
 
     (void)state;
