@@ -20,18 +20,39 @@ stat_number(const char *text, const char *name)
     return line == NULL ? 0 : strtoull(line + strlen(word), NULL, 10);
 }
 
+/* A file of the memory controller, which there must be; free it. */
+static char *
+memory_path(const struct cgroup_host *host, const char *id, const char *v1, const char *v2)
+{
+    cleanup_free char *dir = cgroup_dir(host, host->memory, id);
+
+    return xasprintf("%s/%s", dir, host->v2 ? v2 : v1);
+}
+
+/* Linux before 5.19 has none in version 2. */
+static char *
+peak_path(const struct cgroup_host *host, const char *id)
+{
+    return memory_path(host, id, "memory.max_usage_in_bytes", "memory.peak");
+}
+
+static uint64_t
+file_number(const char *path)
+{
+    char text[32];
+
+    smallfile_read(path, text, sizeof(text));
+    return strtoull(text, NULL, 10);
+}
+
 uint64_t
 cgroup_memory_used(const struct cgroup_host *host, const char *id)
 {
     if (host->memory == NULL)
         return 0;
-    cleanup_free char *dir = cgroup_dir(host, host->memory, id);
-    cleanup_free char *path =
-        xasprintf("%s/%s", dir, host->v2 ? "memory.current" : "memory.usage_in_bytes");
-    char text[32];
+    cleanup_free char *path = memory_path(host, id, "memory.usage_in_bytes", "memory.current");
 
-    smallfile_read(path, text, sizeof(text));
-    return strtoull(text, NULL, 10);
+    return file_number(path);
 }
 
 /* Files in a container's own file systems are memory, and count as anonymous. */
@@ -43,26 +64,12 @@ cgroup_memory(const struct cgroup_host *host, const char *id)
 
     if (host->memory == NULL)
         return m;
-    cleanup_free char *dir = cgroup_dir(host, host->memory, id);
-    cleanup_free char *path = xasprintf("%s/memory.stat", dir);
+    cleanup_free char *path = memory_path(host, id, "memory.stat", "memory.stat");
     smallfile_read(path, text, sizeof(text));
     m.cache = stat_number(text, "inactive_file") + stat_number(text, "active_file");
     if (m.cache > m.used)
         m.cache = m.used;
     return m;
-}
-
-/* Linux before 5.19 has no peak in version 2. */
-static unsigned long long
-memory_peak(const struct cgroup_host *host, const char *id)
-{
-    cleanup_free char *dir = cgroup_dir(host, host->memory, id);
-    cleanup_free char *path =
-        xasprintf("%s/%s", dir, host->v2 ? "memory.peak" : "memory.max_usage_in_bytes");
-    char text[32];
-
-    smallfile_read(path, text, sizeof(text));
-    return strtoull(text, NULL, 10);
 }
 
 static double
@@ -89,7 +96,9 @@ cgroup_usage(const struct cgroup_host *host, const char *id)
 
     if (host->memory == NULL)
         return usage;
-    usage.memory_peak = memory_peak(host, id);
+    cleanup_free char *path = peak_path(host, id);
+
+    usage.memory_peak = file_number(path);
     usage.cpu_seconds = cpu_seconds(host, id);
     return usage;
 }
@@ -118,9 +127,7 @@ cgroup_peak_watch(const struct cgroup_host *host, const char *id, struct cgroup_
     cgroup_peak_clear(p);
     if (host->memory == NULL)
         return;
-    cleanup_free char *dir = cgroup_dir(host, host->memory, id);
-    cleanup_free char *path =
-        xasprintf("%s/%s", dir, host->v2 ? "memory.peak" : "memory.max_usage_in_bytes");
+    cleanup_free char *path = peak_path(host, id);
 
     p->fd = open(path, O_RDWR | O_CLOEXEC);
     if (p->fd < 0)
