@@ -34,13 +34,7 @@ struct pool *pool_new(const struct worker_env *, struct kernels *, struct store 
 /* Answers what waits and frees the memory; containers live on for the next gateway. */
 void pool_free(struct pool *); /* accepts NULL */
 
-/*
- * Takes back the workers and users in the store, and removes every container that is none of them.  Before the first
- * pool_submit.  Blocks for the removals; for start-up.
- */
-int pool_recall(struct pool *, struct err *) must_check;
-
-/* Containers may be started from now on. */
+/* Containers may be started from now on; after pool_recall, where there is something to take back. */
 void pool_start(struct pool *);
 
 /* SIGHUP: the configuration has changed. */

@@ -1,5 +1,5 @@
 /*
- * pool_lists.h - the users and the workers of a pool.  Each state is a list; who moves them, and when, is pool.c's.
+ * pool_lists.h - the users and the workers of a pool.  Each state is a list; who moves them, and when, is for pool_user, pool_member and pool_assign.
  *
  * A user is known, here and in the store, by a full name: "KEY/user_uuid", or for the master token the user_uuid alone.
  * A user_uuid has no slash.  Part of pool.h.

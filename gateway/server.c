@@ -29,6 +29,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "pool.h"
+#include "pool_recall.h"
 #include "route.h"
 #include "runs.h"
 #include "runtime.h"

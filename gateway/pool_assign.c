@@ -1,0 +1,61 @@
+/* pool_assign.c - see pool_assign.h. */
+#include "pool_assign.h"
+
+#include <utlist.h>
+
+#include "clock.h"
+#include "err.h"
+#include "log.h"
+#include "pool_record.h"
+#include "pool_refill.h"
+#include "pool_state.h"
+#include "pool_user.h"
+#include "session.h"
+#include "worker.h"
+
+void
+pool_assign(struct member *m, struct user *u)
+{
+    worker_prefer(m->worker);
+    u->had_worker = true;
+    m->user = u;
+    u->member = m;
+    member_move(&m->pool->lists, m, ASSIGNED);
+    user_move(&m->pool->lists, u, ACTIVE);
+    u->idle_since = clock_now();
+    if (u->network)
+        worker_open_network(m->worker);
+    session_attach(u->session, m->worker);
+    pool_record_began(u, worker_identity(m->worker)->id);
+    user_save(u, m->worker);
+    pool_refill_check(m->pool->refill);
+    pool_refill_soon(m->pool->refill, POOL_REFILL_DELAY_MS);
+}
+
+/* Takes from a warm worker what the user's is not to have.  False: only one that is made for him will do. */
+static bool
+fit(struct member *m, struct user *u)
+{
+    const struct portion *l = &u->terms.limits;
+    struct err err = ERR_INIT;
+
+    if ((l->cpu <= 0 && l->memory_mb == 0) || worker_restrict(m->worker, l, &err) == 0)
+        return true;
+    log_debug("worker %s: not for a session with limits: %s", worker_identity(m->worker)->id,
+              err.msg);
+    u->own = true;
+    pool_refill_soon(u->pool->refill, 0);
+    return false;
+}
+
+void
+pool_assign_waiting(struct pool *pool)
+{
+    struct user *u, *next;
+    struct member *m;
+
+    DL_FOREACH_SAFE (pool->lists.user_lists[WAITING], u, next)
+        if (u->member == NULL && !u->own &&
+            (m = pool_lists_first_warm(&pool->lists, u->kind)) != NULL && fit(m, u))
+            pool_assign(m, u);
+}
