@@ -1,6 +1,6 @@
 /*
  * http_intake.h - a request's body that is handed on as it comes, and not read faster than it is taken.  Part of http.h; for
- * http.c alone.
+ * its other parts alone.
  */
 #ifndef GATEWAY_HTTP_INTAKE_H
 #define GATEWAY_HTTP_INTAKE_H
