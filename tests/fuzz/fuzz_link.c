@@ -4,9 +4,11 @@
  * step, its parts separated by tabs:
  *
  *   VERB frame...            a message on the link as it is
+ *   hello STATE              HELLO of this protocol, so that what follows is heard
  *   message CHANNEL TYPE CONTENT [PARENT]
  *                            RELAY of a signed message; without PARENT it answers the newest request
- *   run, interrupt, destroy  what the owner of a worker may do
+ *   run, interrupt, renew, destroy
+ *                            what the owner of a worker may do
  *   refuse, accept           whether the link takes what is sent to the worker
  *   exit, fail               the container ends, or never started
  *   turn                     one turn of the event loop
@@ -283,6 +285,18 @@ run_code(void)
         drop_execution();
 }
 
+static void
+renew(void)
+{
+    struct err err = ERR_INIT;
+
+    if (worker_state(world.worker) != WORKER_READY)
+        return;
+    drop_execution();
+    if (worker_renew(world.worker, true, &err) < 0)
+        worker_destroy(world.worker);
+}
+
 /* --- steps --- */
 
 static void
@@ -344,6 +358,19 @@ step_verb(const struct part *parts, size_t n)
 }
 
 static void
+step_hello(const struct part *parts, size_t n)
+{
+    struct wire_frame frame;
+    char text[100];
+    const int len =
+        snprintf(text, sizeof(text), "{\"protocol\":%d,\"state\":\"%.*s\"}", TCI_PROTOCOL_VERSION,
+                 n > 1 && parts[1].len < 20 ? (int)parts[1].len : 0, n > 1 ? parts[1].data : "");
+
+    frame = (struct wire_frame){text, (size_t)len};
+    say(TCI_HELLO, &frame, 1);
+}
+
+static void
 end_container(bool failed)
 {
     const struct container_exit ended = {.known = true, .signal = 9, .oom = true};
@@ -371,10 +398,14 @@ step(const struct part *parts, size_t n)
 {
     if (is_word(&parts[0], "message"))
         step_message(parts, n);
+    else if (is_word(&parts[0], "hello"))
+        step_hello(parts, n);
     else if (is_word(&parts[0], "run"))
         run_code();
     else if (is_word(&parts[0], "interrupt"))
         worker_interrupt(world.worker);
+    else if (is_word(&parts[0], "renew"))
+        renew();
     else if (is_word(&parts[0], "destroy"))
         worker_destroy(world.worker);
     else if (is_word(&parts[0], "refuse") || is_word(&parts[0], "accept"))

@@ -307,6 +307,38 @@ check_rows(unsigned n)
     assert_int_equal(ask("SELECT count(DISTINCT user_uuid) FROM audit"), n);
 }
 
+/* Of the version before requests had names. */
+static void
+the_first_layout_is_upgraded(void **state)
+{
+    static const char old[] =
+        "PRAGMA journal_mode = WAL;"
+        "CREATE TABLE audit ("
+        " id INTEGER PRIMARY KEY, time TEXT NOT NULL, action TEXT NOT NULL, who TEXT,"
+        " address TEXT NOT NULL, user_uuid TEXT, code_sha256 TEXT, code_bytes INTEGER,"
+        " outcome TEXT NOT NULL, status INTEGER, duration_ms REAL NOT NULL, detail TEXT) STRICT;"
+        "CREATE INDEX audit_by_time ON audit (time);"
+        "INSERT INTO audit (time, action, address, user_uuid, outcome, duration_ms)"
+        " VALUES ('2026-01-01T00:00:00.000Z', 'execute', '::1', 'old', 'ok', 2.5);"
+        "PRAGMA user_version = 1";
+
+    (void)state;
+    sqlite3_close(other_connection(old));
+    for (unsigned i = 0; i < 2; i++) { /* the second time there is nothing to do */
+        struct audit_db *db = open_db();
+
+        add_rows(db, i, 1);
+        flush_db(db);
+        audit_db_close(db);
+        check_rows(2 + i);
+    }
+    assert_int_equal(ask("PRAGMA user_version"), 2);
+    assert_int_equal(ask("SELECT count(*) FROM audit WHERE user_uuid = 'old' AND duration_ms = 2.5"
+                         " AND request_id IS NULL"),
+                     1);
+    assert_int_equal(ask("SELECT count(*) FROM audit WHERE request_id = 'r-1'"), 2);
+}
+
 static void
 rows_are_kept(void **state)
 {
@@ -495,6 +527,7 @@ main(void)
         IN_DIRECTORY(a_full_disk_leaves_whole_lines),
         IN_DIRECTORY(lines_that_wait_are_bounded),
         IN_DIRECTORY(a_log_is_rotated),
+        IN_DIRECTORY(the_first_layout_is_upgraded),
         IN_DIRECTORY(rows_are_kept),
         IN_DIRECTORY(a_locked_database_is_not_waited_for),
         IN_DIRECTORY(a_database_that_is_locked_at_first_is_opened_later),
