@@ -8,35 +8,18 @@
 
 #include "mem.h"
 #include "utf8.h"
+#include "worker/pathrule.h"
 
-enum { PATH_BYTES = 4095, NAME_BYTES = 255, ETAG_BYTES = 72, TAGS = 64 };
+enum { ETAG_BYTES = 72, TAGS = 64 };
 
 /* --- paths -------------------------------------------------------------------------------- */
-
-static bool
-is_component(const char *name, size_t len)
-{
-    if (len == 0 || len > NAME_BYTES)
-        return false;
-    return name[0] != '.' || (len != 1 && (len != 2 || name[1] != '.'));
-}
 
 bool
 filehead_is_path(const char *path)
 {
-    if (path[0] == '\0')
-        return true;
-    if (strlen(path) > PATH_BYTES || utf8_valid_prefix(path, strlen(path)) != strlen(path))
-        return false;
-    for (;;) {
-        const size_t len = strcspn(path, "/");
+    const size_t len = strlen(path);
 
-        if (!is_component(path, len))
-            return false;
-        if (path[len] == '\0')
-            return true;
-        path += len + 1;
-    }
+    return utf8_valid_prefix(path, len) == len && pathrule_allows(path);
 }
 
 /* --- ranges ------------------------------------------------------------------------------- */

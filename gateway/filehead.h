@@ -6,10 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/*
- * Whether it is a path below the workspace: UTF-8, relative, of components of 1 to 255 bytes that are not "." or "..", no more than 4095
- * bytes.  "" is the workspace itself.
- */
+/* Whether it is UTF-8, and a path below the workspace (worker/pathrule.h). */
 bool filehead_is_path(const char *path);
 
 /* {"first"?, "last"?} of a Range header, a new object; NULL: it has none, or one that is to be ignored (RFC 9110, 14.2). */

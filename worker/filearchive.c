@@ -263,7 +263,7 @@ clean(const char *name, char out[FILEPATH_MAX + 1])
         return false;
     memcpy(out, name, len);
     out[len] = '\0';
-    return filepath_is_valid(out);
+    return pathrule_allows(out);
 }
 
 /* The directory that it is to be in, which is made, and its name there.  What is there already goes, unless a directory. */

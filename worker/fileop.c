@@ -31,7 +31,7 @@ fileop_path(const json_t *request, const char *key)
 {
     const char *path = json_string_value(json_object_get(request, key));
 
-    if (path == NULL || !filepath_is_valid(path))
+    if (path == NULL || !pathrule_allows(path))
         fileio_fail("invalid", "That is no path of a file");
     return path;
 }

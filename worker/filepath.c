@@ -13,32 +13,6 @@
 
 enum { RETRIES = 64 }; /* of a path that somebody else changes all the time */
 
-static bool
-is_component(const char *name, size_t len)
-{
-    if (len == 0 || len > NAME_MAX)
-        return false;
-    return name[0] != '.' || (len != 1 && (len != 2 || name[1] != '.'));
-}
-
-bool
-filepath_is_valid(const char *path)
-{
-    if (path[0] == '\0')
-        return true;
-    if (strlen(path) > FILEPATH_MAX)
-        return false;
-    for (;;) {
-        const size_t len = strcspn(path, "/");
-
-        if (!is_component(path, len))
-            return false;
-        if (path[len] == '\0')
-            return true;
-        path += len + 1;
-    }
-}
-
 static int
 keep_errno_close(int fd)
 {
@@ -82,7 +56,7 @@ filepath_open(int root, const char *path, int flags)
     };
     int fd = -1;
 
-    if (!filepath_is_valid(path)) {
+    if (!pathrule_allows(path)) {
         errno = EINVAL;
         return -1;
     }
@@ -102,7 +76,7 @@ filepath_parent(int root, const char *path, const char **name)
     const char *slash = strrchr(path, '/');
     char parent[FILEPATH_MAX + 1] = "";
 
-    if (!filepath_is_valid(path) || path[0] == '\0') {
+    if (!pathrule_allows(path) || path[0] == '\0') {
         errno = path[0] == '\0' ? EBUSY : EINVAL;
         return -1;
     }

@@ -1,17 +1,15 @@
 /*
  * filepath.h - names below a directory, opened so that nothing leads out of it: not "..", not a symbolic link, whoever
- * changes the tree meanwhile.  Paths are relative, without empty, "." or ".." components; "" is the directory itself.
+ * changes the tree meanwhile.  Paths are those of pathrule.h.
  */
 #ifndef WORKER_FILEPATH_H
 #define WORKER_FILEPATH_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
-enum { FILEPATH_MAX = 4095 }; /* bytes of a path; a component has 255 at most */
+#include "pathrule.h"
 
-/* Pure.  Any text may come in. */
-bool filepath_is_valid(const char *path);
+enum { FILEPATH_MAX = PATHRULE_MAX };
 
 /*
  * As openat(2), with O_CLOEXEC.  Links that stay below root are followed, where the kernel can be told to watch that
