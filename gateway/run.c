@@ -11,21 +11,17 @@
 #include "grade.h"
 #include "metrics.h"
 #include "pool.h"
+#include "run_stdin.h"
+#include "run_steps.h"
 #include "session.h"
 #include "timestamp.h"
 #include "transcript.h"
 #include "utf8.h"
 #include "utf8_decoder.h"
 
-enum {
-    MAX_STREAM_MESSAGES = 1 << 24,
-    TEST_GRACE_MS = 2000, /* that a test has to end when it was interrupted */
-    ENV_TIMEOUT_MS = 5000,
-    MAX_LINES = 10000, /* that wait to be read */
-};
+enum { MAX_STREAM_MESSAGES = 1 << 24 };
 
 enum state { QUEUED, RUNNING, WAITING, DONE };
-enum step { SET_ENV, CODE, RESET_ENV, TEST };
 
 static const char *const state_name[] = {"queued", "running", "waiting", "done"};
 
@@ -34,23 +30,15 @@ struct run {
     char id[RUN_ID_SIZE];
     char session[BODY_USER_MAX + 1];
     enum state state;
-    enum step step;
     bool streamed, lives_on;
     struct job *job;    /* NULL when DONE */
     const char *status; /* of the code; NULL = not known yet */
     struct err err;     /* why it did not come to its end */
 
-    /* What is run; the strings go when it has run. */
     char *code;
     size_t code_len;
-    json_t *env, *user_expressions;
-    char *env_code; /* of the step that runs; NULL = none */
-    bool silent, no_history, interactive;
-    unsigned timeout_ms;
-
-    json_t *lines; /* that wait to be read */
-    size_t lines_bytes;
-    bool input_ended;
+    struct run_steps steps; /* until it is DONE, as is what it reads */
+    struct run_stdin in;
 
     int64_t created, started; /* timestamp_now */
     double duration_ms;       /* of the code */
@@ -62,8 +50,7 @@ struct run {
 
     struct utf8_decoder decoders[2]; /* of descriptors 1 and 2 */
     struct transcript *transcript;
-    struct feed *feed;   /* NULL: nobody can follow it */
-    struct grade *grade; /* NULL: no tests */
+    struct feed *feed; /* NULL: nobody can follow it */
 
     char *answer; /* DONE */
     size_t answer_len;
@@ -121,9 +108,9 @@ show(struct run *run, enum shown kind, json_t *what)
 {
     if (kind == SHOWN_NOTHING)
         return;
-    if (run->step == TEST)
-        grade_show(run->grade, kind, what);
-    if (run->step != CODE)
+    if (run->steps.at == RUN_TEST)
+        grade_show(run->steps.grade, kind, what);
+    if (run->steps.at != RUN_CODE)
         return;
     metrics_add(METRIC_OUTPUT_BYTES, shown_size(what));
     transcript_add(run->transcript, kind, what);
@@ -193,7 +180,7 @@ on_truncated(void *owner)
     struct run *run = owner;
 
     transcript_mark_truncated(run->transcript, true);
-    if (run->feed && run->step == CODE)
+    if (run->feed && run->steps.at == RUN_CODE)
         tell(run, "status",
              xnotnull(
                  json_pack("{s:s,s:b}", "state", state_name[run->state], "truncated", (int)true)));
@@ -206,7 +193,7 @@ on_code_reply(struct run *run, const json_t *content)
     json_t *values = json_object_get(content, "user_expressions");
     bool truncated = false;
 
-    if (run->user_expressions && json_is_object(values) &&
+    if (run->steps.code.user_expressions && json_is_object(values) &&
         shown_size(values) <= run->parts->config->max_output_bytes)
         run->values = json_incref(values);
     if (status == NULL || strcmp(status, "ok") != 0)
@@ -220,10 +207,10 @@ on_reply(void *owner, const json_t *content)
 {
     struct run *run = owner;
 
-    if (run->step == CODE)
+    if (run->steps.at == RUN_CODE)
         on_code_reply(run, content);
-    else if (run->step == TEST)
-        grade_reply(run->grade, content);
+    else if (run->steps.at == RUN_TEST)
+        grade_reply(run->steps.grade, content);
 }
 
 /* --- input -------------------------------------------------------------------------------- */
@@ -244,15 +231,12 @@ answer_input(struct run *run, const char *text, size_t len)
 static void
 feed_input(struct run *run)
 {
-    json_t *line = json_array_get(run->lines, 0);
+    json_t *line = run_stdin_next(&run->in);
 
     if (line == NULL) {
         answer_input(run, "\004", 1);
         return;
     }
-    json_incref(line);
-    json_array_remove(run->lines, 0);
-    run->lines_bytes -= json_string_length(line);
     answer_input(run, json_string_value(line), json_string_length(line));
     json_decref(line);
 }
@@ -262,8 +246,7 @@ on_input(void *owner, const char *prompt, bool password)
 {
     struct run *run = owner;
 
-    if (run->step != CODE || !run->interactive || run->input_ended ||
-        json_array_size(run->lines) > 0) {
+    if (run->steps.at != RUN_CODE || !run_stdin_must_ask(&run->in)) {
         feed_input(run);
         return;
     }
@@ -277,18 +260,8 @@ run_input(struct run *run, const json_t *line, struct err *err)
 {
     if (run->state == DONE)
         return err_set(err, ERR_CONFLICT, "The execution is over");
-    if (!run->interactive || run->input_ended)
-        return err_set(err, ERR_CONFLICT,
-                       "The execution takes no input: it was not made with stdin true");
-    if (json_array_size(run->lines) >= MAX_LINES ||
-        run->lines_bytes + json_string_length(line) > RUN_MAX_INPUT)
-        return err_set(err, ERR_BUSY, "Too much input waits for the execution to read it");
-    if (line == NULL) {
-        run->input_ended = true;
-    } else {
-        json_array_append(run->lines, (json_t *)line);
-        run->lines_bytes += json_string_length(line);
-    }
+    if (run_stdin_add(&run->in, line, err) < 0)
+        return -1;
     if (run->state == WAITING)
         feed_input(run);
     return 0;
@@ -308,101 +281,6 @@ static const struct execution_sink sink = {on_begin, on_message, on_raw,    on_t
 
 /* --- its steps ---------------------------------------------------------------------------- */
 
-/* Python that sets the environment and remembers what it was, or that takes it back. */
-static char *
-env_code(const struct run *run, bool set)
-{
-    static const char format[] =
-        "(lambda o, s, j: (setattr(s, '_tci_env', {k: o.get(k) for k in j}), o.update(j)))("
-        "__import__('os').environ, __import__('sys'), __import__('json').loads(%s))";
-    static const char undo[] =
-        "(lambda o, s: ([o.pop(k, None) if v is None else o.__setitem__(k, v) "
-        "for k, v in s.__dict__.pop('_tci_env', {}).items()]))("
-        "__import__('os').environ, __import__('sys'))";
-    cleanup_free char *text = NULL, *literal = NULL;
-    json_t *string;
-
-    if (!set)
-        return xstrdup(undo);
-    text = xnotnull(json_dumps(run->env, JSON_COMPACT | JSON_ENSURE_ASCII));
-    string = xnotnull(json_string(text));
-    literal = xnotnull(json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
-    json_decref(string);
-    return xasprintf(format, literal);
-}
-
-static void
-fill_limits(const struct run *run, struct execution_spec *spec)
-{
-    const struct config *config = run->parts->config;
-
-    spec->max_output = config->max_output_bytes;
-    spec->sink = &sink;
-    spec->sink_owner = (void *)run;
-    if (!run->streamed)
-        return;
-    if (config->max_stream_bytes > spec->max_output)
-        spec->max_output = config->max_stream_bytes;
-    spec->max_message = config->max_output_bytes / 2; /* of which the link takes four at a time */
-    spec->max_messages = MAX_STREAM_MESSAGES;
-}
-
-static void
-fill_code(const struct run *run, struct execution_spec *spec)
-{
-    spec->code = run->code;
-    spec->code_len = run->code_len;
-    spec->timeout_ms = run->timeout_ms;
-    spec->silent = run->silent;
-    spec->no_history = run->no_history;
-    spec->user_expressions = run->user_expressions;
-    spec->input = run->interactive || run->lines;
-    spec->watch = true;
-}
-
-/* What the step runs; false: there is no such step, or not any more. */
-static bool
-fill_step(struct run *run, enum step step, struct execution_spec *spec)
-{
-    unsigned ms;
-
-    fill_limits(run, spec);
-    spec->silent = spec->no_history = true;
-    switch (step) {
-    case SET_ENV:
-    case RESET_ENV:
-        if (run->env == NULL)
-            return false;
-        free(run->env_code);
-        spec->code = run->env_code = env_code(run, step == SET_ENV);
-        spec->code_len = strlen(spec->code);
-        spec->timeout_ms = ENV_TIMEOUT_MS;
-        return true;
-    case CODE:
-        fill_code(run, spec);
-        return true;
-    case TEST:
-        if (run->grade == NULL || !grade_next(run->grade, &spec->code, &spec->code_len, &ms))
-            return false;
-        spec->interrupt_ms = ms;
-        spec->timeout_ms = ms + TEST_GRACE_MS;
-        return true;
-    }
-    return false;
-}
-
-/* The first step from that one on which there is.  False: none is left. */
-static bool
-begin_step(struct run *run, enum step from, struct execution_spec *spec)
-{
-    for (enum step step = from; step <= TEST; step++) {
-        run->step = step;
-        if (fill_step(run, step, spec))
-            return true;
-    }
-    return false;
-}
-
 static void
 end_code(struct run *run, const char *status, const struct job_result *result)
 {
@@ -419,8 +297,8 @@ end_code(struct run *run, const char *status, const struct job_result *result)
 static void
 end_test(struct run *run, enum grade_end how, double duration_ms)
 {
-    if (run->grade && grade_is_running(run->grade))
-        tell(run, "test", grade_end(run->grade, how, duration_ms));
+    if (run->steps.grade && grade_is_running(run->steps.grade))
+        tell(run, "test", grade_end(run->steps.grade, how, duration_ms));
 }
 
 static bool
@@ -429,13 +307,13 @@ on_step_done(void *owner, const struct job_result *result, struct execution_spec
     struct run *run = owner;
 
     run->restarted |= result->restarted;
-    if (run->step == CODE && run->files == NULL)
+    if (run->steps.at == RUN_CODE && run->files == NULL)
         run->files = changes_none();
-    if (run->step == CODE)
+    if (run->steps.at == RUN_CODE)
         end_code(run, result->raised ? "error" : "ok", result);
-    else if (run->step == TEST)
+    else if (run->steps.at == RUN_TEST)
         end_test(run, GRADE_ENDED, result->duration_ms);
-    return begin_step(run, run->step == TEST ? TEST : run->step + 1, next);
+    return run_steps_next(&run->steps, next);
 }
 
 /* --- its end ------------------------------------------------------------------------------ */
@@ -460,8 +338,8 @@ ending(const struct run *run)
         json_object_set(all, "user_expressions", run->values);
     if (run->findings)
         json_object_set(all, "findings", run->findings);
-    if (run->grade)
-        json_object_update_new(all, grade_json(run->grade));
+    if (run->steps.grade)
+        json_object_update_new(all, grade_json(run->steps.grade));
     return all;
 }
 
@@ -488,19 +366,14 @@ compose(struct run *run)
 static void
 strip(struct run *run)
 {
-    free(run->env_code);
+    run_steps_clear(&run->steps);
+    run_stdin_clear(&run->in);
     transcript_free(run->transcript);
-    grade_free(run->grade);
-    json_decref(run->lines);
-    json_decref(run->env);
-    json_decref(run->user_expressions);
     json_decref(run->findings);
     json_decref(run->values);
     json_decref(run->files);
-    run->env_code = NULL;
     run->transcript = NULL;
-    run->grade = NULL;
-    run->lines = run->env = run->user_expressions = run->findings = run->values = run->files = NULL;
+    run->findings = run->values = run->files = NULL;
 }
 
 static void
@@ -544,7 +417,7 @@ break_code(struct run *run, const struct err *why, const struct ending_name *how
     json_t *error = error_json(why, how->ename);
 
     run->err = *why;
-    run->step = CODE;
+    run->steps.at = RUN_CODE;
     end_code(run, how->status, &none);
     if (run->started)
         run->duration_ms = (double)(timestamp_now() - run->started);
@@ -558,7 +431,7 @@ on_job_done(void *owner, const struct job_result *result)
     struct run *run = owner;
     const struct err *why = result->err;
 
-    if (why && run->step <= CODE)
+    if (why && run->steps.at <= RUN_CODE)
         break_code(run, why, name_of(why->code), result->memory_peak);
     else if (why)
         end_test(run, why->code == ERR_TIMEOUT ? GRADE_TIMEOUT : GRADE_DIED, 0);
@@ -574,7 +447,7 @@ run_cancel(struct run *run)
         return;
     job_cancel(run->job);
     err_set(&why, ERR_CONFLICT, "The execution was cancelled");
-    if (run->step <= CODE)
+    if (run->steps.at <= RUN_CODE)
         break_code(run, &why, &cancelled, 0);
     else
         end_test(run, GRADE_DIED, 0);
@@ -637,49 +510,21 @@ run_forget_events(struct run *run)
 
 /* --- its beginning ------------------------------------------------------------------------ */
 
-/* The lines of a text; a line break at its end begins none. */
-static json_t *
-split(const json_t *text)
+static void
+take_steps(struct run *run, const struct body_run *body)
 {
-    const char *s = json_string_value(text), *end = s + json_string_length(text);
-    json_t *lines = xnotnull(json_array());
+    const struct config *config = run->parts->config;
+    struct execution_spec common = {
+        .max_output = config->max_output_bytes, .sink = &sink, .sink_owner = run};
 
-    while (s < end) {
-        const char *stop = memchr(s, '\n', (size_t)(end - s));
-        const size_t len = stop ? (size_t)(stop - s) : (size_t)(end - s);
-
-        json_array_append_new(lines, xnotnull(json_stringn_nocheck(s, len)));
-        s += len + 1;
+    if (run->streamed) {
+        if (config->max_stream_bytes > common.max_output)
+            common.max_output = config->max_stream_bytes;
+        common.max_message =
+            config->max_output_bytes / 2; /* of which the link takes four at a time */
+        common.max_messages = MAX_STREAM_MESSAGES;
     }
-    return lines;
-}
-
-static void
-take_input(struct run *run, const struct body_run *body)
-{
-    run->interactive = body->input;
-    if (json_is_string(body->stdin_text))
-        run->lines = split(body->stdin_text);
-    else if (body->stdin_text)
-        run->lines = xnotnull(json_copy((json_t *)body->stdin_text));
-    else if (run->interactive)
-        run->lines = xnotnull(json_array());
-}
-
-static void
-take_body(struct run *run, const struct body_run *body)
-{
-    const double timeout = body->body.timeout;
-
-    run->code_len = body->body.code_len;
-    run->code = xnotnull(malloc(run->code_len + 1));
-    memcpy(run->code, body->body.code, run->code_len + 1);
-    run->timeout_ms = timeout < 0.001 ? 1 : (unsigned)(timeout * 1000);
-    run->silent = body->silent;
-    run->no_history = body->no_history;
-    run->env = json_incref((json_t *)body->env);
-    run->user_expressions = json_incref(body->user_expressions);
-    take_input(run, body);
+    run_steps_take(&run->steps, &common, body, run->code);
 }
 
 static struct run *
@@ -700,7 +545,11 @@ run_new(const struct run_parts *parts, const struct run_spec *spec)
         transcript_new(run->streamed ? RUN_STREAM_KEPT : parts->config->max_output_bytes);
     if (run->streamed || run->lives_on)
         run->feed = feed_new(parts->base, FEED_MAX_BYTES, &ops, run);
-    take_body(run, spec->body);
+    run->code_len = spec->body->body.code_len;
+    run->code = xnotnull(malloc(run->code_len + 1));
+    memcpy(run->code, spec->body->body.code, run->code_len + 1);
+    take_steps(run, spec->body);
+    run_stdin_take(&run->in, spec->body);
     return run;
 }
 
@@ -712,8 +561,8 @@ take_tests(struct run *run, const struct run_spec *spec, struct err *err)
 
     if (spec->body->tests == NULL)
         return 0;
-    run->grade = grade_new(spec->body->tests, &limits, err);
-    return run->grade ? 0 : -1;
+    run->steps.grade = grade_new(spec->body->tests, &limits, err);
+    return run->steps.grade ? 0 : -1;
 }
 
 static int
@@ -723,10 +572,10 @@ submit(struct run *run, const struct run_spec *spec, struct err *err)
     const struct job_spec job = {
         .limits = spec->body->body.limits, .execution = &first, .next = on_step_done};
 
-    if (run->env && !spec->python)
+    if (run->steps.env && !spec->python)
         return err_field(err, ERR_UNSUPPORTED, "env",
                          "env: only Python's environment can be set for one execution");
-    if (take_tests(run, spec, err) < 0 || !begin_step(run, SET_ENV, &first))
+    if (take_tests(run, spec, err) < 0 || !run_steps_first(&run->steps, &first))
         return -1;
     run->job =
         pool_submit(run->parts->pool, spec->caller, spec->session, &job, on_job_done, run, err);

@@ -1,0 +1,136 @@
+/* run_steps.c - see run_steps.h. */
+#include "run_steps.h"
+
+#include <string.h>
+
+#include "body_run.h"
+#include "grade.h"
+#include "mem.h"
+
+enum {
+    TEST_GRACE_MS = 2000, /* that a test has to end when it was interrupted */
+    ENV_TIMEOUT_MS = 5000,
+};
+
+/* Python that sets the environment and remembers what it was, or that takes it back. */
+static char *
+env_code(const struct run_steps *steps, bool set)
+{
+    static const char format[] =
+        "(lambda o, s, j: (setattr(s, '_tci_env', {k: o.get(k) for k in j}), o.update(j)))("
+        "__import__('os').environ, __import__('sys'), __import__('json').loads(%s))";
+    static const char undo[] =
+        "(lambda o, s: ([o.pop(k, None) if v is None else o.__setitem__(k, v) "
+        "for k, v in s.__dict__.pop('_tci_env', {}).items()]))("
+        "__import__('os').environ, __import__('sys'))";
+    cleanup_free char *text = NULL, *literal = NULL;
+    json_t *string;
+
+    if (!set)
+        return xstrdup(undo);
+    text = xnotnull(json_dumps(steps->env, JSON_COMPACT | JSON_ENSURE_ASCII));
+    string = xnotnull(json_string(text));
+    literal = xnotnull(json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
+    json_decref(string);
+    return xasprintf(format, literal);
+}
+
+static bool
+fill_env(struct run_steps *steps, struct execution_spec *spec)
+{
+    if (steps->env == NULL)
+        return false;
+    free(steps->env_code);
+    steps->env_code = env_code(steps, steps->at == RUN_SET_ENV);
+    *spec = steps->quiet;
+    spec->code = steps->env_code;
+    spec->code_len = strlen(spec->code);
+    spec->timeout_ms = ENV_TIMEOUT_MS;
+    return true;
+}
+
+static bool
+fill_test(struct run_steps *steps, struct execution_spec *spec)
+{
+    unsigned ms;
+
+    *spec = steps->quiet;
+    if (steps->grade == NULL || !grade_next(steps->grade, &spec->code, &spec->code_len, &ms))
+        return false;
+    spec->interrupt_ms = ms;
+    spec->timeout_ms = ms + TEST_GRACE_MS;
+    return true;
+}
+
+/* What the step runs; false: there is no such step, or not any more. */
+static bool
+fill(struct run_steps *steps, struct execution_spec *spec)
+{
+    switch (steps->at) {
+    case RUN_SET_ENV:
+    case RUN_RESET_ENV:
+        return fill_env(steps, spec);
+    case RUN_CODE:
+        *spec = steps->code;
+        return true;
+    case RUN_TEST:
+        return fill_test(steps, spec);
+    }
+    return false;
+}
+
+/* The first step from that one on which there is. */
+static bool
+begin(struct run_steps *steps, enum run_step from, struct execution_spec *spec)
+{
+    for (enum run_step step = from; step <= RUN_TEST; step++) {
+        steps->at = step;
+        if (fill(steps, spec))
+            return true;
+    }
+    return false;
+}
+
+bool
+run_steps_first(struct run_steps *steps, struct execution_spec *spec)
+{
+    return begin(steps, RUN_SET_ENV, spec);
+}
+
+bool
+run_steps_next(struct run_steps *steps, struct execution_spec *spec)
+{
+    return begin(steps, steps->at == RUN_TEST ? RUN_TEST : steps->at + 1, spec);
+}
+
+void
+run_steps_take(struct run_steps *steps, const struct execution_spec *common,
+               const struct body_run *body, const char *code)
+{
+    const double timeout = body->body.timeout;
+    struct execution_spec *spec = &steps->code;
+
+    *steps = (struct run_steps){.quiet = *common, .code = *common};
+    steps->quiet.silent = steps->quiet.no_history = true;
+    spec->code = code;
+    spec->code_len = body->body.code_len;
+    spec->timeout_ms = timeout < 0.001 ? 1 : (unsigned)(timeout * 1000);
+    spec->silent = body->silent;
+    spec->no_history = body->no_history;
+    spec->user_expressions = json_incref(body->user_expressions);
+    spec->input = body->input || body->stdin_text;
+    spec->watch = true;
+    steps->env = json_incref((json_t *)body->env);
+}
+
+void
+run_steps_clear(struct run_steps *steps)
+{
+    free(steps->env_code);
+    grade_free(steps->grade);
+    json_decref(steps->env);
+    json_decref(steps->code.user_expressions);
+    steps->env_code = NULL;
+    steps->grade = NULL;
+    steps->env = steps->code.user_expressions = NULL;
+}
