@@ -28,18 +28,11 @@ static const char *const state_name[] = {"NEW", "RUNNING", "DONE"};
 
 struct execution {
     enum state state;
-    bool replied, idled, silent, no_history, input, watched;
+    struct execution_spec spec; /* its sink: NULL = none, or not any more */
+    char *code;                 /* which the spec has too */
+    bool replied, idled;
     enum execution_result result; /* what the reply said */
     int count;
-    unsigned timeout_ms;
-    size_t max_output, max_message;
-    unsigned max_messages, interrupt_ms;
-    const char *request;
-    json_t *content, *user_expressions; /* NULL = none */
-    const struct execution_sink *sink;  /* NULL = none, or not any more */
-    void *sink_owner;
-    char *code;
-    size_t code_len;
     char msg_id[64];
     struct output *output; /* NULL: there was a sink */
     struct event *timer;   /* the time limit; after idle, of a late reply */
@@ -100,26 +93,16 @@ execution_new(const struct execution_spec *spec, execution_done_fn *done, void *
 {
     struct execution *x = xcalloc(1, sizeof(*x));
 
+    x->spec = *spec;
     x->code = xnotnull(malloc(spec->code_len + 1));
     memcpy(x->code, spec->code, spec->code_len);
     x->code[spec->code_len] = '\0';
-    x->code_len = spec->code_len;
-    x->timeout_ms = spec->timeout_ms;
-    x->max_output = spec->max_output;
-    x->max_message = spec->max_message;
-    x->max_messages = spec->max_messages;
-    x->interrupt_ms = spec->interrupt_ms;
-    x->silent = spec->silent;
-    x->no_history = spec->no_history;
-    x->input = spec->input;
-    x->watched = spec->watch;
-    x->request = spec->request ? spec->request : "execute";
-    x->content = json_incref(spec->content);
-    x->user_expressions = json_incref(spec->user_expressions);
-    x->sink = spec->sink;
-    x->sink_owner = spec->sink_owner;
+    x->spec.code = x->code;
+    x->spec.request = spec->request ? spec->request : "execute";
+    json_incref(x->spec.content);
+    json_incref(x->spec.user_expressions);
     x->count = -1;
-    if (x->sink == NULL)
+    if (x->spec.sink == NULL)
         x->output = output_new(spec->max_output);
     x->done = done;
     x->owner = owner;
@@ -134,8 +117,8 @@ execution_free(struct execution *x)
     if (x->timer)
         event_free(x->timer);
     output_free(x->output);
-    json_decref(x->content);
-    json_decref(x->user_expressions);
+    json_decref(x->spec.content);
+    json_decref(x->spec.user_expressions);
     free(x->code);
     free(x);
 }
@@ -146,10 +129,10 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
     snprintf(x->msg_id, sizeof(x->msg_id), "%s", msg_id);
     set_state(x, RUNNING);
     x->timer = xnotnull(evtimer_new(base, on_timer, x));
-    if (x->timeout_ms > 0)
-        clock_arm(x->timer, x->timeout_ms);
-    if (x->sink)
-        x->sink->on_begin(x->sink_owner);
+    if (x->spec.timeout_ms > 0)
+        clock_arm(x->timer, x->spec.timeout_ms);
+    if (x->spec.sink)
+        x->spec.sink->on_begin(x->spec.sink_owner);
 }
 
 /*
@@ -161,13 +144,14 @@ execution_request(const struct execution *x)
 {
     json_t *content;
 
-    if (x->content)
-        return json_incref(x->content);
-    content = xnotnull(json_pack("{s:s%,s:b,s:b,s:{},s:b,s:b}", "code", x->code, x->code_len,
-                                 "silent", x->silent, "store_history", !x->silent && !x->no_history,
-                                 "user_expressions", "allow_stdin", x->input, "stop_on_error", 0));
-    if (x->user_expressions)
-        json_object_set(content, "user_expressions", x->user_expressions);
+    if (x->spec.content)
+        return json_incref(x->spec.content);
+    content = xnotnull(json_pack("{s:s%,s:b,s:b,s:{},s:b,s:b}", "code", x->code, x->spec.code_len,
+                                 "silent", x->spec.silent, "store_history",
+                                 !x->spec.silent && !x->spec.no_history, "user_expressions",
+                                 "allow_stdin", x->spec.input, "stop_on_error", 0));
+    if (x->spec.user_expressions)
+        json_object_set(content, "user_expressions", x->spec.user_expressions);
     return content;
 }
 
@@ -180,43 +164,43 @@ execution_msg_id(const struct execution *x)
 unsigned
 execution_timeout_ms(const struct execution *x)
 {
-    return x->timeout_ms;
+    return x->spec.timeout_ms;
 }
 
 size_t
 execution_max_output(const struct execution *x)
 {
-    return x->max_output;
+    return x->spec.max_output;
 }
 
 unsigned
 execution_interrupt_ms(const struct execution *x)
 {
-    return x->interrupt_ms;
+    return x->spec.interrupt_ms;
 }
 
 uint64_t
 execution_max_message(const struct execution *x)
 {
-    return x->max_message ? x->max_message : UINT64_MAX;
+    return x->spec.max_message ? x->spec.max_message : UINT64_MAX;
 }
 
 unsigned
 execution_max_messages(const struct execution *x)
 {
-    return x->max_messages ? x->max_messages : TCI_MAX_OUTPUT_MESSAGES;
+    return x->spec.max_messages ? x->spec.max_messages : TCI_MAX_OUTPUT_MESSAGES;
 }
 
 bool
 execution_is_watched(const struct execution *x)
 {
-    return x->watched;
+    return x->spec.watch;
 }
 
 const char *
 execution_request_type(const struct execution *x)
 {
-    return x->request;
+    return x->spec.request;
 }
 
 struct output *
@@ -228,7 +212,7 @@ execution_output(struct execution *x)
 void
 execution_unplug(struct execution *x)
 {
-    x->sink = NULL;
+    x->spec.sink = NULL;
 }
 
 void
@@ -270,8 +254,8 @@ execution_reply(struct execution *x, const json_t *content)
         return;
     take_count(x, content);
     x->result = status && strcmp(status, "ok") == 0 ? EXECUTION_OK : EXECUTION_RAISED;
-    if (x->sink)
-        x->sink->on_reply(x->sink_owner, content);
+    if (x->spec.sink)
+        x->spec.sink->on_reply(x->spec.sink_owner, content);
     if (x->result == EXECUTION_RAISED && x->output)
         output_set_error(x->output, content);
     step(x, GOT_REPLY);
@@ -289,8 +273,8 @@ execution_iopub(struct execution *x, const char *msg_type, const json_t *content
             step(x, GOT_IDLE);
         return;
     }
-    if (x->sink)
-        x->sink->on_message(x->sink_owner, msg_type, content);
+    if (x->spec.sink)
+        x->spec.sink->on_message(x->spec.sink_owner, msg_type, content);
     else if (x->output)
         output_message(x->output, msg_type, content);
 }
@@ -298,9 +282,9 @@ execution_iopub(struct execution *x, const char *msg_type, const json_t *content
 bool
 execution_is_answered_by(const struct execution *x, const char *msg_type)
 {
-    const size_t len = strlen(x->request);
+    const size_t len = strlen(x->spec.request);
 
-    return strncmp(msg_type, x->request, len) == 0 && strcmp(msg_type + len, "_reply") == 0;
+    return strncmp(msg_type, x->spec.request, len) == 0 && strcmp(msg_type + len, "_reply") == 0;
 }
 
 bool
@@ -308,18 +292,18 @@ execution_input(struct execution *x, const json_t *content)
 {
     const char *prompt = json_string_value(json_object_get(content, "prompt"));
 
-    if (x->state != RUNNING || x->sink == NULL || !x->input)
+    if (x->state != RUNNING || x->spec.sink == NULL || !x->spec.input)
         return false;
-    x->sink->on_input(x->sink_owner, prompt ? prompt : "",
-                      json_is_true(json_object_get(content, "password")));
+    x->spec.sink->on_input(x->spec.sink_owner, prompt ? prompt : "",
+                           json_is_true(json_object_get(content, "password")));
     return true;
 }
 
 void
 execution_truncated(struct execution *x)
 {
-    if (x->sink)
-        x->sink->on_truncated(x->sink_owner);
+    if (x->spec.sink)
+        x->spec.sink->on_truncated(x->spec.sink_owner);
     else if (x->output)
         output_mark_truncated(x->output);
 }
@@ -336,8 +320,8 @@ execution_idle_lost(struct execution *x)
 void
 execution_changes(struct execution *x, json_t *changes)
 {
-    if (x->state == RUNNING && x->watched && x->sink)
-        x->sink->on_changes(x->sink_owner, changes);
+    if (x->state == RUNNING && x->spec.watch && x->spec.sink)
+        x->spec.sink->on_changes(x->spec.sink_owner, changes);
 }
 
 void
@@ -345,8 +329,8 @@ execution_raw(struct execution *x, int fd, const void *data, size_t len)
 {
     if (x->state != RUNNING)
         return;
-    if (x->sink)
-        x->sink->on_raw(x->sink_owner, fd, data, len);
+    if (x->spec.sink)
+        x->spec.sink->on_raw(x->spec.sink_owner, fd, data, len);
     else if (x->output)
         output_raw(x->output, fd, data, len);
 }
