@@ -12,7 +12,7 @@
 /* --- headers ------------------------------------------------------------------------------ */
 
 /*
- * The parameter of a header's value, into out; false: it has none of that name, or one that is too long.  *at is moved behind it.
+ * The parameter of a header's value, into out; false: it has none of that name, or one that is too long or has no end.
  */
 static bool
 parameter(const char *text, const char *name, char *out, size_t size)
@@ -46,8 +46,10 @@ parameter(const char *text, const char *name, char *out, size_t size)
             /* Browsers send a quote as %22, others as \"; a backslash before anything else is itself. */
             if (*text == '\\' && (text[1] == '"' || text[1] == '\\'))
                 text++;
-            if (*text == '\0' || n + 1 >= size)
+            if (*text == '\0' || n + 1 >= size) {
+                out[0] = '\0';
                 return false;
+            }
             out[n++] = *text;
         }
         out[n] = '\0';
