@@ -5,10 +5,11 @@
 PACKAGES_RUN="crun curl python3-ipykernel python3-numpy python3-pandas python3-matplotlib
     fonts-dejavu-core fonts-wqy-microhei libarchive13"
 PACKAGES_RUNSC="runsc" # where the setting runtime says so
+PACKAGES_PACKAGES="python3-pip" # where there is a source of packages for sessions
 PACKAGES_ROOTLESS="uidmap util-linux" # newuidmap, nsenter: with --rootless
 PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config libzmq3-dev libjansson-dev libevent-dev
     libssl-dev libsodium-dev libsqlite3-dev libcurl4-openssl-dev libedit-dev libinih-dev uthash-dev libarchive-dev"
-PACKAGES_CHECK="libcmocka-dev clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
+PACKAGES_CHECK="python3-pip libcmocka-dev clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
     python3-jupyter-kernel-test python3-pytest python3-httpx python3-jsonschema python3-zmq python3-selenium xpython chromium chromium-driver
     procps iproute2 openssl git libfaketime nginx-light"
 
@@ -260,10 +261,13 @@ setting() {
     printf '%s\n' "${value:-$default}"
 }
 
-# What the setting runtime needs.
+# What the settings need: runtime, and those of packages for sessions.
 runtime_packages() {
     if [ "$(setting runtime crun "$@")" = runsc ]; then
         printf '%s\n' "$PACKAGES_RUNSC"
+    fi
+    if [ -n "$(setting packages_dir '' "$@")$(setting packages_index '' "$@")" ]; then
+        printf '%s\n' "$PACKAGES_PACKAGES"
     fi
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "err.h"
+#include "importing.h"
 #include "mem.h"
 
 struct api;
@@ -17,6 +18,7 @@ struct event_base;
 struct http_request;
 struct kept;
 struct kernels;
+struct packages;
 struct pool;
 struct runs;
 struct scan;
@@ -33,6 +35,8 @@ struct api_parts {
     struct runs *runs;
     struct event_base *base;
     struct kept *kept;
+    struct packages *packages; /* NULL: there are none */
+    struct importing_parts importing;
 };
 
 /* Reads the pages out of their directory; fails when it cannot. */

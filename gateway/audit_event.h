@@ -17,9 +17,10 @@
 struct audit_event {
     char time[TIMESTAMP_SIZE];    /* RFC 3339, UTC, milliseconds; set by audit_add */
     char request[REQUESTID_SIZE]; /* X-Request-Id; "" = none */
-    const char *action; /* "execute", "create", "restart", "release" or "request"; static */
-    char who[16];       /* a key's id or "master"; "" = nobody known */
-    char address[64];   /* of the client, without port */
+    const char
+        *action;  /* "execute", "create", "packages", "restart", "release" or "request"; static */
+    char who[16]; /* a key's id or "master"; "" = nobody known */
+    char address[64];             /* of the client, without port */
     char user[BODY_USER_MAX + 1]; /* user_uuid; "" = none */
     bool has_code;
     uint8_t code_hash[AUDIT_HASH_BYTES]; /* SHA-256 */

@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "body.h"
+#include "requirement.h"
 
-static const char *const session_fields[] = {
-    "env",     "files_from", "idle_timeout", "kernel",    "language", "limits",
-    "network", "strategy",   "ttl",          "user_uuid", NULL};
+static const char *const session_fields[] = {"env",      "files_from", "idle_timeout", "kernel",
+                                             "language", "limits",     "network",      "packages",
+                                             "strategy", "ttl",        "user_uuid",    NULL};
 static const char *const patch_fields[] = {"idle_timeout", "ttl", NULL};
 static const char *const limit_fields[] = {"cpu", "disk_mb", "memory_mb", "pids", "timeout", NULL};
 
@@ -205,6 +206,41 @@ take_env(struct body_session *body, struct err *err)
     return 0;
 }
 
+/* --- packages ----------------------------------------------------------------------------- */
+
+static int
+take_packages(struct body_session *body, struct err *err)
+{
+    const json_t *value = json_object_get(body->json, "packages");
+    json_t *list;
+    int rc;
+
+    if (is_absent(value) || (json_is_array(value) && json_array_size(value) == 0))
+        return 0;
+    list = requirement_list(value, err);
+    if (list == NULL)
+        return -1;
+    rc = terms_add_packages(&body->terms, list);
+    json_decref(list);
+    return rc;
+}
+
+int
+body_packages_parse(const char *text, size_t len, json_t **packages, bool *stream, struct err *err)
+{
+    static const char *const fields[] = {"packages", "stream", NULL};
+    json_auto_t *json = body_object(len ? text : "{}", len ? len : 2, err);
+    const json_t *flag = json_object_get(json, "stream");
+
+    if (json == NULL || body_check_fields(json, "", fields, err) < 0)
+        return -1;
+    if (!is_absent(flag) && !json_is_boolean(flag))
+        return bad(err, "stream", "must be true or false");
+    *stream = json_is_true(flag);
+    *packages = requirement_list(json_object_get(json, "packages"), err);
+    return *packages ? 0 : -1;
+}
+
 /* --- all of it ---------------------------------------------------------------------------- */
 
 static int
@@ -252,7 +288,7 @@ body_session_parse(const char *text, size_t len, const struct body_session_limit
         take_user(out, "user_uuid", &out->user, err) == 0 && take_kernel(out, err) == 0 &&
         take_strategy(out, err) == 0 && take_files_from(out, err) == 0 &&
         take_network(out, err) == 0 && take_limits(out, l, err) == 0 && take_env(out, err) == 0 &&
-        take_times(out, l, err) == 0)
+        take_times(out, l, err) == 0 && take_packages(out, err) == 0)
         return 0;
     body_session_clear(out);
     return -1;

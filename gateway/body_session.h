@@ -42,6 +42,9 @@ int body_session_parse(const char *text, size_t len, const struct body_session_l
 /* ttl and idle_timeout; *forever: ttl is null. */
 int body_session_parse_patch(const char *text, size_t len, const struct body_session_limits *,
                              struct body_session *out, bool *forever, struct err *) must_check;
+/* What a session is to have more of: {"packages", "stream"?}.  *packages: a new array (requirement.h). */
+int body_packages_parse(const char *text, size_t len, json_t **packages, bool *stream,
+                        struct err *) must_check;
 void body_session_clear(struct body_session *); /* idempotent */
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "config_source.h"
@@ -36,8 +37,15 @@ check_lists(const struct config *cfg, struct err *err)
 {
     struct netpolicy *policy = netpolicy_new(cfg->network_allow, cfg->network_permit, err);
 
+    if (policy == NULL)
+        return -1;
     netpolicy_free(policy);
-    return policy ? 0 : -1;
+    policy = netpolicy_new(cfg->packages_hosts, "", err);
+    netpolicy_free(policy);
+    if (policy)
+        return 0;
+    snprintf(err->field, sizeof(err->field), "packages_hosts");
+    return -1;
 }
 
 /* What no row can say by itself.  The state directory's default depends on the user's environment. */
@@ -109,6 +117,12 @@ config_reload(struct config *cfg, int argc, char *const argv[], unsigned *change
     }
     config_clear(&fresh);
     return 0;
+}
+
+bool
+config_has_packages(const struct config *cfg)
+{
+    return cfg->packages_dir[0] || cfg->packages_index[0];
 }
 
 void

@@ -15,6 +15,9 @@
 #include "netpolicy.h"
 #include "scan.h"
 
+/* Whether modules that code imports are installed if they are missing. */
+enum packages_on_import { PACKAGES_BY_REQUEST, PACKAGES_BY_IMPORT };
+
 /* The strings are never NULL.  Those that SIGHUP may change are replaced: keep no pointer to them. */
 struct config {
     unsigned audit_days;    /* that audit_db keeps records for */
@@ -43,14 +46,20 @@ struct config {
     char *network_permit;      /* ... */
     char *network_resolver;    /* address[:port]; "" = the system's */
     double orphan_timeout;     /* seconds a worker lives on without a gateway */
-    unsigned queue_limit;      /* executions of one session, waiting and running */
-    char *runsc_platform;      /* "", "ptrace", "systrap" or "kvm" */
-    char *runtime;             /* "crun" or "runsc" */
-    enum scan_mode scan;       /* what is done about code that breaks a rule */
-    char *scan_rules;          /* absolute path; "" = the rules that come with the gateway */
-    char *state_dir;           /* absolute path, no slash at its end */
-    char *tls_cert, *tls_key;  /* PEM files, absolute, both or none */
-    double worker_cpu;         /* cores */
+    size_t packages_cache_mb;  /* of installed packages that are kept */
+    char *packages_dir;        /* of wheels and the like; "" = none */
+    char *packages_hosts;      /* as network_allow: what packages_index leads to */
+    char *packages_index;      /* URL; "" = none */
+    enum packages_on_import packages_on_import;
+    double packages_timeout;  /* seconds that an installation may take */
+    unsigned queue_limit;     /* executions of one session, waiting and running */
+    char *runsc_platform;     /* "", "ptrace", "systrap" or "kvm" */
+    char *runtime;            /* "crun" or "runsc" */
+    enum scan_mode scan;      /* what is done about code that breaks a rule */
+    char *scan_rules;         /* absolute path; "" = the rules that come with the gateway */
+    char *state_dir;          /* absolute path, no slash at its end */
+    char *tls_cert, *tls_key; /* PEM files, absolute, both or none */
+    double worker_cpu;        /* cores */
     unsigned worker_disk_mb;
     double worker_idle_timeout; /* seconds */
     unsigned worker_memory_mb;
@@ -76,6 +85,9 @@ int config_reload(struct config *, int argc, char *const argv[], unsigned *chang
                   struct err *) must_check;
 
 void config_clear(struct config *); /* idempotent */
+
+/* Whether packages can be had from anywhere. */
+bool config_has_packages(const struct config *);
 
 /* --help: usage, then a line for each setting, sorted, with default and help text. */
 void config_print_help(FILE *);

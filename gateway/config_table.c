@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "hostport.h"
+#include "packageindex.h"
 #include "statedir.h"
 
 #define MIN_TOKEN 16
@@ -114,6 +115,15 @@ is_file(const char *s)
     return s[0] == '\0' || (s[0] == '/' && strlen(s) < 4096 && is_printable(s, true));
 }
 
+/* scheme://host[:port]/path */
+static bool
+is_index(const char *s)
+{
+    struct packageindex index;
+
+    return s[0] == '\0' || packageindex_parse(s, &index) == 0;
+}
+
 static bool
 is_switch_or_file(const char *s)
 {
@@ -156,6 +166,7 @@ is_state_dir(const char *s)
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 static const char *const network_modes[] = {"none", "allowlist", NULL};
+static const char *const switches[] = {"off", "on", NULL};
 static const char *const scan_modes[] = {"off", "warn", "block", NULL};
 
 const struct setting config_settings[] = {
@@ -214,6 +225,22 @@ const struct setting config_settings[] = {
            "DNS server of that proxy; empty: the system's"),
     NUMBER(DOUBLE, orphan_timeout, 1, 31536000, "seconds", "900",
            "how long a worker waits for a gateway that went away before it ends"),
+    NUMBER(SIZE, packages_cache_mb, 1, 1048576, "MiB", "2048",
+           "installed packages that are kept for the next who wants them; the oldest go first"),
+    STRING(packages_dir, is_file, "empty or an absolute path", "", FIXED,
+           "directory of packages (for Python: wheels) that sessions may have; everybody must be "
+           "able to read it"),
+    STRING(packages_hosts, is_list, "as NETWORK_ALLOW", "files.pythonhosted.org", RELOAD,
+           "where else PACKAGES_INDEX has its files"),
+    STRING(packages_index, is_index, "empty, or an http:// or https:// URL without a password", "",
+           FIXED,
+           "package index that sessions may have packages from, as https://pypi.org/simple; only "
+           "installers reach it"),
+    CHOICE(
+        packages_on_import, PACKAGES_BY_REQUEST, switches, "off or on", "off", RELOAD,
+        "on: what an execution of /v1 imports and its session lacks is installed before it runs"),
+    NUMBER(DOUBLE, packages_timeout, 1, 3600, "seconds", "300",
+           "how long the installation of packages may take"),
     NUMBER(UNSIGNED, queue_limit, 1, 10000, "", "16",
            "executions of one user waiting or running; over it the answer is 429"),
     STRING(runsc_platform, is_platform, "empty, ptrace, systrap or kvm", "", FIXED,

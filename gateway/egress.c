@@ -19,6 +19,7 @@
 #include "config.h"
 #include "log.h"
 #include "metrics.h"
+#include "packageindex.h"
 #include "unixsocket.h"
 #include "worker/protocol.h"
 
@@ -77,8 +78,9 @@ static int
 send_lists(const struct egress *e, int listen_fd)
 {
     const struct config *c = e->config;
-    cleanup_free char *text =
-        xasprintf("%s\n%s\n%s\n", c->network_allow, c->network_permit, c->network_resolver);
+    cleanup_free char *install = packageindex_allow(c->packages_index, c->packages_hosts);
+    cleanup_free char *text = xasprintf("%s\n%s\n%s\n%s\n", c->network_allow, c->network_permit,
+                                        c->network_resolver, install);
     union {
         struct cmsghdr head;
         char space[CMSG_SPACE(sizeof(int))];

@@ -11,6 +11,7 @@ enum err_code {
     ERR_FORBIDDEN,    /* ... or something that the operator does not permit */
     ERR_CONFLICT,     /* ... or something that does not go with what there is */
     ERR_PRECONDITION, /* ... or something that was to be done to a file only if it had not changed */
+    ERR_INSTALL,      /* ... or packages that cannot be installed */
     ERR_RANGE,        /* ... or a part of a file that it does not have */
     ERR_NO_SPACE,     /* the session's file system is full */
     ERR_BUSY,         /* the session's queue is full */

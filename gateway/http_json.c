@@ -17,6 +17,7 @@ static const struct answer {
     [ERR_TOO_LARGE] = {413, "too_large"},     [ERR_UNSUPPORTED] = {422, "unsupported"},
     [ERR_WORKER_DIED] = {503, "worker_died"}, [ERR_PRECONDITION] = {412, "precondition_failed"},
     [ERR_NO_SPACE] = {507, "no_space"},       [ERR_RANGE] = {416, "range_not_satisfiable"},
+    [ERR_INSTALL] = {422, "install_failed"},
 };
 
 /* The code of an error of which nothing is known but its status. */
@@ -50,6 +51,12 @@ int
 http_status_of(enum err_code code)
 {
     return answers[code].status;
+}
+
+const char *
+http_code_of(enum err_code code)
+{
+    return answers[code].code;
 }
 
 static bool

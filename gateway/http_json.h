@@ -30,6 +30,9 @@ void http_reply_error(struct http_request *, const struct err *, json_t *more);
 /* The status that an error is answered with. */
 int http_status_of(enum err_code);
 
+/* Its code under /v1. */
+const char *http_code_of(enum err_code);
+
 /* Retry-After, of an answer to come. */
 void http_retry_after(struct http_request *, unsigned seconds);
 

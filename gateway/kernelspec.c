@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "packagetool.h"
 #include "worker/protocol.h"
 
 #define MAX_FILE 65536 /* bytes of a kernel.json; bounds everything that is in it */
@@ -297,6 +298,18 @@ take_limits(const struct file *f, const json_t *tci, struct kernelspec *ks)
     return 0;
 }
 
+static int
+take_packages(const struct file *f, const json_t *tci, struct kernelspec *ks)
+{
+    json_t *packages = json_object_get(tci, "packages");
+    const char *wrong = packages ? packagetool_check(packages) : NULL;
+
+    if (wrong)
+        return bad_key(f, "metadata.tci.packages", wrong);
+    ks->packages = json_incref(packages);
+    return 0;
+}
+
 /* What is about having several kernels. */
 static int
 take_registry(const struct file *f, const json_t *tci, struct kernelspec *ks)
@@ -316,7 +329,7 @@ take_registry(const struct file *f, const json_t *tci, struct kernelspec *ks)
     ks->warm = (unsigned)json_integer_value(warm);
     ks->package = json_incref(package);
     ks->needs = json_incref(needs);
-    return take_limits(f, tci, ks);
+    return take_limits(f, tci, ks) < 0 ? -1 : take_packages(f, tci, ks);
 }
 
 static int
@@ -502,5 +515,6 @@ kernelspec_clear(struct kernelspec *ks)
     json_decref(ks->warmup);
     json_decref(ks->package);
     json_decref(ks->needs);
+    json_decref(ks->packages);
     memset(ks, 0, sizeof(*ks));
 }

@@ -51,6 +51,9 @@ struct kernelspec {
      * absent. */
     json_t *package;
 
+    /* metadata.tci.packages: how packages are installed, see packagetool.h; NULL if absent: not at all. */
+    json_t *packages;
+
     /* metadata.tci.needs: array of absolute paths without which the kernel does not run; NULL if absent. */
     json_t *needs;
 };

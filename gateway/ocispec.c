@@ -212,6 +212,10 @@ mounts(const struct ocispec_host *host, const struct container_spec *spec)
     add_tmpfs(list, TCI_PATH_WORKSPACE, spec->disk_mb, 0755, SANDBOX_ID);
     add_tmpfs(list, TCI_PATH_HOME, quarter(spec->disk_mb), 0755, SANDBOX_ID);
     add_tmpfs(list, "/tmp", quarter(spec->disk_mb), 01777, 0);
+    if (spec->packages)
+        add_tmpfs(list, TCI_PATH_PACKAGES, spec->disk_mb, 0755, SANDBOX_ID);
+    if (spec->package_dir)
+        add_bind(list, spec->package_dir, TCI_PATH_PACKAGE_DIR);
     add_tmpfs(list, TCI_PATH_KERNEL_DIR, 1, 0700, SANDBOX_ID);
     /* Sandboxed code cannot pass this directory, so it cannot reach the link in it. */
     add_mount(list, "tmpfs", "tmpfs", "/run/tci",

@@ -12,13 +12,17 @@
 #include "kernels.h"
 #include "metrics.h"
 #include "pool_admit.h"
+#include "pool_member.h"
 #include "pool_refill.h"
 #include "pool_state.h"
 #include "pool_status.h"
 #include "pool_sweep.h"
 #include "pool_user.h"
+#include "requirement.h"
 #include "runtime.h"
 #include "timestamp.h"
+
+enum { ASIDE_MS = 10000, ASIDE_OUTPUT = 4096 };
 
 const char pool_shutting_down[] = "The server is shutting down";
 
@@ -53,6 +57,7 @@ pool_free(struct pool *pool)
     }
     for (int i = 0; i < N_MEMBER_LISTS; i++) {
         DL_FOREACH_SAFE (pool->lists.members[i], m, next) {
+            member_cancel_outfit(m);
             worker_abandon(m->worker);
             member_free(&pool->lists, m);
         }
@@ -60,6 +65,13 @@ pool_free(struct pool *pool)
     pool_refill_free(pool->refill);
     pool_sweep_free(pool->sweep);
     free(pool);
+}
+
+void
+pool_set_outfitter(struct pool *pool, const struct pool_outfitter *outfitter, void *owner)
+{
+    pool->outfitter = outfitter;
+    pool->outfitter_owner = owner;
 }
 
 void
@@ -149,6 +161,65 @@ pool_visit(struct pool *pool, const struct caller *who, const char *user, visit_
     u = user_with_session(pool, u, name, &wish);
     u->last_used_ms = timestamp_now();
     return session_visit(u->session, fn, owner);
+}
+
+static void
+on_aside(void *owner, const struct job_result *result)
+{
+    (void)owner, (void)result;
+}
+
+/* Behind what runs and waits, and before what will come. */
+static void
+run_aside(struct user *u, const char *code)
+{
+    const struct execution_spec execution = {.code = code,
+                                             .code_len = strlen(code),
+                                             .timeout_ms = ASIDE_MS,
+                                             .max_output = ASIDE_OUTPUT,
+                                             .silent = true};
+    const struct job_spec spec = {.execution = &execution, .aside = true};
+
+    session_submit(u->session, &spec, on_aside, NULL);
+}
+
+int
+pool_add_packages(struct pool *pool, const struct caller *who, const char *user, json_t *group,
+                  const char *code, struct err *err)
+{
+    cleanup_free char *name = user_full_name(who, user);
+    struct user *u = user_find(&pool->lists, name);
+
+    if (!user_has_session(u))
+        return err_set(err, ERR_NOT_FOUND, "There is no such session");
+    if (terms_add_packages(&u->terms, group) < 0)
+        return err_field(err, ERR_CONFLICT, "packages",
+                         "packages: the session has had packages added %d times already",
+                         REQUIREMENT_GROUPS);
+    if (u->member)
+        u->member->outfitted = true;
+    if (code && u->list == ACTIVE && u->terms.strategy == TERMS_SESSION)
+        run_aside(u, code);
+    user_save(u, user_kept_worker(u));
+    return 0;
+}
+
+struct kernel_kind *
+pool_kind(const struct pool *pool, const struct caller *who, const char *user)
+{
+    cleanup_free char *name = user_full_name(who, user);
+    const struct user *u = user_find(&pool->lists, name);
+
+    return user_has_session(u) ? u->kind : NULL;
+}
+
+bool
+pool_keeps_worker(const struct pool *pool, const struct caller *who, const char *user)
+{
+    cleanup_free char *name = user_full_name(who, user);
+    const struct user *u = user_find(&pool->lists, name);
+
+    return user_has_session(u) && (u->session || u->terms.strategy != TERMS_EXECUTION);
 }
 
 bool

@@ -22,6 +22,7 @@
 struct caller;
 struct kernel_kind;
 struct kernels;
+struct outfit;
 struct pool;
 struct store;
 
@@ -76,6 +77,44 @@ int pool_open(struct pool *, const struct caller *, const char *user, const stru
 /* Somebody is to work on the files of the user's session, which gets a worker if it has none.  Fails as pool_submit does. */
 struct visit *pool_visit(struct pool *, const struct caller *, const char *user, visit_fn *,
                          void *owner, struct err *) must_check;
+
+/* NULL: the packages are in the worker, whose kernel knows of them.  The outfit is no more.  In a turn of its own. */
+typedef void pool_outfitted_fn(void *owner, const struct err *why);
+
+/* Who puts a session's packages into the workers that it gets, before it gets them. */
+struct pool_outfitter {
+    /* groups: terms.packages, to be kept by reference; all else is borrowed until the end.  Calls nobody before it returns. */
+    struct outfit *(*begin)(void *owner, struct worker *, struct kernel_kind *, json_t *groups,
+                            pool_outfitted_fn *done, void *done_owner);
+    void (*cancel)(struct outfit *); /* done is not called */
+};
+
+/* Borrowed; before pool_recall.  Without one there are no packages. */
+void pool_set_outfitter(struct pool *, const struct pool_outfitter *, void *owner);
+
+/*
+ * The session has these packages (requirement.h) too, and its next workers get them; code, if there is some, is run in the kernel
+ * that it has before all that is submitted from now on.  ERR_NOT_FOUND: there is no session; ERR_CONFLICT: it has too many.
+ */
+int pool_add_packages(struct pool *, const struct caller *, const char *user, json_t *group,
+                      const char *code, struct err *) must_check;
+
+/* What the session runs, borrowed; NULL: there is no session. */
+struct kernel_kind *pool_kind(const struct pool *, const struct caller *, const char *user);
+
+/* Whether it has a worker, or is to have one also while nothing runs: else packages need not be put anywhere now. */
+bool pool_keeps_worker(const struct pool *, const struct caller *, const char *user);
+
+/* A worker that no session has or will have, for the installation of packages. */
+struct hire;
+
+/*
+ * One of that kernel is made; fn is told when it is READY, or why it will not be, as visits.h has it.  Fails as pool_submit does.
+ */
+struct hire *pool_hire(struct pool *, struct kernel_kind *, visit_fn *, void *owner,
+                       struct err *) must_check;
+struct worker *pool_hired(const struct hire *); /* NULL: it is not READY, or has ended */
+void pool_dismiss(struct hire *);               /* the worker ends; accepts NULL */
 
 /* Whether the user has a session, be it one whose worker has ended. */
 bool pool_has_session(const struct pool *, const struct caller *, const char *user);

@@ -6,6 +6,8 @@
 #include "clock.h"
 #include "err.h"
 #include "log.h"
+#include "pool.h"
+#include "pool_member.h"
 #include "pool_record.h"
 #include "pool_refill.h"
 #include "pool_state.h"
@@ -13,14 +15,10 @@
 #include "session.h"
 #include "worker.h"
 
-void
-pool_assign(struct member *m, struct user *u)
+static void
+hand_over(struct member *m, struct user *u)
 {
-    worker_prefer(m->worker);
     u->had_worker = true;
-    m->user = u;
-    u->member = m;
-    member_move(&m->pool->lists, m, ASSIGNED);
     user_move(&m->pool->lists, u, ACTIVE);
     u->idle_since = clock_now();
     if (u->network)
@@ -30,6 +28,39 @@ pool_assign(struct member *m, struct user *u)
     user_save(u, m->worker);
     pool_refill_check(m->pool->refill);
     pool_refill_soon(m->pool->refill, POOL_REFILL_DELAY_MS);
+}
+
+static void
+on_outfitted(void *owner, const struct err *why)
+{
+    struct member *m = owner;
+    struct user *u = m->user;
+
+    m->outfit = NULL;
+    m->outfitted = why == NULL;
+    if (why == NULL) {
+        hand_over(m, u);
+        return;
+    }
+    log_info("worker %s: without its packages: %s", worker_identity(m->worker)->id, why->msg);
+    member_doom(m);
+    user_fail(u, why);
+}
+
+void
+pool_assign(struct member *m, struct user *u)
+{
+    struct pool *pool = m->pool;
+
+    worker_prefer(m->worker);
+    m->user = u;
+    u->member = m;
+    member_move(&pool->lists, m, ASSIGNED);
+    if (u->terms.packages && !m->outfitted && pool->outfitter)
+        m->outfit = pool->outfitter->begin(pool->outfitter_owner, m->worker, m->kind,
+                                           u->terms.packages, on_outfitted, m);
+    else
+        hand_over(m, u);
 }
 
 /* Takes from a warm worker what the user's is not to have.  False: only one that is made for him will do. */

@@ -4,7 +4,7 @@
 
 #include "pool_lists.h"
 
-/* The worker is ready, and from now on the user's. */
+/* The worker is ready, and from now on the user's: at once, or when his packages are in it. */
 void pool_assign(struct member *, struct user *);
 
 /* Who waits gets what is warm and fits, in the order in which they came. */

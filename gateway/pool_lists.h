@@ -16,6 +16,7 @@
 
 struct caller;
 struct kernel_kind;
+struct outfit;
 struct pool;
 struct session;
 struct worker;
@@ -43,9 +44,12 @@ struct member {
     struct user *user;        /* NULL: nobody's */
     struct kernel_kind *kind; /* borrowed from the worker */
     unsigned slot;
-    bool adopted;  /* from an earlier gateway */
-    bool renewing; /* its kernel is being started anew, for the same user */
-    double since;  /* in this list */
+    bool adopted;   /* from an earlier gateway */
+    bool renewing;  /* its kernel is being started anew, for the same user */
+    bool outfitted; /* the user's packages are in it */
+    struct outfit
+        *outfit;  /* they are being put there, while the user is WAITING; NULL: they are not */
+    double since; /* in this list */
     struct member *prev, *next;
 };
 
@@ -62,6 +66,7 @@ struct user {
     bool
         kept; /* made by a wish of its own, not by what was run: stays without ever having had a worker */
     bool own;             /* only a worker that is made for the user will do */
+    bool installer;       /* nobody: for whom packages are installed (pool_hire) */
     char container[17];   /* worker_identity.id; "" = none */
     int64_t container_ms; /* since when */
     json_t *history;      /* array of the containers before; NULL: none */

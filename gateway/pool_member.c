@@ -5,6 +5,7 @@
 #include "kernels.h"
 #include "log.h"
 #include "metrics.h"
+#include "pool.h"
 #include "pool_assign.h"
 #include "pool_refill.h"
 #include "pool_state.h"
@@ -21,10 +22,19 @@ member_save(const struct member *m)
 }
 
 void
+member_cancel_outfit(struct member *m)
+{
+    if (m->outfit)
+        m->pool->outfitter->cancel(m->outfit);
+    m->outfit = NULL;
+}
+
+void
 member_doom(struct member *m)
 {
     if (m->list == DYING)
         return;
+    member_cancel_outfit(m);
     m->user = NULL;
     member_move(&m->pool->lists, m, DYING);
     store_remove_worker(m->pool->store, worker_identity(m->worker)->id);
@@ -47,8 +57,10 @@ on_worker_ready(void *owner)
     if (!m->adopted)
         pool_refill_note_success(m->kind);
     if (m->user) {
-        if (m->adopted && !m->renewing)
+        if (m->adopted && !m->renewing) {
             metrics_add(METRIC_SESSIONS_RECOVERED, 1);
+            m->outfitted = true; /* only such are in the store */
+        }
         m->renewing = false;
         pool_assign(m, m->user);
         return;
@@ -70,6 +82,11 @@ on_worker_lost(void *owner, const struct err *why)
         (m->list == STARTING || (m->list == WARM && clock_now() - m->since < YOUNG_S));
 
     log_info("worker %s: lost: %s", worker_identity(m->worker)->id, why->msg);
+    if (m->outfit) { /* another would fare no better */
+        member_doom(m);
+        user_fail(u, why);
+        return;
+    }
     if (u && u->list == WAITING && !m->adopted && !m->renewing) {
         u->member = NULL; /* it was being made for him; he waits on */
         u = NULL;
@@ -103,7 +120,11 @@ member_start(struct pool *pool, struct kernel_kind *kind, struct user *u, struct
 {
     struct member *m = member_new(&pool->lists, kind, pool_lists_free_slot(&pool->lists));
     const struct worker_spec spec = {
-        .kind = kind, .limits = u ? &u->terms.limits : NULL, .env = u ? u->terms.env : NULL};
+        .kind = kind,
+        .limits = u ? &u->terms.limits : NULL,
+        .env = u ? u->terms.env : NULL,
+        .installer = u && u->installer,
+    };
 
     m->worker = worker_start(pool->env, m->slot, &spec, &worker_ops, m, err);
     if (m->worker == NULL) {

@@ -18,6 +18,9 @@ struct member *member_adopt(struct pool *, const struct store_row *, const struc
 /* Puts it into the store, whose it is aside. */
 void member_save(const struct member *);
 
+/* Its user's packages are not put into it any more, if they were about to be. */
+void member_cancel_outfit(struct member *);
+
 /* Nobody's any more, and destroyed; may be called again.  Frees it, but never before this returns. */
 void member_doom(struct member *);
 

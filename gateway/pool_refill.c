@@ -74,8 +74,7 @@ fail_all_waiting(struct pool *pool, const struct kernel_kind *kind)
     err_set(&why, ERR_NO_WORKER, "No worker can be started: %s", kind->starts.error);
     DL_FOREACH_SAFE (pool->lists.user_lists[WAITING], u, next) {
         if (u->member == NULL && u->kind == kind) {
-            session_fail_queue(u->session, &why);
-            user_lose(u);
+            user_fail(u, &why);
         }
     }
 }

@@ -15,6 +15,7 @@
 #include "pool_lists.h"
 
 struct kernels;
+struct pool_outfitter;
 struct pool_refill;
 struct pool_sweep;
 struct store;
@@ -29,6 +30,9 @@ struct pool {
     struct pool_lists lists;
     struct pool_refill *refill;
     struct pool_sweep *sweep;
+    const struct pool_outfitter *outfitter; /* NULL: there are no packages */
+    void *outfitter_owner;
+    unsigned long n_hires; /* ever */
 };
 
 extern const char pool_shutting_down[]; /* what is said then */

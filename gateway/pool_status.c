@@ -6,6 +6,7 @@
 #include "caller.h"
 #include "kernels.h"
 #include "metrics.h"
+#include "requirement.h"
 #include "session.h"
 #include "timestamp.h"
 #include "worker.h"
@@ -113,6 +114,7 @@ add_detail(json_t *session, const struct user *u, const struct terms *terms)
 {
     json_object_set_new(session, "limits", terms_show_limits(terms));
     json_object_set_new(session, "env", names_of(u->terms.env));
+    json_object_set_new(session, "packages", requirement_all(u->terms.packages));
     json_object_set_new(session, "idle_timeout", json_real(terms->idle_timeout));
     json_object_set_new(session, "container", container_of(u));
     json_object_set_new(session, "usage", usage_of(u));
@@ -162,7 +164,7 @@ pool_status_sessions(const struct pool_lists *lists, const struct caller *who)
 
     for (int i = 0; i < 2; i++)
         DL_FOREACH (lists->user_lists[with_session[i]], u)
-            if (caller_is_master(who) || user_is_of(u, who))
+            if (!u->installer && (caller_is_master(who) || user_is_of(u, who)))
                 json_array_append_new(list, user_status(u));
     return list;
 }

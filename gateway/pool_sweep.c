@@ -39,8 +39,7 @@ sweep_waiting(struct pool *pool, double now)
     err_set(&why, ERR_NO_WORKER, "No worker became ready within %d s", WAIT_LIMIT_S);
     DL_FOREACH_SAFE (pool->lists.user_lists[WAITING], u, next) {
         if (u->member == NULL && now - u->since > WAIT_LIMIT_S) {
-            session_fail_queue(u->session, &why);
-            user_lose(u);
+            user_fail(u, &why);
         }
     }
 }

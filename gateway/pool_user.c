@@ -54,8 +54,11 @@ user_kind_for(const struct pool *pool, const struct user *u, const struct pool_w
 void
 user_save(const struct user *u, const struct worker *worker)
 {
-    cleanup_free char *details = pool_record_save(u);
+    cleanup_free char *details = NULL;
 
+    if (u->installer)
+        return; /* nobody comes back to it */
+    details = pool_record_save(u);
     store_put_session(u->pool->store, u->name, worker ? worker_identity(worker)->id : NULL,
                       (time_t)(u->created_ms / 1000), u->network, details);
 }
@@ -83,14 +86,14 @@ bound_lost(struct pool *pool)
 }
 
 void
-user_lose(struct user *u)
+user_lose(struct user *u, const struct err *why)
 {
     struct pool *pool = u->pool;
 
     u->executions += session_executions(u->session);
-    session_free(u->session, NULL);
+    session_free(u->session, why);
     u->session = NULL;
-    if (!u->had_worker && !u->kept) {
+    if (u->installer || (!u->had_worker && !u->kept)) {
         user_free(&pool->lists, u);
         return;
     }
@@ -100,13 +103,21 @@ user_lose(struct user *u)
 }
 
 void
+user_fail(struct user *u, const struct err *why)
+{
+    u->member = NULL;
+    session_fail_queue(u->session, why);
+    user_lose(u, why);
+}
+
+void
 user_part(struct user *u, const struct err *why, const char *reason)
 {
     u->member = NULL;
     pool_record_ended(u, reason);
     session_detach(u->session, why);
     if (session_jobs(u->session) == 0) {
-        user_lose(u);
+        user_lose(u, why);
         return;
     }
     user_move(&u->pool->lists, u, WAITING); /* also from there: his wait begins now */
@@ -125,6 +136,7 @@ user_renew(struct user *u, bool wipe, const char *reason)
     user_move(&pool->lists, u, WAITING);
     member_move(&pool->lists, m, STARTING);
     m->renewing = true;
+    m->outfitted = m->outfitted && !wipe;
     if (worker_renew(m->worker, wipe, &err) == 0)
         return;
     member_doom(m);

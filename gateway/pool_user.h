@@ -20,7 +20,7 @@ struct worker;
 static inline bool
 user_has_session(const struct user *u)
 {
-    return u && !(u->list == LOST && u->ended);
+    return u && !u->installer && !(u->list == LOST && u->ended);
 }
 
 /* ... and what it is, is said: by whoever made it, or by the worker that it has or waits for. */
@@ -66,8 +66,14 @@ void user_part(struct user *, const struct err *why, const char *reason);
 /* Starts the kernel of the user's worker anew, without his files if wipe is set; he waits for it meanwhile. */
 void user_renew(struct user *, bool wipe, const char *reason);
 
-/* The user has no environment any more.  Whoever had one is remembered, so that the next answer can tell; others are freed. */
-void user_lose(struct user *);
+/*
+ * The user has no environment any more; who waited for one is told why (NULL: that it has ended).  Whoever had one is remembered, so
+ * that the next answer can tell; others are freed.
+ */
+void user_lose(struct user *, const struct err *why);
+
+/* He will not get the worker that he waits for: what he wants to run is answered with why. */
+void user_fail(struct user *, const struct err *why);
 
 /* Ends session and worker, answers what runs and waits with the reason, and frees the user. */
 void user_release(struct user *, const char *reason);

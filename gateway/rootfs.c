@@ -24,10 +24,13 @@ static const char *const directories[] = {
     "/dev",
     "/etc",
     TCI_PATH_SKEL,
+    "/etc/ssl",
     "/home",
     TCI_PATH_HOME,
     TCI_PATH_KERNELSPEC,
     "/opt",
+    TCI_PATH_PACKAGES,
+    TCI_PATH_PACKAGE_DIR,
     "/proc",
     "/root",
     "/run",
@@ -86,7 +89,7 @@ static const char *const copies[] = {
     "/etc/fonts",         "/etc/gai.conf",   "/etc/java-17-openjdk", "/etc/julia",
     "/etc/ld.so.cache",   "/etc/ld.so.conf", "/etc/ld.so.conf.d",    "/etc/libblas.so.3",
     "/etc/magic",         "/etc/magic.mime", "/etc/mime.types",      "/etc/octave.conf",
-    "/etc/protocols",     "/etc/services",   "/etc/terminfo",
+    "/etc/protocols",     "/etc/services",   "/etc/ssl/certs",       "/etc/terminfo",
 };
 
 /* --- one entry ------------------------------------------------------------------------------ */

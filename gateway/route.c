@@ -12,6 +12,7 @@
 #include "v1_kernel.h"
 #include "v1_files.h"
 #include "v1_kernels.h"
+#include "v1_packages.h"
 #include "v1_sessions.h"
 
 struct route {
@@ -48,6 +49,7 @@ static const struct route routes[] = {
     {"POST", "/v1/sessions/{id}/executions/{eid}/stdin", WITH_TOKEN, v1_executions_stdin},
     {"POST", "/v1/sessions/{id}/inspect", WITH_TOKEN, v1_kernel_inspect},
     {"POST", "/v1/sessions/{id}/is_complete", WITH_TOKEN, v1_kernel_is_complete},
+    {"POST", "/v1/sessions/{id}/packages", WITH_TOKEN, v1_packages_add},
     {"GET", "/v1/sessions/{id}/variables", WITH_TOKEN, v1_kernel_variables},
     {"GET", "/v1/sessions/{id}/files", WITH_TOKEN, v1_files_list},
     {"POST", "/v1/sessions/{id}/files", STREAMED, v1_files_post},

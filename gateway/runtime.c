@@ -588,13 +588,15 @@ static int
 open_rootless(struct runtime *rt, const struct config *config, const struct runtime_paths *paths,
               struct err *err)
 {
-    const char *shown[4] = {config->state_dir, paths->worker};
+    const char *shown[5] = {config->state_dir, paths->worker};
     size_t n = 2;
 
     if (paths->kernelspec_dir != NULL)
         shown[n++] = paths->kernelspec_dir;
     if (paths->kernel != NULL)
         shown[n++] = paths->kernel;
+    if (paths->kernelspec_dir != NULL && config->packages_dir[0])
+        shown[n++] = config->packages_dir;
     rt->rootless = rootless_open(shown, n, err);
     return rt->rootless != NULL ? 0 : -1;
 }
@@ -607,8 +609,9 @@ open_driver(struct runtime *rt, const struct config *config, const struct runtim
         return -1;
     if (rootless_is_needed() && paths->proxy_dir != NULL)
         return err_field(
-            err, ERR_CONFIG, "network",
-            "TCI_NETWORK=allowlist needs root: the proxy knows containers by root's ids");
+            err, ERR_CONFIG, config->network == NETWORK_NONE ? "packages_index" : "network",
+            "TCI_NETWORK=allowlist and TCI_PACKAGES_INDEX need root: the proxy knows containers by "
+            "root's ids");
     if (rootless_is_needed() && open_rootless(rt, config, paths, err) < 0)
         return -1;
     const struct runtime_host host = {config->state_dir, paths->worker,          paths->link_dir,

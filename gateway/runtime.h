@@ -54,6 +54,9 @@ struct container_spec {
     unsigned pids;
     const char *kernelspec_dir; /* host directory mounted read-only on TCI_PATH_KERNELSPEC */
     const char *skel_dir;       /* host directory mounted read-only on TCI_PATH_SKEL */
+    bool packages;              /* there is a TCI_PATH_PACKAGES, as large as /workspace */
+    const char
+        *package_dir; /* host directory mounted read-only on TCI_PATH_PACKAGE_DIR; NULL: none */
 };
 
 /* How a container's init ended, as far as can be known. */

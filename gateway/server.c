@@ -28,6 +28,8 @@
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
+#include "outfit.h"
+#include "packages.h"
 #include "pool.h"
 #include "pool_recall.h"
 #include "route.h"
@@ -65,10 +67,12 @@ struct server {
     struct event_base *base;
     struct kernels *kernels;
     struct worker_env env; /* what the pool's workers share */
-    struct egress *egress; /* NULL: no session may have a network */
+    struct egress *egress; /* NULL: nothing may have a network */
     struct store *store;
     struct scan *scan;
     struct pool *pool;
+    struct packages *packages;
+    struct outfits *outfits;
     struct runs *runs;
     struct kept *kept;
     struct auth *auth;
@@ -348,7 +352,7 @@ static int
 open_backends(struct server *s, struct err *err)
 {
     const struct config *config = s->config;
-    const bool network = config->network == NETWORK_ALLOWLIST;
+    const bool network = config->network == NETWORK_ALLOWLIST || config->packages_index[0];
     cleanup_free char *link_dir = statedir_path(config->state_dir, "link");
     cleanup_free char *proxy_dir = statedir_path(config->state_dir, "proxy");
     /* Twice, because what one execution left may come with what the next one sent. */
@@ -380,6 +384,21 @@ open_backends(struct server *s, struct err *err)
 }
 
 static int
+open_packages(struct server *s, struct err *err)
+{
+    cleanup_free char *dir = statedir_path(s->config->state_dir, "packages");
+
+    if (!config_has_packages(s->config))
+        return 0;
+    s->packages = packages_new(s->base, s->config, s->pool, dir, err);
+    if (s->packages == NULL)
+        return -1;
+    s->outfits = outfits_new(s->base, s->packages);
+    pool_set_outfitter(s->pool, &outfit_outfitter, s->outfits);
+    return 0;
+}
+
+static int
 open_front(struct server *s, struct err *err)
 {
     const struct http_options options = http_options(s);
@@ -392,7 +411,7 @@ open_front(struct server *s, struct err *err)
     s->env.base = s->base;
     s->env.config = s->config;
     s->pool = pool_new(&s->env, s->kernels, s->store, is_in_doubt(s->config));
-    if (pool_recall(s->pool, err) < 0)
+    if (open_packages(s, err) < 0 || pool_recall(s->pool, err) < 0)
         return -1;
     s->auth = auth_new(s->token, keys_path);
     s->audit = open_audit(s, err);
@@ -403,8 +422,17 @@ open_front(struct server *s, struct err *err)
         return -1;
     const struct run_parts run_parts = {s->base, s->config, s->pool};
     s->runs = runs_new(&run_parts);
-    const struct api_parts parts = {s->config, s->pool, s->kernels, s->auth, s->audit,
-                                    s->scan,   s->runs, s->base,    s->kept};
+    const struct api_parts parts = {s->config,
+                                    s->pool,
+                                    s->kernels,
+                                    s->auth,
+                                    s->audit,
+                                    s->scan,
+                                    s->runs,
+                                    s->base,
+                                    s->kept,
+                                    s->packages,
+                                    {s->base, s->config, s->pool, s->packages}};
     s->api = api_new(&parts, s->files.web, err);
     if (s->api == NULL)
         return -1;
@@ -439,7 +467,10 @@ server_close(struct server *s)
         event_free(s->lag_timer);
     if (s->drain_timer)
         event_free(s->drain_timer);
-    pool_free(s->pool); /* first: it has answers to give */
+    packages_stop(s->packages); /* first: they have answers to give */
+    pool_free(s->pool);
+    outfits_free(s->outfits);
+    packages_free(s->packages);
     runs_free(s->runs); /* their connections are the HTTP server's */
     http_free(s->http);
     api_free(s->api);

@@ -33,6 +33,7 @@ struct job {
     struct allowance limits;
     double begun;                   /* clock_now */
     bool interrupted;               /* by somebody's wish */
+    bool aside;                     /* job_spec.aside */
     unsigned long long memory_peak; /* of what has ended */
     job_next_fn *more;              /* NULL: there is nothing more to run */
     job_done_fn *done;              /* NULL: cancelled */
@@ -195,7 +196,7 @@ stop_running(struct session *s)
         metrics_add(METRIC_OUTPUT_BYTES, output_bytes(execution_output(s->jobs->execution)));
     worker_forget(s->worker);
     s->state = SESSION_IDLE;
-    s->n_executions++;
+    s->n_executions += !s->jobs->aside;
 }
 
 void
@@ -233,7 +234,7 @@ succeed(struct session *s, struct job *job, enum execution_result how)
     struct job_result result = result_of(s, job, how);
 
     result.output = output;
-    if (job->done)
+    if (job->done && !job->aside)
         s->restarted = false;
     answer(job, how == EXECUTION_OK ? METRIC_EXECUTIONS_OK : METRIC_EXECUTIONS_RAISED, &result);
     job_free(job);
@@ -406,6 +407,7 @@ session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done
     job->execution =
         execution_new(spec->execution ? spec->execution : &plain, on_execution_done, job);
     job->more = spec->next;
+    job->aside = spec->aside;
     job->limits = spec->limits;
     job->done = done;
     job->owner = owner;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "requirement.h"
+
 static const char *const strategies[TERMS_N_STRATEGIES] = {"session", "execution", "pool"};
 
 const char *
@@ -23,17 +25,49 @@ void
 terms_clear(struct terms *t)
 {
     json_decref(t->env);
+    json_decref(t->packages);
     memset(t, 0, sizeof(*t));
 }
 
 void
 terms_copy(struct terms *to, const struct terms *from)
 {
-    json_t *env = json_incref(from->env);
+    json_t *env = json_incref(from->env), *packages = json_incref(from->packages);
 
     terms_clear(to);
     *to = *from;
     to->env = env;
+    to->packages = packages;
+}
+
+int
+terms_add_packages(struct terms *t, json_t *group)
+{
+    json_t *groups;
+
+    if (requirement_has(t->packages, group))
+        return 0;
+    if (json_array_size(t->packages) >= REQUIREMENT_GROUPS)
+        return -1;
+    groups =
+        t->packages ? json_copy(t->packages) : json_array(); /* who copied the terms has the old */
+    json_array_append(xnotnull(groups), group);
+    json_decref(t->packages);
+    t->packages = groups;
+    return 0;
+}
+
+/* Whether all that was asked for is there. */
+static bool
+has_packages(const json_t *wished, const json_t *had)
+{
+    const json_t *group;
+    size_t i;
+
+    json_array_foreach (wished, i, group)
+        if (!requirement_has(had, group))
+            return false;
+    return true;
 }
 
 static bool
@@ -61,6 +95,8 @@ terms_differ(const struct terms *wished, const struct terms *had)
         return "idle_timeout";
     if (wished->env && (had->env == NULL || !json_equal(wished->env, had->env)))
         return "env";
+    if (!has_packages(wished->packages, had->packages))
+        return "packages";
     return NULL;
 }
 
@@ -96,10 +132,10 @@ terms_show_limits(const struct terms *t)
 json_t *
 terms_save(const struct terms *t)
 {
-    return xnotnull(json_pack("{s:o,s:f,s:I,s:s,s:O*}", "limits", terms_show_limits(t),
+    return xnotnull(json_pack("{s:o,s:f,s:I,s:s,s:O*,s:O*}", "limits", terms_show_limits(t),
                               "idle_timeout", t->idle_timeout, "expires_ms",
                               (json_int_t)t->expires_ms, "strategy", strategies[t->strategy], "env",
-                              t->env));
+                              t->env, "packages", t->packages));
 }
 
 static unsigned
@@ -124,6 +160,7 @@ terms_load(struct terms *t, const json_t *saved)
     const json_t *limits = json_object_get(saved, "limits");
     const char *strategy = json_string_value(json_object_get(saved, "strategy"));
     json_t *env = json_object_get(saved, "env");
+    json_t *packages = json_object_get(saved, "packages");
     int known = strategy ? terms_strategy_find(strategy) : -1;
 
     terms_clear(t);
@@ -136,4 +173,5 @@ terms_load(struct terms *t, const json_t *saved)
     t->expires_ms = json_integer_value(json_object_get(saved, "expires_ms"));
     t->strategy = known < 0 ? TERMS_SESSION : (enum terms_strategy)known;
     t->env = json_is_object(env) ? json_incref(env) : NULL;
+    t->packages = json_is_array(packages) ? json_incref(packages) : NULL;
 }

@@ -26,6 +26,7 @@ struct terms {
     double idle_timeout; /* seconds without use after which it ends */
     int64_t expires_ms;  /* when it ends in any case: milliseconds since 1970 */
     json_t *env;         /* object of strings, over the kernelspec's; owned */
+    json_t *packages; /* array of arrays (requirement.h), as they were asked for together; owned */
     enum terms_strategy strategy;
 };
 
@@ -35,6 +36,9 @@ int terms_strategy_find(const char *name);
 
 void terms_copy(struct terms *to, const struct terms *from); /* to is cleared before */
 void terms_clear(struct terms *);                            /* idempotent */
+
+/* The packages of one request more (an array, copied by reference), if they are none of those already.  -1: they are too many. */
+int terms_add_packages(struct terms *, json_t *group) must_check;
 
 /* Which of the things that are said in `wished` is something else in `had`: the field's name; NULL: none. */
 const char *terms_differ(const struct terms *wished, const struct terms *had);

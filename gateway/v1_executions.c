@@ -11,6 +11,7 @@
 #include "config.h"
 #include "grade.h"
 #include "http_json.h"
+#include "importing.h"
 #include "metrics.h"
 #include "pool.h"
 #include "runs.h"
@@ -89,6 +90,7 @@ struct order {
     uint8_t hash[RUNS_HASH_BYTES];
     double max_timeout; /* seconds */
     bool streamed;
+    struct importing *importing; /* NULL: nothing is waited for */
 };
 
 static struct call *
@@ -280,6 +282,64 @@ take_order(struct order *o, const struct target *target, struct err *err)
     return 0;
 }
 
+static void
+order_clear(struct order *o)
+{
+    importing_cancel(o->importing);
+    json_decref(o->findings);
+    body_run_clear(&o->body);
+}
+
+/* The same request may have come meanwhile, and the session may have gone. */
+static void
+on_imported(void *owner)
+{
+    struct order *o = owner;
+    struct err err = ERR_INIT;
+
+    o->importing = NULL;
+    http_on_gone(o->request, NULL, NULL);
+    if (!pool_has_session(api_parts(o->api)->pool, &o->session.owner, o->session.id)) {
+        err_set(&err, ERR_NOT_FOUND, "There is no such session");
+        refuse(o, &err);
+    } else if (replay(o)) {
+        free(o->call);
+    } else {
+        start(o);
+    }
+    order_clear(o);
+    free(o);
+}
+
+static void
+on_importer_gone(void *owner)
+{
+    struct order *o = owner;
+
+    audit(o->call, "cancelled", 0, "The client went away");
+    free(o->call);
+    order_clear(o);
+    free(o);
+}
+
+/* Whether it waits for modules that it imports; the order is on the heap then. */
+static bool
+waits_for_imports(const struct order *o)
+{
+    const struct api_parts *parts = api_parts(o->api);
+    struct order *kept = xcalloc(1, sizeof(*kept));
+
+    *kept = *o;
+    kept->importing = importing_start(&parts->importing, &o->session.owner, o->session.id,
+                                      o->body.body.code, o->body.body.code_len, on_imported, kept);
+    if (kept->importing == NULL) {
+        free(kept);
+        return false;
+    }
+    http_on_gone(kept->request, on_importer_gone, kept);
+    return true;
+}
+
 void
 v1_executions_create(struct api *api, struct http_request *r, const struct caller *who,
                      const struct target *target)
@@ -298,11 +358,12 @@ v1_executions_create(struct api *api, struct http_request *r, const struct calle
         o.findings = scan(&o);
         if (api_scan_blocks(api_parts(api), o.findings))
             block(&o);
+        else if (waits_for_imports(&o))
+            return;
         else
             start(&o);
     }
-    json_decref(o.findings);
-    body_run_clear(&o.body);
+    order_clear(&o);
 }
 
 /* --- those that there are ----------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #include "timestamp.h"
 #include "v1.h"
 #include "v1_keep.h"
+#include "v1_packages.h"
 
 enum {
     LIST_MAX = 1000,
@@ -70,27 +71,49 @@ find_files(struct api *api, const struct caller *who, const struct body_session 
 }
 
 /*
- * Answers, now or when the files that are kept of the session are in its workspace again; those of files_from, whose name is given,
- * stay kept as well.
+ * The session is there.  Answers, now or when the files that are kept of it are in its workspace again; those of files_from, whose
+ * name is given, stay kept as well.
  */
 static void
-answer_created(struct api *api, struct http_request *r, const struct caller *who, const char *id,
-               char from[KEPT_NAME_SIZE], int status)
+answer(struct api *api, struct http_request *r, const struct v1_session *which, const char *from,
+       int status)
 {
-    json_t *session = pool_session(api_parts(api)->pool, who, id);
+    const struct api_parts *parts = api_parts(api);
+    json_t *session = pool_session(parts->pool, &which->owner, which->id);
     const char *strategy = json_string_value(json_object_get(session, "strategy"));
     const bool take = from[0] == '\0', lives_on = strategy && strcmp(strategy, "session") == 0;
-    struct v1_session which = {.owner = *who};
+    char own[KEPT_NAME_SIZE];
 
-    if (take)
-        kept_name(who, id, from);
-    if (!lives_on || !kept_has(api_parts(api)->kept, from)) {
+    if (take) {
+        kept_name(&which->owner, which->id, own);
+        from = own;
+    }
+    if (!lives_on || !kept_has(parts->kept, from)) {
         http_reply_json(r, status, session);
         return;
     }
     json_decref(session);
-    snprintf(which.id, sizeof(which.id), "%s", id);
-    v1_keep_restore(api, r, &which, api_audit_name(who), from, take, status);
+    v1_keep_restore(api, r, which, api_audit_name(&which->owner), from, take, status);
+}
+
+static void
+answer_created(struct api *api, struct http_request *r, const struct v1_session *which,
+               const char *from, bool made, struct audit_event *event)
+{
+    const int status = made ? 201 : 200;
+    cleanup_free char *location = xasprintf("/v1/sessions/%s", which->id);
+    struct err err = ERR_INIT;
+
+    if (from[0] && !made) {
+        err_field(&err, ERR_CONFLICT, "files_from",
+                  "files_from: the session is there already, with files of its own");
+        refuse(api, r, event, &err);
+        return;
+    }
+    if (made)
+        http_add_header(r, "Location", location);
+    api_audit_end(api_parts(api)->audit, event, "ok", status, "");
+    answer(api, r, which, from, status);
 }
 
 static void
@@ -103,28 +126,25 @@ create(struct api *api, struct http_request *r, const struct caller *who, const 
     struct pool *pool = api_parts(api)->pool;
     struct audit_event event = api_audit_begin(r, "create", api_audit_name(who), id);
     struct err err = ERR_INIT;
+    struct v1_session which = {.owner = *who};
     bool made;
 
+    snprintf(which.id, sizeof(which.id), "%s", id);
     http_set_session(r, id);
     if (find_kernel(api_parts(api)->kernels, body, &wish.kind, &err) < 0 ||
-        find_files(api, who, body, from, &err) < 0 ||
-        pool_open(pool, who, id, &wish, &made, &err) < 0) {
+        find_files(api, who, body, from, &err) < 0) {
         refuse(api, r, &event, &err);
         return;
     }
-    if (body->files_from && !made) {
-        err_field(&err, ERR_CONFLICT, "files_from",
-                  "files_from: the session is there already, with files of its own");
+    if (body->terms.packages) {
+        v1_packages_create(api, r, &which, &wish, from, answer_created, &event);
+        return;
+    }
+    if (pool_open(pool, who, id, &wish, &made, &err) < 0) {
         refuse(api, r, &event, &err);
         return;
     }
-    const int status = made ? 201 : 200;
-    cleanup_free char *location = xasprintf("/v1/sessions/%s", id);
-
-    if (made)
-        http_add_header(r, "Location", location);
-    api_audit_end(api_parts(api)->audit, &event, "ok", status, "");
-    answer_created(api, r, who, id, from, status);
+    answer_created(api, r, &which, from, made, &event);
 }
 
 /* What may be asked for is what the operator gives at most. */

@@ -29,6 +29,7 @@
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
+#include "packagetool.h"
 #include "reader.h"
 #include "runtime.h"
 #include "timestamp.h"
@@ -60,6 +61,7 @@ struct worker {
     json_t *variables;        /* over the kernelspec's environment; NULL: none */
     enum phase phase;
     bool adopted;
+    bool installer; /* worker_spec.installer */
     struct container *container;
     struct link_peer *peer;     /* NULL once DYING */
     struct kernel *kernel;      /* from CONFIGURED or RECALLED on */
@@ -109,6 +111,7 @@ worker_new(const struct worker_env *env, const struct worker_spec *spec,
     if (spec->limits)
         w->limits = *spec->limits;
     w->variables = json_incref(spec->env);
+    w->installer = spec->installer;
     w->ops = ops;
     w->owner = owner;
     w->timer = xnotnull(evtimer_new(env->base, on_timer, w));
@@ -272,10 +275,18 @@ limits_of(const struct worker *w)
     };
 }
 
+/* Whether its session can have some. */
+static bool
+has_packages(const struct worker *w)
+{
+    return w->kind->spec.packages && config_has_packages(w->env->config);
+}
+
 static struct container *
 start_container(struct worker *w, struct err *err)
 {
     const struct portion limits = limits_of(w);
+    const char *package_dir = w->env->config->packages_dir;
     char *boot = boot_record(w);
     struct container_spec spec = {
         .id = w->who.id,
@@ -288,6 +299,8 @@ start_container(struct worker *w, struct err *err)
         .pids = limits.pids,
         .kernelspec_dir = w->kind->spec.dir,
         .skel_dir = w->kind->skel_dir,
+        .packages = has_packages(w),
+        .package_dir = package_dir[0] && w->installer ? package_dir : NULL,
     };
     struct container *container = container_start(w->env->runtime, &spec, &container_ops, w, err);
 
@@ -391,6 +404,8 @@ config_message(const struct worker *w)
 
     if (w->env->config->network == NETWORK_ALLOWLIST)
         add_proxy(env);
+    if (has_packages(w))
+        packagetool_add_env(spec->packages, env);
     if (w->variables)
         json_object_update(env, w->variables);
     return xnotnull(json_pack("{s:O,s:o,s:s,s:i,s:i,s:s,s:s,s:b}", "argv", spec->argv, "env", env,
@@ -727,7 +742,9 @@ worker_peak(struct worker *w)
 void
 worker_open_network(struct worker *w)
 {
-    const struct wire_frame session = {w->who.id, strlen(w->who.id)};
+    cleanup_free char *name =
+        xasprintf("%s%s", w->installer ? TCI_INSTALLER_SESSION : "", w->who.id);
+    const struct wire_frame session = {name, strlen(name)};
     struct err err = ERR_INIT;
 
     if (w->phase != READY)

@@ -51,8 +51,9 @@ struct worker_env {
 struct worker_spec {
     struct kernel_kind *kind; /* that can run, and is prepared */
     const struct portion
-        *limits; /* over the kind's and the settings', where it says something; NULL: nothing */
-    json_t *env; /* over the kernelspec's; NULL: none */
+        *limits;    /* over the kind's and the settings', where it says something; NULL: nothing */
+    json_t *env;    /* over the kernelspec's; NULL: none */
+    bool installer; /* packages are installed in it: it has their sources */
 };
 
 /*

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { MESSAGE_MAX = 2 * NETPOLICY_MAX_TEXT + 256 };
+enum { MESSAGE_MAX = 3 * NETPOLICY_MAX_TEXT + 1024 };
 
 /* Cuts off a line; NULL when there is none. */
 static char *
@@ -27,12 +27,17 @@ parse(char *text, struct control_message *out, struct err *err)
     const char *allow = next_line(&text);
     const char *permit = allow ? next_line(&text) : NULL;
     const char *resolver = permit ? next_line(&text) : NULL;
+    const char *install = resolver ? next_line(&text) : NULL;
 
-    if (resolver == NULL || strlen(resolver) >= sizeof(out->resolver))
+    if (install == NULL || strlen(resolver) >= sizeof(out->resolver))
         return err_set(err, ERR_CONFIG, "the gateway sent what is no configuration");
     snprintf(out->resolver, sizeof(out->resolver), "%s", resolver);
     out->policy = netpolicy_new(allow, permit, err);
-    return out->policy ? 1 : -1;
+    out->install_policy = out->policy ? netpolicy_new(install, permit, err) : NULL;
+    if (out->install_policy)
+        return 1;
+    netpolicy_free(out->policy);
+    return -1;
 }
 
 static int

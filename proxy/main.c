@@ -33,7 +33,7 @@ enum {
 
 struct proxy {
     struct tunnel_env env;
-    struct netpolicy *policy;
+    struct netpolicy *policy, *install_policy;
     struct event *control, *acceptable, *resume;
 };
 
@@ -84,11 +84,12 @@ on_resume(evutil_socket_t fd, short what, void *arg)
 /* --- the gateway -------------------------------------------------------------------------- */
 
 static void
-take_policy(struct proxy *p, struct netpolicy *policy)
+take_policies(struct proxy *p, const struct control_message *m)
 {
     netpolicy_free(p->policy);
-    p->policy = policy;
-    p->env.policy = policy;
+    netpolicy_free(p->install_policy);
+    p->env.policy = p->policy = m->policy;
+    p->env.install_policy = p->install_policy = m->install_policy;
 }
 
 static void
@@ -108,7 +109,7 @@ on_control(evutil_socket_t fd, short what, void *arg)
     }
     if (m.listen_fd >= 0)
         close(m.listen_fd); /* there is one */
-    take_policy(p, m.policy);
+    take_policies(p, &m);
 }
 
 /* Blocks until the first message is there. */
@@ -163,7 +164,7 @@ open_resolver(struct event_base *base, const char *resolver)
 static void
 run(struct proxy *p, const struct control_message *first)
 {
-    take_policy(p, first->policy);
+    take_policies(p, first);
     p->control =
         xnotnull(event_new(p->env.base, STDIN_FILENO, EV_READ | EV_PERSIST, on_control, p));
     p->acceptable =

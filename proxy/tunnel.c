@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -23,6 +24,7 @@
 #include "request.h"
 #include "resolve.h"
 #include "say.h"
+#include "worker/protocol.h"
 
 enum {
     READ_LIMIT_MS = 10000,      /* for the request's head to come */
@@ -357,13 +359,23 @@ refuse_address(const struct netpolicy *policy, const struct netaddr *address)
     return ownaddr_is(address) ? "an address of this machine" : NULL;
 }
 
+/* What holds for it: the worker says what it is, and nothing that it sandboxes can say it. */
+static const struct netpolicy *
+policy_of(const struct tunnel *t)
+{
+    const bool installs =
+        strncmp(t->session, TCI_INSTALLER_SESSION, strlen(TCI_INSTALLER_SESSION)) == 0;
+
+    return installs ? t->env->install_policy : t->env->policy;
+}
+
 static void
 check_addresses(struct tunnel *t)
 {
     char address[NETADDR_TEXT], why[NETADDR_TEXT + 100];
 
     for (size_t i = 0; i < t->n_addresses; i++) {
-        const char *kind = refuse_address(t->env->policy, &t->addresses[i]);
+        const char *kind = refuse_address(policy_of(t), &t->addresses[i]);
 
         if (kind == NULL)
             continue;
@@ -398,7 +410,7 @@ static void
 decide(struct tunnel *t)
 {
     const struct request *r = t->request;
-    const char *why = netpolicy_refuse_host(t->env->policy, &r->host, r->port);
+    const char *why = netpolicy_refuse_host(policy_of(t), &r->host, r->port);
 
     if (why) {
         refuse(t, 403, "-", why);

@@ -18,8 +18,9 @@ struct tunnel;
 struct tunnel_env {
     struct event_base *base;
     struct evdns_base *dns;
-    const struct netpolicy *policy; /* may be another one from turn to turn */
-    unsigned n;                     /* tunnels there are */
+    /* Of sessions, and of who installs packages; may be others from turn to turn. */
+    const struct netpolicy *policy, *install_policy;
+    unsigned n; /* tunnels there are */
 };
 
 /* Takes the connection, which does not block.  It ends by itself. */

@@ -223,7 +223,7 @@ do_usage(int root, const json_t *request)
 static void
 do_wipe(int root, const json_t *request)
 {
-    static const char *const others[] = {TCI_PATH_HOME, "/tmp", "/dev/shm"};
+    static const char *const others[] = {TCI_PATH_HOME, "/tmp", "/dev/shm", TCI_PATH_PACKAGES};
 
     (void)request;
     if (filetree_empty(root) < 0)
@@ -247,10 +247,11 @@ static const struct {
     const char *name;
     fileop_fn *fn;
 } operations[] = {
-    {"archive", fileop_archive}, {"delete", do_delete}, {"extract", fileop_extract},
-    {"list", do_list},           {"mkdir", do_mkdir},   {"move", do_move},
-    {"read", fileop_read},       {"stat", do_stat},     {"usage", do_usage},
-    {"watch", fileop_watch},     {"wipe", do_wipe},     {"write", fileop_write},
+    {"archive", fileop_archive}, {"delete", do_delete},   {"extract", fileop_extract},
+    {"install", fileop_install}, {"list", do_list},       {"mkdir", do_mkdir},
+    {"move", do_move},           {"read", fileop_read},   {"stat", do_stat},
+    {"usage", do_usage},         {"watch", fileop_watch}, {"wipe", do_wipe},
+    {"write", fileop_write},
 };
 
 static void

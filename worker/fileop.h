@@ -21,6 +21,7 @@ void fileop_main(void) __attribute__((noreturn));
 typedef void fileop_fn(int root, const json_t *request);
 fileop_fn fileop_read, fileop_write;      /* filedata.c */
 fileop_fn fileop_archive, fileop_extract; /* filearchive.c */
+fileop_fn fileop_install;                 /* fileinstall.c */
 fileop_fn fileop_watch;                   /* filewatch.c */
 
 /* Members of the request; the process ends in an error where one is missing or wrong. */

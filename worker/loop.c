@@ -145,8 +145,13 @@ static void
 on_cleared(struct loop *l)
 {
     static const char *const sockets[] = {TCI_PATH_KERNEL_DIR, NULL};
-    static const char *const all[] = {
-        TCI_PATH_KERNEL_DIR, TCI_PATH_WORKSPACE, TCI_PATH_HOME, "/tmp", "/dev/shm", NULL};
+    static const char *const all[] = {TCI_PATH_KERNEL_DIR,
+                                      TCI_PATH_WORKSPACE,
+                                      TCI_PATH_HOME,
+                                      TCI_PATH_PACKAGES,
+                                      "/tmp",
+                                      "/dev/shm",
+                                      NULL};
 
     l->phase = WIPING;
     l->wiper = spawn_wiper(&l->next, l->wipe ? all : sockets);

@@ -86,10 +86,14 @@
  *     {"op": "mkdir", "path", "parents"}                         -> {"created", "entry"}
  *     {"op": "move", "from", "to", "overwrite", "parents"}       -> {"entry"}
  *     {"op": "archive", "path", "format"}                        -> {}, the archive
- *     {"op": "extract", "path"} + an archive                     -> {"files", "directories", "skipped", "bytes"}
+ *     {"op": "extract", "path", "packages"?} + an archive        -> {"files", "directories", "skipped", "bytes"}
  *     {"op": "watch", "path", "recursive"}                       -> {"files", "truncated"}, then such replies: events
  *     {"op": "usage"}                                            -> {"bytes_total", "bytes_free", "files"}
  *     {"op": "wipe"}                                             -> {}; workspace, home and /tmp as at the beginning
+ *     {"op": "install", "argv", "env"}                           -> {}, then such replies: {"fd", "text"}, {"exit"}
+ * With "packages": true an archive is unpacked in TCI_PATH_PACKAGES.  "install" runs a program in the workspace, whose
+ * TCI_INSTALL_TARGET and TCI_INSTALL_TEMPORARY are made for it, tells what it writes to descriptors 1 and 2, and at last its exit
+ * status, or -1.
  * Paths are the workspace's: relative, without empty, "." and ".." components, "" being the workspace itself.  An "entry" is
  * {"path", "type", "size", "mode", "modified_at", "etag", "target"?}.  Instead of any reply there may be
  * {"error": {"code", "message"}}, the code being invalid, not_found, conflict, forbidden, precondition, range, no_space,
@@ -198,6 +202,15 @@ enum tci_channel {
 #define TCI_PATH_SKEL "/etc/skel"         /* copied into the home before the kernel starts */
 #define TCI_PATH_HOME "/home/sandbox"     /* tmpfs of the sandbox user */
 #define TCI_PATH_WORKSPACE "/workspace"   /* tmpfs of the sandbox user, the kernel's cwd */
+
+/* Where packages can be had: */
+#define TCI_PATH_PACKAGES "/opt/packages" /* tmpfs of the sandbox user: those of the session */
+#define TCI_PATH_PACKAGE_DIR                                                                       \
+    "/opt/wheels" /* where they are installed, the operator's directory, read-only */
+#define TCI_INSTALL_TARGET "packages" /* there, the directory in the workspace that they go to */
+#define TCI_INSTALL_TEMPORARY ".temporary" /* ... and the installer's TMPDIR */
+#define TCI_INSTALLER_SESSION                                                                      \
+    "install" /* what NETWORK's session begins with there, and no other does */
 
 /*
  * In the worker's environment where the container has a kernel of its own (gVisor): how many processes and threads there

@@ -489,7 +489,12 @@ run_story(const uint8_t *data, size_t size, bool adopted, const struct worker_en
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct config config = {.exec_timeout = 60, .orphan_timeout = 60, .worker_memory_mb = 100};
+    static char none[] = "";
+    struct config config = {.exec_timeout = 60,
+                            .orphan_timeout = 60,
+                            .worker_memory_mb = 100,
+                            .packages_dir = none,
+                            .packages_index = none};
     char name[] = "kernel", dir[] = "/kernel", skel_dir[] = "/skel";
     struct kernel_kind kind = {
         .name = name, .skel_dir = skel_dir, .refs = 1, .spec = {.name = name, .dir = dir}};

@@ -1,0 +1,131 @@
+#include "packagetool.h"
+
+#include <string.h>
+
+#include "worker/protocol.h"
+
+enum { MAX_STRINGS = 64 };
+
+static bool
+is_strings(const json_t *array)
+{
+    const json_t *item;
+    size_t i;
+
+    if (!json_is_array(array) || json_array_size(array) > MAX_STRINGS)
+        return false;
+    json_array_foreach (array, i, item)
+        if (!json_is_string(item))
+            return false;
+    return true;
+}
+
+static bool
+is_variables(const json_t *env)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach ((json_t *)env, name, value)
+        if (!json_is_string(value) || name[0] == '\0' || strchr(name, '='))
+            return false;
+    return env == NULL || (json_is_object(env) && json_object_size(env) <= MAX_STRINGS);
+}
+
+const char *
+packagetool_check(const json_t *packages)
+{
+    static const char *const lists[] = {"from_dir", "from_index", "only_dir"};
+    const json_t *install = json_object_get(packages, "install");
+    const char *program = json_string_value(json_array_get(install, 0));
+    const json_t *activate = json_object_get(packages, "activate");
+
+    if (!is_strings(install) || program == NULL || program[0] != '/')
+        return "install must be an array of at most 64 strings, the program's absolute path first";
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        const json_t *list = json_object_get(packages, lists[i]);
+
+        if (list && !is_strings(list))
+            return "from_dir, from_index and only_dir must be arrays of at most 64 strings";
+    }
+    if (!is_variables(json_object_get(packages, "env")))
+        return "env must be an object of at most 64 strings";
+    return activate && !json_is_string(activate) ? "activate must be a string" : NULL;
+}
+
+/* A copy with each `what` in it replaced. */
+static json_t *
+replaced(const char *text, const char *what, const char *by)
+{
+    const char *at = strstr(text, what);
+    json_t *string, *rest;
+
+    if (at == NULL)
+        return xnotnull(json_string(text));
+    rest = replaced(at + strlen(what), what, by);
+    string =
+        xnotnull(json_sprintf("%.*s%s%s", (int)(at - text), text, by, json_string_value(rest)));
+    json_decref(rest);
+    return string;
+}
+
+static void
+add_all(json_t *argv, const json_t *list, const char *what, const char *by)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach (list, i, item) {
+        json_array_append_new(argv, replaced(json_string_value(item), what, by));
+    }
+}
+
+static void
+add_sources(json_t *argv, const json_t *packages, const char *dir, const char *index)
+{
+    if (dir)
+        add_all(argv, json_object_get(packages, "from_dir"), "{dir}", dir);
+    if (index)
+        add_all(argv, json_object_get(packages, "from_index"), "{index}", index);
+    else
+        add_all(argv, json_object_get(packages, "only_dir"), "{dir}", dir);
+}
+
+json_t *
+packagetool_argv(const json_t *packages, const char *dir, const char *index, const json_t *wanted)
+{
+    static const char target[] = TCI_PATH_WORKSPACE "/" TCI_INSTALL_TARGET;
+    json_t *argv = xnotnull(json_array());
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach (json_object_get(packages, "install"), i, item) {
+        const char *text = json_string_value(item);
+
+        if (strcmp(text, "{sources}") == 0)
+            add_sources(argv, packages, dir, index);
+        else if (strcmp(text, "{packages}") == 0)
+            json_array_extend(argv, (json_t *)wanted);
+        else
+            json_array_append_new(argv, replaced(text, "{target}", target));
+    }
+    return argv;
+}
+
+void
+packagetool_add_env(const json_t *packages, json_t *env)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach (json_object_get(packages, "env"), name, value) {
+        json_object_set_new(env, name,
+                            replaced(json_string_value(value), "{target}", TCI_PATH_PACKAGES));
+    }
+}
+
+const char *
+packagetool_activation(const json_t *packages)
+{
+    return json_string_value(json_object_get(packages, "activate"));
+}
