@@ -21,7 +21,7 @@ from harness import eventually
 
 # In the order of SECURITY.md, which says what each is; every attack names the one that stops it first.
 LAYERS = ("namespaces", "root file system", "privileges", "seccomp", "network", "proxy", "limits", "supervision", "link",
-          "messages", "output", "files", "http")
+          "messages", "output", "files", "packages", "http")
 
 RSS_GROWTH_KIB = 64 << 10  # of the gateway, over the whole suite as well: an answer, a body and some heap
 DESCRIPTOR_GROWTH = 16  # after an attack: connections of this client, workers that are being replaced
