@@ -6,6 +6,7 @@
 #include "command.h"
 #include "files.h"
 #include "keys.h"
+#include "packages.h"
 #include "remote.h"
 #include "repl.h"
 #include "run.h"
@@ -17,6 +18,7 @@ static const struct command commands[] = {
     {"repl", repl_command, "a conversation with a session"},
     {"sessions", sessions_command, "list, show, create and delete sessions"},
     {"files", files_command, "list, fetch, send, move and delete a session's files"},
+    {"packages", packages_command, "have packages installed in a session"},
     {"kernels", kernels_command, "what languages there are"},
     {"status", status_command, "how the server is"},
     {"token", token_command, "print the token of the gateway on this machine"},

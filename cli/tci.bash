@@ -45,10 +45,11 @@ _tci_words() {
     run) echo "$session --timeout --images --json $place" ;;
     repl) echo "$session --timeout --images --quiet --json $place" ;;
     sessions) echo "list show create delete $session --json $place" ;;
+    packages) echo "--session --quiet --json $place" ;;
     kernels | status) echo "--json $place" ;;
     token) echo "--json $place" ;;
     keys) echo "create list revoke --name --expires --rate --sessions --json --state-dir --help" ;;
-    *) echo "exec run repl sessions files kernels status token keys --help --version" ;;
+    *) echo "exec run repl sessions files packages kernels status token keys --help --version" ;;
     esac
 }
 

@@ -104,6 +104,20 @@ terminal_put(FILE *file, const char *text)
 }
 
 void
+terminal_put_lines(FILE *file, const char *text)
+{
+    while (*text) {
+        const size_t n = strcspn(text, "\n\t");
+        cleanup_free char *piece = xasprintf("%.*s", (int)n, text);
+
+        terminal_put(file, piece);
+        text += n;
+        if (*text)
+            fputc(*text++, file);
+    }
+}
+
+void
 terminal_cell(const char *text, size_t width)
 {
     cleanup_free char *copy = terminal_clean(xstrdup(text));

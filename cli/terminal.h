@@ -27,6 +27,9 @@ char *terminal_clean(char *text);
 /* The same of a copy, written; NULL: nothing is written. */
 void terminal_put(FILE *, const char *text);
 
+/* Lines of a program that is not the user's: the same but for line feeds and tabs. */
+void terminal_put_lines(FILE *, const char *text);
+
 /* A column of a table: the same on stdout, filled up to that width, and two spaces. */
 void terminal_cell(const char *text, size_t width);
 

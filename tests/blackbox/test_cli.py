@@ -212,14 +212,14 @@ def test_by_the_environment(gateway, state_dir):
 @pytest.mark.parametrize("words", [
     ["exec"], ["exec", "-c"], ["exec", "-c", "1", "2"], ["exec", "--timeout", "x", "-c", "1"], ["run"], ["sessions", "what"],
     ["sessions", "show"], ["sessions", "delete"], ["sessions", "--kernel", "x"], ["sessions", "show", "a/b"], ["status", "x"],
-    ["kernels", "--session", "x"], ["token", "--session", "x"], ["files"], ["exec", "-r", "-c", "1"],
+    ["kernels", "--session", "x"], ["token", "--session", "x"], ["files"], ["packages"], ["packages", "-s", "x"], ["exec", "-r", "-c", "1"],
 ])
 def test_wrong_usage(gateway, words):
     ran = gateway.tci(*words)
     assert ran.returncode == 2 and ran.stdout == "" and f"Try 'tci {words[0]} --help'" in ran.stderr
 
 
-@pytest.mark.parametrize("command", ["exec", "run", "repl", "sessions", "files", "kernels", "status", "token"])
+@pytest.mark.parametrize("command", ["exec", "run", "repl", "sessions", "files", "packages", "kernels", "status", "token"])
 def test_help(command):
     ran = harness.run_tci(command, "--help")
     assert ran.returncode == 0 and ran.stdout.startswith(f"Usage: tci {command}") and "--url" in ran.stdout
@@ -279,7 +279,7 @@ def test_every_command_has_json(gateway, users):
 
 # ------------------------------------------------------------------------------------------- manual and completion
 
-COMMANDS = ["exec", "run", "repl", "sessions", "files", "kernels", "status", "token", "keys"]
+COMMANDS = ["exec", "run", "repl", "sessions", "files", "packages", "kernels", "status", "token", "keys"]
 
 
 def options_of(command):
