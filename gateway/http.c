@@ -294,10 +294,10 @@ http_free(struct http *http)
 
     if (http == NULL)
         return;
-    for (struct http_request *r = http->requests, *next; r; r = next) {
-        next = r->next;
-        evhttp_connection_set_closecb(evhttp_request_get_connection(r->ev), NULL, NULL);
-        http_request_free(r);
+    while (http->requests) { /* whoever was to answer in a later turn: there is none */
+        evhttp_connection_set_closecb(evhttp_request_get_connection(http->requests->ev), NULL,
+                                      NULL);
+        http_request_lost(http->requests);
     }
     DL_FOREACH (http->answers, a)
         evhttp_connection_set_closecb(evhttp_request_get_connection(a->ev), NULL, NULL);

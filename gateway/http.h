@@ -48,7 +48,7 @@ typedef void http_gone_fn(void *owner);
 /* The handlers are borrowed. */
 struct http *http_new(struct event_base *, const struct http_options *,
                       const struct http_handlers *, void *owner, struct err *) must_check;
-/* Accepts NULL.  Open requests are dropped and their owners not told. */
+/* Accepts NULL.  Owners of requests that are not answered are told as if their clients had gone. */
 void http_free(struct http *);
 
 /* SIGHUP: takes over max_descriptors, max_body, peers and cors_origin, and reads the certificate and key files again, or
