@@ -2,10 +2,14 @@
 
 The wheels are made here (wheels.py).  Every answer is also held against web/openapi.json (openapi.py).
 """
+import concurrent.futures
+import contextlib
 import glob
 import json
 import os
+import signal
 
+import httpx
 import pytest
 
 import wheels
@@ -111,6 +115,21 @@ def test_a_session_made_with_them(served):
     assert make(served, 200, user_uuid=made["id"], packages=["alpha==2.0", "gamma"])["id"] == made["id"]
     error(served.client.post("/v1/sessions", json={"user_uuid": made["id"], "packages": ["alpha==1.0"]}), 409, "conflict", "packages")
     delete(served, made["id"])
+
+
+def test_with_files_that_were_kept(make_gateway, house):
+    gateway = make_gateway(min_idle_workers=1, max_total_workers=4, packages_dir=house, keep_sessions=2, keep_mb=8)
+    made = make(gateway, packages=["gamma"])["id"]
+    gateway.ok(made, "open('a', 'w').write('kept')")
+    assert gateway.client.delete(f"/v1/sessions/{made}", params={"keep_files": "true"}).status_code == 204
+    code = "import alpha; print(alpha.VERSION, open('a').read())"
+    other = make(gateway, packages=["alpha==1.0"], files_from=made)["id"]
+    assert gateway.text(other, code) == "1.0 kept\n"
+    again = {"user_uuid": other, "packages": ["alpha==1.0"], "files_from": made}
+    error(gateway.client.post("/v1/sessions", json=again), 409, "conflict", "files_from")
+    make(gateway, user_uuid=made, packages=["alpha==2.0"])
+    assert gateway.text(made, code) == "2.0 kept\n"
+    error(gateway.client.post("/v1/sessions", json={"packages": ["alpha"], "files_from": made}), 404, "not_found", "files_from")
 
 
 def test_events(served, session):
@@ -237,6 +256,26 @@ def test_on_import(make_gateway, house):
     assert run(code)["stdout"] == "nowhere é\n"
     assert gateway.log().count("packages: not installed: ") == 1
     assert get(gateway, made)["executions"] == 2
+
+
+def test_who_waits_when_the_gateway_stops(make_gateway, house):
+    """A second signal ends it at once, whoever waits for an installation; under the sanitizers nothing of them is left."""
+    gateway = make_gateway(min_idle_workers=1, max_total_workers=5, packages_dir=house, packages_on_import="on")
+    made = make(gateway)["id"]
+    gateway.text(made, "print()")
+
+    def post(path, body):
+        with contextlib.suppress(httpx.TransportError):
+            return gateway.client.post(path, json=body).status_code
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(post, f"/v1/sessions/{made}/executions", {"code": "import gamma"}),
+                   pool.submit(post, f"/v1/sessions/{made}/packages", {"packages": ["large"]}),
+                   pool.submit(post, "/v1/sessions", {"packages": ["alpha"]})]
+        eventually(lambda: gateway.status()["busy_workers"] > len(gateway.status()["sessions"]), 60, "something is installed")
+        os.kill(gateway.pid, signal.SIGTERM)
+        assert gateway.stop() == 0
+        assert {w.result(60) for w in waiting} <= {None, 200, 201, 503}
 
 
 def test_nothing_is_left_of_installers(served, session):
