@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "packageindex.h"
 #include "worker/protocol.h"
 
 enum { MAX_STRINGS = 64 };
@@ -35,7 +36,7 @@ is_variables(const json_t *env)
 const char *
 packagetool_check(const json_t *packages)
 {
-    static const char *const lists[] = {"from_dir", "from_index", "only_dir"};
+    static const char *const lists[] = {"from_dir", "from_index", "from_plain_index", "only_dir"};
     const json_t *install = json_object_get(packages, "install");
     const char *program = json_string_value(json_array_get(install, 0));
     const json_t *activate = json_object_get(packages, "activate");
@@ -46,7 +47,8 @@ packagetool_check(const json_t *packages)
         const json_t *list = json_object_get(packages, lists[i]);
 
         if (list && !is_strings(list))
-            return "from_dir, from_index and only_dir must be arrays of at most 64 strings";
+            return "from_dir, from_index, from_plain_index and only_dir must be arrays of at most "
+                   "64 strings";
     }
     if (!is_variables(json_object_get(packages, "env")))
         return "env must be an object of at most 64 strings";
@@ -80,15 +82,29 @@ add_all(json_t *argv, const json_t *list, const char *what, const char *by)
     }
 }
 
+/* The operator has said that it may be without TLS; tools want to be told so. */
+static void
+add_plain(json_t *argv, const json_t *list, const char *url)
+{
+    struct packageindex index;
+
+    if (strncmp(url, "http://", 7) != 0 || packageindex_parse(url, &index) < 0)
+        return;
+    *strrchr(index.place, ':') = '\0';
+    add_all(argv, list, "{host}", index.place);
+}
+
 static void
 add_sources(json_t *argv, const json_t *packages, const char *dir, const char *index)
 {
     if (dir)
         add_all(argv, json_object_get(packages, "from_dir"), "{dir}", dir);
-    if (index)
+    if (index) {
         add_all(argv, json_object_get(packages, "from_index"), "{index}", index);
-    else
+        add_plain(argv, json_object_get(packages, "from_plain_index"), index);
+    } else {
         add_all(argv, json_object_get(packages, "only_dir"), "{dir}", dir);
+    }
 }
 
 json_t *

@@ -5,6 +5,7 @@
  *                   {target} in any of them the directory that they are to be installed in
  *     "from_dir":   arguments for an operator's directory of packages, {dir}
  *     "from_index": arguments for an index, {index}
+ *     "from_plain_index": further ones where its URL begins with http://, for {host}
  *     "only_dir":   arguments where there is no index
  *     "env":        variables by which the kernel and its children find what is in {target}
  *     "activate":   code after which a running kernel knows of what is new there; may be left out

@@ -166,6 +166,19 @@ test_arguments(void **state)
 }
 
 static void
+test_index_without_tls(void **state)
+{
+    static const char tool[] =
+        "{\"install\": [\"/t\", \"{sources}\"], \"from_plain_index\": [\"-t\", \"{host}\"]}";
+
+    (void)state;
+    assert_argv(tool, NULL, "http://i:8080/simple", "[\"/t\",\"-t\",\"i\"]");
+    assert_argv(tool, NULL, "http://[::1]/simple", "[\"/t\",\"-t\",\"[::1]\"]");
+    assert_argv(tool, NULL, "https://i/simple", "[\"/t\"]");
+    assert_argv(tool, "/d", NULL, "[\"/t\"]");
+}
+
+static void
 test_unusable_tools(void **state)
 {
     static const char *const bad[] = {
@@ -352,10 +365,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requirements),   cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_imports),        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_unusable_tools), cmocka_unit_test(test_indexes),
-        cmocka_unit_test(test_store),
+        cmocka_unit_test(test_requirements),      cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_imports),           cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_index_without_tls), cmocka_unit_test(test_unusable_tools),
+        cmocka_unit_test(test_indexes),           cmocka_unit_test(test_store),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
