@@ -138,12 +138,17 @@ tail_add_message(struct tail *t, struct message *relay, size_t size)
 }
 
 static int
-send_item(const struct tail_item *item, struct uplink *uplink)
+send_bytes(const struct tail_item *item, struct uplink *uplink)
 {
     const struct frame frames[] = {{&item->fd, 1}, {item->bytes + item->offset, item->size}};
 
-    return item->message ? uplink_relay(uplink, item->message)
-                         : uplink_send(uplink, TCI_OUTPUT, frames, 2);
+    return uplink_send(uplink, TCI_OUTPUT, frames, 2);
+}
+
+static int
+send_item(const struct tail_item *item, struct uplink *uplink)
+{
+    return item->message ? uplink_relay(uplink, item->message) : send_bytes(item, uplink);
 }
 
 int
