@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "worker/bigendian.h"
 #include "worker/protocol.h"
 
 /* The array that paths of that kind go into; NULL: there is no such kind. */
@@ -95,16 +96,6 @@ changes_parse(const struct wire_frame *f, size_t n)
     return NULL;
 }
 
-static uint64_t
-big_endian(const uint8_t *p)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | p[i];
-    return value;
-}
-
 bool
 changes_parse_disk(const struct wire_frame *f, size_t n, int64_t now_ms, struct disk *disk)
 {
@@ -112,8 +103,8 @@ changes_parse_disk(const struct wire_frame *f, size_t n, int64_t now_ms, struct 
 
     if (n != 1 || f[0].len != TCI_DISK_SIZE)
         return false;
-    used = big_endian(f[0].data);
-    size = big_endian((const uint8_t *)f[0].data + 8);
+    used = bigendian_get64(f[0].data);
+    size = bigendian_get64((const uint8_t *)f[0].data + 8);
     if (used > size || size > INT64_MAX)
         return false;
     *disk = (struct disk){used, size, now_ms};

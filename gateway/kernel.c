@@ -11,6 +11,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "output.h"
+#include "worker/bigendian.h"
 #include "worker/protocol.h"
 
 enum {
@@ -143,18 +144,11 @@ probe_step(struct kernel *k)
 }
 
 static void
-put_big_endian(uint8_t *out, size_t size, uint64_t n)
-{
-    for (size_t i = 0; i < size; i++)
-        out[i] = (uint8_t)(n >> (8 * (size - 1 - i)));
-}
-
-static void
 put_limits(uint8_t out[TCI_LIMITS_SIZE], const struct execution *x)
 {
-    put_big_endian(out, 8, execution_max_output(x) - OUTPUT_GAP_MAX);
-    put_big_endian(out + 8, 4, execution_max_messages(x));
-    put_big_endian(out + 12, 8, execution_max_message(x));
+    bigendian_put64(out, execution_max_output(x) - OUTPUT_GAP_MAX);
+    bigendian_put32(out + 8, execution_max_messages(x));
+    bigendian_put64(out + 12, execution_max_message(x));
     out[20] = execution_is_watched(x);
 }
 

@@ -9,6 +9,7 @@
 #include "link.h"
 #include "metrics.h"
 #include "reader.h"
+#include "worker/bigendian.h"
 #include "worker/protocol.h"
 
 enum {
@@ -43,21 +44,6 @@ struct transfers {
     struct transfer *current; /* what a message is about; NULL: it has ended meanwhile */
 };
 
-static void
-put_number(uint8_t out[4], uint32_t n)
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = (uint8_t)(n >> (24 - 8 * i));
-}
-
-static uint32_t
-get_number(const void *from)
-{
-    const uint8_t *p = from;
-
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* Verb, id, and a frame if there is one. */
 static int
 say(const struct transfer *t, enum tci_verb verb, const void *data, size_t len, bool has_data,
@@ -66,7 +52,7 @@ say(const struct transfer *t, enum tci_verb verb, const void *data, size_t len, 
     uint8_t id[TCI_FILES_ID_SIZE];
     const struct wire_frame frames[2] = {{id, sizeof(id)}, {data, len}};
 
-    put_number(id, t->id);
+    bigendian_put32(id, t->id);
     return link_send(t->all->peer, (char)verb, frames, has_data ? 2 : 1, err);
 }
 
@@ -254,7 +240,7 @@ transfer_taken(struct transfer *t, size_t len)
     t->taken += len;
     if (t->taken < GRANT_AT)
         return;
-    put_number(number, (uint32_t)t->taken);
+    bigendian_put32(number, (uint32_t)t->taken);
     t->outstanding += t->taken;
     t->taken = 0;
     (void)!say(t, TCI_GRANT, number, sizeof(number), true, &err);
@@ -305,7 +291,7 @@ missing(const struct transfer *t)
 
     if (t->reply_len < LEN_SIZE)
         return LEN_SIZE - (long)t->reply_len;
-    len = get_number(t->reply);
+    len = bigendian_get32(t->reply);
     if (len > TCI_FILES_MAX_REPLY)
         return -1;
     return (long)(LEN_SIZE + len) - (long)t->reply_len;
@@ -388,13 +374,13 @@ transfers_on_link(struct transfers *all, char verb, const struct wire_frame *f, 
 
     if (n != 2 || f[0].len != TCI_FILES_ID_SIZE || (verb == TCI_GRANT && f[1].len != 4))
         return false;
-    t = all->current = find(all, get_number(f[0].data));
+    t = all->current = find(all, bigendian_get32(f[0].data));
     if (t == NULL)
         return true; /* it has been aborted */
     if (verb == TCI_DATA)
         on_data(t, f[1].data, f[1].len);
     else if (verb == TCI_GRANT)
-        on_grant(t, get_number(f[1].data));
+        on_grant(t, bigendian_get32(f[1].data));
     else
         on_ended(t, f[1].data, f[1].len);
     return true;

@@ -10,7 +10,7 @@
 #
 # A module is all files of that name but for the suffix.  Every file of a directory that occurs in the list must be
 # of a listed module, and every listed module must have a file.  Of another directory, only worker/protocol.h,
-# worker/framing.h and worker/pathrule.h may be included.
+# worker/framing.h, worker/pathrule.h and worker/bigendian.h may be included.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -59,7 +59,7 @@ includes() {
     function check_include(file, included) {
         if (included !~ /\//)
             included = directory_of(file) "/" included
-        if (included ~ /^worker\/(protocol|framing|pathrule)\.h$/ && directory_of(file) != "worker")
+        if (included ~ /^worker\/(protocol|framing|pathrule|bigendian)\.h$/ && directory_of(file) != "worker")
             return
         if (directory_of(included) != directory_of(file))
             complain(file " includes " included " of another program")

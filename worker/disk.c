@@ -4,14 +4,8 @@
 #include <stdint.h>
 #include <sys/statvfs.h>
 
+#include "bigendian.h"
 #include "protocol.h"
-
-static void
-put_number(uint8_t out[8], uint64_t n)
-{
-    for (int i = 0; i < 8; i++)
-        out[i] = (uint8_t)(n >> (56 - 8 * i));
-}
 
 bool
 disk_tell(struct uplink *uplink)
@@ -22,7 +16,7 @@ disk_tell(struct uplink *uplink)
 
     if (statvfs(TCI_PATH_WORKSPACE, &fs) < 0)
         return true;
-    put_number(numbers, (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize);
-    put_number(numbers + 8, (uint64_t)fs.f_blocks * fs.f_frsize);
+    bigendian_put64(numbers, (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize);
+    bigendian_put64(numbers + 8, (uint64_t)fs.f_blocks * fs.f_frsize);
     return uplink_send(uplink, TCI_DISK, &frame, 1) == 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bigendian.h"
 #include "protocol.h"
 
 enum { EXIT_BROKEN = 1, LEN_SIZE = 4 };
@@ -76,7 +77,7 @@ fileio_request(void)
     json_t *request;
 
     receive_all(head, sizeof(head));
-    len = (size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3];
+    len = bigendian_get32(head);
     if (len > TCI_FILES_MAX_REQUEST || (text = malloc(len + 1)) == NULL)
         fileio_break();
     receive_all(text, len);
@@ -109,11 +110,11 @@ fileio_reply(json_t *reply)
 {
     char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
     const size_t len = text ? strlen(text) : 0;
-    const uint8_t head[LEN_SIZE] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
-                                    (uint8_t)len};
+    uint8_t head[LEN_SIZE];
 
     if (text == NULL || len > TCI_FILES_MAX_REPLY)
         fileio_break();
+    bigendian_put32(head, (uint32_t)len);
     fileio_send(head, sizeof(head));
     fileio_send(text, len);
     free(text);

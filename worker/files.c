@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bigendian.h"
 #include "die.h"
 #include "disk.h"
 #include "fileop.h"
@@ -63,13 +64,6 @@ struct files {
 
 /* --- what goes over the link -------------------------------------------------------------- */
 
-static void
-put_number(uint8_t out[4], uint32_t n)
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = (uint8_t)(n >> (24 - 8 * i));
-}
-
 /* false: the link takes nothing now. */
 static bool
 say(struct files *f, enum tci_verb verb, uint32_t id, const void *data, size_t len)
@@ -77,7 +71,7 @@ say(struct files *f, enum tci_verb verb, uint32_t id, const void *data, size_t l
     uint8_t number[4];
     const struct frame frames[2] = {{number, sizeof(number)}, {data, len}};
 
-    put_number(number, id);
+    bigendian_put32(number, id);
     return uplink_send(f->uplink, verb, frames, 2) == 0;
 }
 
@@ -177,7 +171,7 @@ begin(struct files *f, uint32_t id, const struct frame *request)
     }
     t->id = id;
     t->ready = true;
-    put_number(len, (uint32_t)request->len);
+    bigendian_put32(len, (uint32_t)request->len);
     add_input(t, len, sizeof(len));
     add_input(t, request->data, request->len);
 }
@@ -244,7 +238,7 @@ grant(struct files *f, struct transfer *t)
 
     if (t->taken < GRANT_AT || t->input_ended || t->aborted)
         return;
-    put_number(number, (uint32_t)t->taken);
+    bigendian_put32(number, (uint32_t)t->taken);
     if (say(f, TCI_GRANT, t->id, number, sizeof(number)))
         t->taken = 0;
 }

@@ -4,13 +4,9 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-enum { LEN_SIZE = 4 };
+#include "bigendian.h"
 
-static size_t
-read_len(const uint8_t *p)
-{
-    return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | (size_t)p[3];
-}
+enum { LEN_SIZE = 4 };
 
 int
 framing_parse(const uint8_t *data, size_t len, struct framing *f)
@@ -25,7 +21,7 @@ framing_parse(const uint8_t *data, size_t len, struct framing *f)
         return 0;
     f->size = f->head;
     for (size_t i = 0; i < f->n; i++) {
-        f->lens[i] = read_len(data + 1 + LEN_SIZE * i);
+        f->lens[i] = bigendian_get32(data + 1 + LEN_SIZE * i);
         f->size += f->lens[i];
     }
     return 1;
@@ -37,14 +33,8 @@ framing_seal(uint8_t head[FRAMING_HEAD_MAX], struct iovec *iov, size_t n)
     uint8_t *p = head;
 
     *p++ = (uint8_t)n;
-    for (size_t i = 1; i <= n; i++) {
-        const size_t len = iov[i].iov_len;
-
-        *p++ = (uint8_t)(len >> 24);
-        *p++ = (uint8_t)(len >> 16);
-        *p++ = (uint8_t)(len >> 8);
-        *p++ = (uint8_t)len;
-    }
+    for (size_t i = 1; i <= n; i++, p += LEN_SIZE)
+        bigendian_put32(p, (uint32_t)iov[i].iov_len);
     iov[0] = (struct iovec){head, (size_t)(p - head)};
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bigendian.h"
 #include "jupyter.h"
 
 static int
@@ -10,16 +11,6 @@ fail(const char **why, const char *sentence)
 {
     *why = sentence;
     return -1;
-}
-
-static uint64_t
-big_endian(const uint8_t *p, size_t n)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < n; i++)
-        value = value << 8 | p[i];
-    return value;
 }
 
 static int
@@ -34,15 +25,18 @@ check_message(const struct frame *frames, size_t n, struct request *r, const cha
 static int
 parse_execute(const struct frame *frames, size_t n, struct request *r, const char **why)
 {
+    const uint8_t *limits;
+
     if (check_message(frames, n, r, why) < 0)
         return -1;
     if (frames[1].len != TCI_LIMITS_SIZE)
         return fail(why, "EXECUTE without limits");
-    r->max_bytes = big_endian(frames[1].data, 8);
-    r->max_messages = (uint32_t)big_endian((const uint8_t *)frames[1].data + 8, 4);
-    r->max_message = big_endian((const uint8_t *)frames[1].data + 12, 8);
-    r->watch = ((const uint8_t *)frames[1].data)[20] == 1;
-    if (!r->watch && ((const uint8_t *)frames[1].data)[20] != 0)
+    limits = frames[1].data;
+    r->max_bytes = bigendian_get64(limits);
+    r->max_messages = bigendian_get32(limits + 8);
+    r->max_message = bigendian_get64(limits + 12);
+    r->watch = limits[20] == 1;
+    if (!r->watch && limits[20] != 0)
         return fail(why, "EXECUTE that asks for something unknown");
     r->channel = TCI_SHELL;
     return 0;
@@ -93,13 +87,13 @@ parse_files(const struct frame *frames, size_t n, struct request *r, const char 
     r->first = 2;
     if (n != (r->verb == TCI_ABORT ? 2 : 3) || frames[1].len != TCI_FILES_ID_SIZE)
         return fail(why, "a message about files without an id, or of a wrong number of frames");
-    r->id = (uint32_t)big_endian(frames[1].data, TCI_FILES_ID_SIZE);
+    r->id = bigendian_get32(frames[1].data);
     if (r->verb == TCI_FILES && frames[2].len > TCI_FILES_MAX_REQUEST)
         return fail(why, "FILES with too long a request");
     if (r->verb == TCI_GRANT && frames[2].len != sizeof(r->granted))
         return fail(why, "GRANT without a number");
     if (r->verb == TCI_GRANT)
-        r->granted = (uint32_t)big_endian(frames[2].data, sizeof(r->granted));
+        r->granted = bigendian_get32(frames[2].data);
     return 0;
 }
 

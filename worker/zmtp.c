@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "bigendian.h"
+
 enum { MORE = 1, LONG = 2, COMMAND = 4 };
 enum { AT_VERSION = 10, AT_MECHANISM = 12, MECHANISM_SIZE = 20 };
 
@@ -85,9 +87,7 @@ zmtp_read_head(const uint8_t *data, size_t len, struct zmtp_head *head)
     head->size = data[0] & LONG ? ZMTP_HEAD_MAX : 2;
     if (len < head->size)
         return 0;
-    head->body = 0;
-    for (size_t i = 1; i < head->size; i++)
-        head->body = head->body << 8 | data[i];
+    head->body = data[0] & LONG ? bigendian_get64(data + 1) : data[1];
     return 1;
 }
 
@@ -101,7 +101,6 @@ zmtp_put_head(uint8_t out[ZMTP_HEAD_MAX], bool more, size_t len)
         out[1] = (uint8_t)len;
         return 2;
     }
-    for (int i = 0; i < 8; i++)
-        out[1 + i] = (uint8_t)((uint64_t)len >> (56 - 8 * i));
+    bigendian_put64(out + 1, len);
     return ZMTP_HEAD_MAX;
 }

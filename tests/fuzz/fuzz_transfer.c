@@ -27,9 +27,10 @@
 #include "gateway/link.h"
 #include "gateway/log.h"
 #include "gateway/transfer.h"
+#include "worker/bigendian.h"
 #include "worker/protocol.h"
 
-enum { MAX_PARTS = 8, N_OWNERS = 10, MAX_PIECES = 4096 };
+enum { LEN_SIZE = 4, MAX_PARTS = 8, N_OWNERS = 10, MAX_PIECES = 4096 };
 
 struct part {
     char *data;
@@ -65,14 +66,6 @@ find_owner(const void *id)
     return NULL;
 }
 
-static uint32_t
-number_of(const void *data)
-{
-    const uint8_t *p = data;
-
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 int
 link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, size_t n,
           struct err *err)
@@ -96,7 +89,7 @@ link_send(struct link_peer *peer, char verb, const struct wire_frame *frames, si
         must(o->sent <= o->granted);
     } else if (verb == TCI_GRANT) {
         must(n == 2 && frames[1].len == 4);
-        o->may_come += number_of(frames[1].data);
+        o->may_come += bigendian_get32(frames[1].data);
         must(o->may_come <= TCI_FILES_WINDOW || world.was_unreachable);
     } else {
         must(verb == TCI_ABORT && n == 1);
@@ -217,15 +210,14 @@ step_start(struct owner *o, bool events)
 static void
 step_reply(struct owner *o, const struct part *json, size_t size)
 {
-    const uint8_t len[] = {(uint8_t)(json->len >> 24), (uint8_t)(json->len >> 16),
-                           (uint8_t)(json->len >> 8), (uint8_t)json->len};
-    char *framed = malloc(sizeof(len) + json->len);
+    const size_t whole = LEN_SIZE + json->len;
+    char *framed = malloc(whole);
 
     must(framed != NULL);
-    memcpy(framed, len, sizeof(len));
-    memcpy(framed + sizeof(len), json->data, json->len);
-    for (size_t at = 0; at < sizeof(len) + json->len && o->transfer; at += size) {
-        const size_t left = sizeof(len) + json->len - at;
+    bigendian_put32(framed, (uint32_t)json->len);
+    memcpy(framed + LEN_SIZE, json->data, json->len);
+    for (size_t at = 0; at < whole && o->transfer; at += size) {
+        const size_t left = whole - at;
 
         say_data(o, framed + at, left < size ? left : size);
     }
@@ -245,8 +237,9 @@ step_many(struct owner *o, size_t size)
 static void
 step_grant(struct owner *o, size_t n)
 {
-    const uint8_t data[] = {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
+    uint8_t data[4];
 
+    bigendian_put32(data, (uint32_t)n);
     o->granted += n;
     say(o, TCI_GRANT, data, sizeof(data));
 }
