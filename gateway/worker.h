@@ -124,6 +124,7 @@ int worker_input(struct worker *, const char *text, size_t len, struct err *) mu
 
 /* What it sends is not read, so that sooner or later it waits, and its kernel with it; or read again. */
 void worker_pause(struct worker *, bool paused);
+
 /*
  * Ends all that runs in the READY worker's container and starts the kernel anew; wipe: in empty directories.  It is STARTING
  * then, and on_ready comes again, or on_lost.  What it ran is forgotten before (worker_forget).
