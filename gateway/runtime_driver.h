@@ -1,6 +1,6 @@
 /*
  * runtime_driver.h - what stands behind runtime.h: one way of making containers.  The driver knows how; when, how many
- * at once, and what the owner is told is runtime.c's.
+ * at once, and what the owner is told is runtime_phases.c's.
  */
 #ifndef GATEWAY_RUNTIME_DRIVER_H
 #define GATEWAY_RUNTIME_DRIVER_H
