@@ -196,6 +196,38 @@ sys.exit(found != wanted and f"the archive has {kind}-{found}, not {sys.argv[2]}
     as_root mv "$NPM_PLACE/$4.new" "$NPM_PLACE/$4" && as_root rm -rf "$NPM_PLACE/$4.old" && rm -f "$archive"
 }
 
+# kernel_language KERNEL - the language in its kernel.json; python if there is none to be found.
+kernel_language() {
+    for place in "$TOP/kernelspecs" /usr/local/share/jupyter/kernels /usr/share/jupyter/kernels; do
+        [ ! -r "$place/$1/kernel.json" ] || break
+    done
+    /usr/bin/python3 -c 'import json, sys
+print(json.load(open(sys.argv[1]))["language"].lower())' "$place/$1/kernel.json" 2>/dev/null || printf 'python\n'
+}
+
+# hello LANGUAGE - code that prints 42, as it stands in a string of JSON that the shell has in single quotes.
+hello() {
+    # shellcheck disable=SC2016 # for the language
+    case $1 in
+    bash) printf '%s' 'echo $((6 * 7))' ;;
+    c) printf '%s' '#include <stdio.h>\nint main(void) { printf(\"%d\\n\", 6 * 7); return 0; }' ;;
+    c++) printf '%s' '#include <iostream>\nint main() { std::cout << 6 * 7 << std::endl; }' ;;
+    fortran) printf '%s' 'print *, 6 * 7\nend' ;;
+    go) printf '%s' 'package main\nimport \"fmt\"\nfunc main() { fmt.Println(6 * 7) }' ;;
+    java) printf '%s' 'class Main { public static void main(String[] a) { System.out.println(6 * 7); } }' ;;
+    javascript | typescript) printf '%s' 'console.log(6 * 7)' ;;
+    octave) printf '%s' 'disp(6 * 7)' ;;
+    perl) printf '%s' 'print 6 * 7' ;;
+    php) printf '%s' '<?php echo 6 * 7;' ;;
+    r) printf '%s' 'cat(6 * 7)' ;;
+    ruby) printf '%s' 'puts 6 * 7' ;;
+    rust) printf '%s' 'fn main() { println!(\"{}\", 6 * 7); }' ;;
+    tcl) printf '%s' 'puts [expr 6 * 7]' ;;
+    lua | python) printf '%s' 'print(6 * 7)' ;;
+    *) printf 'code in %s' "$1" ;;
+    esac
+}
+
 explain_without_apt() {
     for program in gcc make autoreconf pkg-config crun curl python3; do
         command -v "$program" >/dev/null && continue

@@ -125,6 +125,7 @@ token_word() {
     fi
 }
 
+# show_usage GATEWAY-OPTIONS...
 show_usage() {
     address=$(state_file "$STATE_DIR" address)
     token=${TCI_AUTH_TOKEN:-$(state_file "$STATE_DIR" auth_token || true)}
@@ -143,7 +144,7 @@ The Code Interpreter is ready.
 
 Try it:
 
-curl -s$insecure $address/execute -H "X-Auth-Token: $(token_word)" -H 'Content-Type: application/json' -d '{"user_uuid":"demo","code":"print(6 * 7)"}'
+curl -s$insecure $address/execute -H "X-Auth-Token: $(token_word)" -H 'Content-Type: application/json' -d '{"user_uuid":"demo","code":"$(hello "$(kernel_language "$(setting kernel python3 "$@")")")"}'
 
 END
 }
@@ -205,4 +206,4 @@ fi
 if ! pid=$(running_gateway "$STATE_DIR") || ! meet_running "$pid" "$@"; then
     start "$@"
 fi
-show_usage
+show_usage "$@"

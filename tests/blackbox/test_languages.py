@@ -1,6 +1,7 @@
 """Every language of kernelspecs/ but Python: what a session of it does.  languages.py says which are tested."""
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_hello(on, language):
         answer = on(language.hello)
         assert answer["error"] is None and answer["result_text"] == "hello\n"
     assert answer["execution_count"] == 2 and not answer["restarted"]
+
+
+def test_what_start_sh_suggests(on, name):
+    told = subprocess.run(["sh", "-c", '. ./common.sh; hello "$(kernel_language "$1")"', "sh", name], cwd=SOURCE_DIR,
+                          capture_output=True, text=True, check=True).stdout
+    answer = on(json.loads(f'"{told}"'))
+    assert answer["error"] is None and shown(answer).strip() == "42", told
 
 
 def test_standard_error(on, language):
