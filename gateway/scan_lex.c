@@ -4,259 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
-/* The byte at this distance, 0 beyond the end. */
-static char
-peek(const struct scan_lex *lex, size_t ahead)
-{
-    return ahead < (size_t)(lex->end - lex->at) ? lex->at[ahead] : '\0';
-}
-
-static bool
-is_name_start(char c)
-{
-    return isalpha((unsigned char)c) || c == '_' || (c & 0x80);
-}
-
-static bool
-is_name_char(char c)
-{
-    return is_name_start(c) || isdigit((unsigned char)c);
-}
-
-static bool
-is_newline(char c)
-{
-    return c == '\n' || c == '\r';
-}
-
-/* Over a line's end, of which there are three kinds. */
-static void
-take_newline(struct scan_lex *lex)
-{
-    lex->at += lex->at[0] == '\r' && peek(lex, 1) == '\n' ? 2 : 1;
-    lex->line++;
-    lex->line_start = lex->at;
-}
-
-static void
-skip_to_newline(struct scan_lex *lex)
-{
-    while (lex->at < lex->end && !is_newline(*lex->at))
-        lex->at++;
-}
-
-/* --- literals ----------------------------------------------------------------------------- */
-
-static void
-put(struct scan_lex *lex, char c)
-{
-    lex->n_chars++;
-    if (lex->value_len < SCAN_VALUE_MAX)
-        lex->value[lex->value_len++] = c;
-}
-
-/* At most max digits; characters beyond ASCII, which no rule has, are one '?'. */
-static void
-put_by_number(struct scan_lex *lex, unsigned base, unsigned max)
-{
-    unsigned value = 0;
-
-    for (unsigned i = 0; i < max && isxdigit((unsigned char)peek(lex, 0)); i++) {
-        char c = (char)tolower((unsigned char)*lex->at);
-        unsigned digit = (unsigned)(isdigit((unsigned char)c) ? c - '0' : c - 'a' + 10);
-
-        if (digit >= base)
-            break;
-        value = value * base + digit;
-        lex->at++;
-    }
-    lex->n_escapes++;
-    put(lex, value < 0x80 ? (char)value : '?');
-}
-
-static void
-put_by_letter(struct scan_lex *lex, char c)
-{
-    static const char letters[] = "abfnrtv", values[] = "\a\b\f\n\r\t\v";
-    const char *found = c != '\0' ? strchr(letters, c) : NULL;
-
-    if (found == NULL && strchr("\\'\"", c) == NULL)
-        put(lex, '\\'); /* no escape at all */
-    put(lex, found ? values[found - letters] : c);
-}
-
-/* \N{DASH} */
-static void
-skip_character_name(struct scan_lex *lex)
-{
-    while (lex->at < lex->end && *lex->at != '}' && !is_newline(*lex->at))
-        lex->at++;
-    if (peek(lex, 0) == '}')
-        lex->at++;
-    lex->n_escapes++;
-    put(lex, '?');
-}
-
-/* At the backslash of a literal that is not raw. */
-static void
-take_escape(struct scan_lex *lex)
-{
-    char c = peek(lex, 1);
-
-    lex->at++;
-    if (lex->at == lex->end)
-        return;
-    if (is_newline(c)) {
-        take_newline(lex);
-        return;
-    }
-    if (c >= '0' && c <= '7') {
-        put_by_number(lex, 8, 3);
-        return;
-    }
-    lex->at++;
-    if (c == 'x')
-        put_by_number(lex, 16, 2);
-    else if (c == 'u')
-        put_by_number(lex, 16, 4);
-    else if (c == 'U')
-        put_by_number(lex, 16, 8);
-    else if (c == 'N' && peek(lex, 0) == '{')
-        skip_character_name(lex);
-    else
-        put_by_letter(lex, c);
-}
-
-/* A raw literal's backslash stays, and so does what it keeps from being the end. */
-static void
-take_raw_backslash(struct scan_lex *lex)
-{
-    char c = peek(lex, 1);
-
-    put(lex, '\\');
-    lex->at++;
-    if (c == '\\' || c == '\'' || c == '"') {
-        put(lex, c);
-        lex->at++;
-    }
-}
-
-static void
-take_char(struct scan_lex *lex, bool raw)
-{
-    if (*lex->at == '\\' && raw)
-        take_raw_backslash(lex);
-    else if (*lex->at == '\\')
-        take_escape(lex);
-    else if (is_newline(*lex->at)) {
-        put(lex, '\n');
-        take_newline(lex);
-    } else
-        put(lex, *lex->at++);
-}
-
-/* Whether the literal ends here: at its quotes, or at a line's end that it must not have. */
-static bool
-take_end(struct scan_lex *lex, const struct scan_field *q)
-{
-    if (!q->triple && is_newline(*lex->at))
-        return true;
-    if (*lex->at != q->quote)
-        return false;
-    if (!q->triple) {
-        lex->at++;
-        return true;
-    }
-    if (peek(lex, 1) != q->quote || peek(lex, 2) != q->quote)
-        return false;
-    lex->at += 3;
-    return true;
-}
-
-static void
-take_plain(struct scan_lex *lex, const struct scan_field *q)
-{
-    while (lex->at < lex->end && !take_end(lex, q))
-        take_char(lex, q->raw);
-}
-
-/* --- f-strings ---------------------------------------------------------------------------- */
-
-static struct scan_field *
-innermost(struct scan_lex *lex)
-{
-    return lex->n_fields > 0 ? &lex->fields[lex->n_fields - 1] : NULL;
-}
-
-/* Whether the text that goes on is that of a field's format, not of a string. */
-static bool
-is_format(struct scan_lex *lex)
-{
-    return lex->n_fields > 0 && innermost(lex)->in_format;
-}
-
-/* At its '{', which is the next token. */
-static void
-open_field(struct scan_lex *lex)
-{
-    struct scan_field *field = &lex->fields[lex->n_fields++];
-
-    *field = lex->text_of;
-    field->in_format = false;
-    field->depth = 0;
-    lex->at++;
-    lex->in_text = false;
-    lex->pending = '{';
-}
-
-/* Behind its '}', where the text goes on. */
-static void
-close_field(struct scan_lex *lex)
-{
-    lex->text_of = *innermost(lex);
-    lex->n_fields--;
-    lex->in_text = true;
-}
-
-/* Whether the text pauses at a brace; `{{` and `}}` are characters. */
-static bool
-take_brace(struct scan_lex *lex)
-{
-    char c = *lex->at;
-
-    if (c == '}' && is_format(lex)) {
-        lex->at++;
-        close_field(lex);
-        lex->pending = '}';
-        return true;
-    }
-    if (c == '{' && (is_format(lex) || peek(lex, 1) != '{') && lex->n_fields < SCAN_MAX_FIELDS) {
-        open_field(lex);
-        return true;
-    }
-    if ((c == '{' || c == '}') && peek(lex, 1) == c)
-        lex->at++;
-    return false;
-}
-
-/* Text of an f-string up to a field, or to its end. */
-static void
-take_text(struct scan_lex *lex)
-{
-    const struct scan_field q = lex->text_of;
-
-    while (lex->at < lex->end) {
-        if (take_brace(lex))
-            return;
-        if (take_end(lex, &q)) {
-            if (is_format(lex)) /* a field without its end */
-                lex->n_fields--;
-            break;
-        }
-        take_char(lex, q.raw);
-    }
-    lex->in_text = false;
-}
+#include "scan_cursor.h"
+#include "scan_literal.h"
 
 /* --- names, numbers, operators ------------------------------------------------------------ */
 
@@ -320,15 +69,15 @@ take_string(struct scan_lex *lex, struct scan_token *token, bool raw, bool forma
     struct scan_field q = {.quote = *lex->at, .raw = raw};
 
     token->kind = TOKEN_STRING;
-    q.triple = peek(lex, 1) == q.quote && peek(lex, 2) == q.quote;
+    q.triple = scan_peek(lex, 1) == q.quote && scan_peek(lex, 2) == q.quote;
     lex->at += q.triple ? 3 : 1;
     if (!formatted) {
-        take_plain(lex, &q);
+        scan_literal_take(lex, &q);
         return;
     }
     lex->text_of = q;
     lex->in_text = true;
-    take_text(lex);
+    scan_literal_take_text(lex);
 }
 
 static void
@@ -338,10 +87,10 @@ take_name(struct scan_lex *lex, struct scan_token *token)
 
     token->kind = TOKEN_NAME;
     token->text = lex->at;
-    for (; lex->at < lex->end && is_name_char(*lex->at); lex->at++)
+    for (; lex->at < lex->end && scan_is_name_char(*lex->at); lex->at++)
         ascii &= (*lex->at & 0x80) == 0;
     token->len = (size_t)(lex->at - token->text);
-    if ((peek(lex, 0) == '"' || peek(lex, 0) == '\'') &&
+    if ((scan_peek(lex, 0) == '"' || scan_peek(lex, 0) == '\'') &&
         is_prefix(token->text, token->len, &raw, &formatted))
         take_string(lex, token, raw, formatted);
     else if (!ascii)
@@ -353,28 +102,15 @@ take_number(struct scan_lex *lex, struct scan_token *token)
 {
     token->kind = TOKEN_NUMBER;
     token->text = lex->at++;
-    while (lex->at < lex->end && (is_name_char(*lex->at) || *lex->at == '.'))
+    while (lex->at < lex->end && (scan_is_name_char(*lex->at) || *lex->at == '.'))
         lex->at++;
     token->len = (size_t)(lex->at - token->text);
-}
-
-/* The field of an f-string ends, or goes on as its format, where no bracket inside it is open. */
-static void
-take_end_of_field(struct scan_lex *lex, char c)
-{
-    if (c == '}') {
-        close_field(lex);
-    } else {
-        innermost(lex)->in_format = true;
-        lex->text_of = *innermost(lex);
-        lex->in_text = true;
-    }
 }
 
 static unsigned *
 depth_of(struct scan_lex *lex)
 {
-    return lex->n_fields > 0 ? &innermost(lex)->depth : &lex->depth;
+    return lex->n_fields > 0 ? &lex->fields[lex->n_fields - 1].depth : &lex->depth;
 }
 
 static void
@@ -386,7 +122,7 @@ take_operator(struct scan_lex *lex, struct scan_token *token)
     token->kind = TOKEN_OP;
     token->op = c;
     if (lex->n_fields > 0 && *depth == 0 && (c == '}' || c == ':')) {
-        take_end_of_field(lex, c);
+        scan_literal_end_field(lex, c);
         return;
     }
     switch (c) {
@@ -405,7 +141,7 @@ take_operator(struct scan_lex *lex, struct scan_token *token)
     case ';':
         break;
     default:
-        if (peek(lex, 0) == '=') {
+        if (scan_peek(lex, 0) == '=') {
             lex->at++;
             token->op = 'e';
         }
@@ -428,7 +164,7 @@ column_of(const struct scan_lex *lex)
 static bool
 is_continued(const struct scan_lex *lex)
 {
-    return peek(lex, 0) == '\\' && is_newline(peek(lex, 1));
+    return scan_peek(lex, 0) == '\\' && scan_is_newline(scan_peek(lex, 1));
 }
 
 /* Whether newlines are as good as spaces here. */
@@ -448,12 +184,12 @@ skip_space(struct scan_lex *lex)
         if (c == ' ' || c == '\t' || c == '\f') {
             lex->at++;
         } else if (c == '#') {
-            skip_to_newline(lex);
+            scan_skip_to_newline(lex);
         } else if (is_continued(lex)) {
             lex->at++;
-            take_newline(lex);
-        } else if (is_newline(c) && (is_enclosed(lex) || lex->fresh_line)) {
-            take_newline(lex);
+            scan_take_newline(lex);
+        } else if (scan_is_newline(c) && (is_enclosed(lex) || lex->fresh_line)) {
+            scan_take_newline(lex);
         } else {
             return;
         }
@@ -466,13 +202,13 @@ skip_space(struct scan_lex *lex)
 static void
 take_line(struct scan_lex *lex, bool keep)
 {
-    while (lex->at < lex->end && !is_newline(*lex->at)) {
+    while (lex->at < lex->end && !scan_is_newline(*lex->at)) {
         if (is_continued(lex)) {
             lex->at++;
-            take_newline(lex);
+            scan_take_newline(lex);
         } else {
             if (keep)
-                put(lex, *lex->at);
+                scan_literal_put(lex, *lex->at);
             lex->at++;
         }
     }
@@ -505,11 +241,11 @@ take_magic(struct scan_lex *lex, struct scan_token *token, bool may_be_cell)
     static const char *const python[] = {"capture", "lprun",   "memit", "mprun",  "prun", "pypy",
                                          "python",  "python3", "time",  "timeit", NULL};
     static const char *const shell[] = {"!", "bash", "script", "sh", "sx", "system", NULL};
-    const bool cell = may_be_cell && peek(lex, 1) == '%';
+    const bool cell = may_be_cell && scan_peek(lex, 1) == '%';
     const char *name;
 
-    lex->at += peek(lex, 1) == '%' ? 2 : 1;
-    for (name = lex->at; is_name_char(peek(lex, 0)) || peek(lex, 0) == '!';)
+    lex->at += scan_peek(lex, 1) == '%' ? 2 : 1;
+    for (name = lex->at; scan_is_name_char(scan_peek(lex, 0)) || scan_peek(lex, 0) == '!';)
         lex->at++;
     if (is_one_of(python, name, (size_t)(lex->at - name)))
         return false;
@@ -528,8 +264,8 @@ take_magic(struct scan_lex *lex, struct scan_token *token, bool may_be_cell)
 static void
 take_shell_line(struct scan_lex *lex, struct scan_token *token)
 {
-    while (lex->at < lex->end && is_newline(*lex->at))
-        take_newline(lex);
+    while (lex->at < lex->end && scan_is_newline(*lex->at))
+        scan_take_newline(lex);
     token->line = lex->line;
     if (lex->at < lex->end)
         take_shell(lex, token);
@@ -541,7 +277,7 @@ is_prompt(const struct scan_lex *lex)
 {
     char c = *lex->at;
 
-    return (c == '>' || c == '.') && peek(lex, 1) == c && peek(lex, 2) == c;
+    return (c == '>' || c == '.') && scan_peek(lex, 1) == c && scan_peek(lex, 2) == c;
 }
 
 /* What only the beginning of a line can be: a magic, a shell command, a prompt.  True when it is a whole token. */
@@ -557,11 +293,11 @@ take_line_start(struct scan_lex *lex, struct scan_token *token)
         skip_space(lex);
     }
     token->column = column_of(lex);
-    if (peek(lex, 0) == '%')
+    if (scan_peek(lex, 0) == '%')
         return take_magic(lex, token, fresh_cell);
-    if (peek(lex, 0) != '!')
+    if (scan_peek(lex, 0) != '!')
         return false;
-    lex->at += peek(lex, 1) == '!' ? 2 : 1;
+    lex->at += scan_peek(lex, 1) == '!' ? 2 : 1;
     take_shell(lex, token);
     return true;
 }
@@ -572,9 +308,9 @@ take_behind_assignment(struct scan_lex *lex, struct scan_token *token)
 {
     if (lex->last != '=' || is_enclosed(lex))
         return false;
-    if (peek(lex, 0) == '%')
+    if (scan_peek(lex, 0) == '%')
         return take_magic(lex, token, false);
-    if (peek(lex, 0) != '!')
+    if (scan_peek(lex, 0) != '!')
         return false;
     lex->at++;
     take_shell(lex, token);
@@ -605,17 +341,18 @@ scan_lex_drop_value(struct scan_lex *lex)
 static void
 take_by_char(struct scan_lex *lex, struct scan_token *token)
 {
-    char c = peek(lex, 0);
+    char c = scan_peek(lex, 0);
 
     if (lex->at == lex->end)
         return; /* TOKEN_END */
-    if (is_newline(c)) {
+    if (scan_is_newline(c)) {
         token->kind = TOKEN_NEWLINE;
-        take_newline(lex);
+        scan_take_newline(lex);
         lex->fresh_line = true;
-    } else if (is_name_start(c)) {
+    } else if (scan_is_name_start(c)) {
         take_name(lex, token);
-    } else if (isdigit((unsigned char)c) || (c == '.' && isdigit((unsigned char)peek(lex, 1)))) {
+    } else if (isdigit((unsigned char)c) ||
+               (c == '.' && isdigit((unsigned char)scan_peek(lex, 1)))) {
         take_number(lex, token);
     } else if (c == '"' || c == '\'') {
         take_string(lex, token, false, false);
@@ -635,7 +372,7 @@ next(struct scan_lex *lex, struct scan_token *token)
     }
     if (lex->in_text) {
         token->kind = TOKEN_STRING;
-        take_text(lex);
+        scan_literal_take_text(lex);
         return;
     }
     if (lex->shell) {
