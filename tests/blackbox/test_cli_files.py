@@ -41,10 +41,14 @@ def files(disk, session):
 
 @pytest.fixture
 def here(tmp_path):
-    """A directory of this machine, of whose gateways are tested."""
-    if harness.rootless():
-        tmp_path.chmod(0o777)
-    return tmp_path
+    """A directory of this machine, of whose gateways are tested; directories that a test makes in it are, too."""
+    if not harness.rootless():
+        yield tmp_path
+        return
+    tmp_path.chmod(0o777)
+    mask = os.umask(0)
+    yield tmp_path
+    os.umask(mask)
 
 
 def ok(ran):
