@@ -285,7 +285,7 @@ def test_few_subordinate_ids(make_gateway, account, users):
 
 def test_a_network_takes_root(make_gateway, account):
     gateway = make_gateway(start=False, account=account, network="allowlist", network_allow="one.test")
-    assert "TCI_NETWORK=allowlist needs root" in start_fails(gateway)
+    assert "TCI_NETWORK=allowlist and TCI_PACKAGES_INDEX need root" in start_fails(gateway)
     gateway.destroy()
 
 
