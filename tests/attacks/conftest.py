@@ -22,6 +22,7 @@ def _load(name, path):
 
 
 _shared = _load("blackbox_conftest", os.path.join(BLACKBOX, "conftest.py"))
+pytest_configure = _shared.pytest_configure
 pytest_sessionstart = _shared.pytest_sessionstart
 pytest_sessionfinish = _shared.pytest_sessionfinish
 pytest_collection_modifyitems = _shared.pytest_collection_modifyitems

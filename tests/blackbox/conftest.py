@@ -10,14 +10,25 @@
 
 Tests hold in any order: TCI_TEST_SHUFFLE=SEED runs the modules, and the tests in each, in another one.
 """
+import atexit
 import os
 import random
+import shutil
 import signal
+import tempfile
 import uuid
 
 import pytest
 
 import harness
+
+
+def pytest_configure():
+    """An ordinary user's gateway has to come to pytest's directories.  Those of all runs have one above them, which each run that
+    begins closes again."""
+    if harness.rootless():
+        directory = os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix="tci-tmp.")
+        atexit.register(shutil.rmtree, directory)  # after pytest's own look at it, which was registered later
 
 
 def pytest_sessionstart(session):
