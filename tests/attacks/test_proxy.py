@@ -17,6 +17,7 @@ from arena import attack
 from harness import eventually
 from outlet import INSIDE, Outlet, OutletStage, written
 
+pytestmark = pytest.mark.root_only("it has no proxy")
 MIB = 1024  # KiB
 
 
