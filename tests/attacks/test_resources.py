@@ -162,6 +162,7 @@ for _ in range(40):
 while True: pass""", timeout=4)
 
 
+@pytest.mark.root_only("single executions have no limits of their own")
 @attack("limits", "uses more of the processor than its execution was given, by processes beside it", runsc=True)
 def test_processor_of_one_execution(arena):
     container = arena.gateway.container_of(arena.user)
@@ -181,6 +182,7 @@ for child in children: os.kill(child, 9); os.waitpid(child, 0)""", cpu=0.2, time
     assert periods > 5 and (container.cpu_seconds() - time_before) / (periods * 0.1) < 0.26
 
 
+@pytest.mark.root_only("single executions have no limits of their own")
 @attack("limits", "uses more memory than its execution was given, by processes or files", runsc=True)
 def test_memory_of_one_execution(arena):
     for code in ("""
