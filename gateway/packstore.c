@@ -16,12 +16,13 @@
 #include <sodium.h>
 #include <utlist.h>
 
+#include "clock.h"
 #include "files.h"
 #include "log.h"
 
 enum {
     KEY_CHARS = PACKSTORE_KEY_SIZE - 1,
-    PIECE = 256 << 10, /* bytes looked at in a turn of the loop */
+    PIECE = 64 << 10, /* bytes looked at in a turn of the loop */
 };
 
 #define SUFFIX ".tar"
@@ -50,7 +51,7 @@ struct packstore {
 
 struct packstore_check {
     struct packstore *store;
-    struct event *turn;
+    struct event *turn; /* a timer: an event that activates itself would leave no turn to others */
     char key[PACKSTORE_KEY_SIZE];
     int fd; /* -1: it has not begun */
     off_t at;
@@ -191,7 +192,7 @@ begin_check(struct packstore_check *c)
         end_check(c, true);
     } else {
         crypto_hash_sha256_init(&c->hash);
-        event_active(c->turn, 0, 0);
+        clock_arm(c->turn, 0);
     }
 }
 
@@ -234,7 +235,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
     }
     crypto_hash_sha256_update(&c->hash, piece, (size_t)n);
     c->at += n;
-    event_active(c->turn, 0, 0);
+    clock_arm(c->turn, 0);
 }
 
 struct packstore_check *
@@ -247,8 +248,8 @@ packstore_look(struct packstore *s, const char *key, packstore_found_fn *found, 
     c->found = found;
     c->owner = owner;
     snprintf(c->key, sizeof(c->key), "%s", key);
-    c->turn = xnotnull(event_new(s->base, -1, 0, on_turn, c));
-    event_active(c->turn, 0, 0);
+    c->turn = xnotnull(evtimer_new(s->base, on_turn, c));
+    clock_arm(c->turn, 0);
     return c;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <event2/event.h>
 
+#include "gateway/clock.h"
 #include "gateway/imports.h"
 #include "gateway/packageindex.h"
 #include "gateway/packagetool.h"
@@ -361,6 +362,73 @@ test_store(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* --- and others meanwhile ----------------------------------------------------------------- */
+
+enum { LARGE = 4 << 20 };
+
+struct other {
+    struct event *event;
+    unsigned turns;
+};
+
+static void
+on_other(evutil_socket_t fd, short what, void *arg)
+{
+    struct other *other = arg;
+
+    (void)fd, (void)what;
+    other->turns++;
+    clock_arm(other->event, 0);
+}
+
+static void
+on_large(void *owner, int fd, off_t size)
+{
+    bool *told = owner;
+
+    assert_true(fd >= 0);
+    assert_int_equal(size, LARGE);
+    close(fd);
+    *told = true;
+}
+
+/* Whoever else has something to do gets a turn after each piece that is looked at. */
+static void
+test_large_archives(void **state)
+{
+    static char bytes[LARGE];
+    char dir[] = "/tmp/tci-test-packages.XXXXXX", a[PACKSTORE_KEY_SIZE];
+    struct event_base *base = event_base_new();
+    struct other other = {.event = NULL};
+    struct err err = ERR_INIT;
+    struct packstore *store = packstore_new(base, mkdtemp(dir), &err);
+    struct packstore_file *file;
+    bool told = false;
+    char *path;
+
+    (void)state;
+    key_of("a", a);
+    file = packstore_create(store, a, LARGE, &err);
+    assert_int_equal(packstore_write(file, bytes, sizeof(bytes), &err), 0);
+    assert_int_equal(packstore_commit(file, LARGE, &err), 0);
+    packstore_free(store);
+
+    store = packstore_new(base, dir, &err);
+    other.event = evtimer_new(base, on_other, &other);
+    clock_arm(other.event, 0);
+    packstore_look(store, a, on_large, &told);
+    while (!told)
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_true(other.turns >= LARGE / (256 << 10));
+    packstore_free(store);
+    event_free(other.event);
+    event_base_free(base);
+    path = file_of(dir, a);
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int
 main(void)
 {
@@ -369,6 +437,7 @@ main(void)
         cmocka_unit_test(test_imports),           cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_index_without_tls), cmocka_unit_test(test_unusable_tools),
         cmocka_unit_test(test_indexes),           cmocka_unit_test(test_store),
+        cmocka_unit_test(test_large_archives),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
