@@ -32,8 +32,8 @@ struct kept {
     const struct config *config;
     char *dir;
     struct entry *entries;
-    off_t unfinished;      /* bytes of those that are being written */
-    unsigned long n_files; /* ever begun */
+    struct kept_file *unfinished; /* those that are being written */
+    unsigned long n_files;        /* ever begun */
 };
 
 struct kept_file {
@@ -42,6 +42,7 @@ struct kept_file {
     char *path; /* as long as it is unfinished */
     int fd;
     off_t size;
+    struct kept_file *prev, *next;
 };
 
 void
@@ -85,15 +86,21 @@ remove_old(struct kept *k)
 }
 
 static struct entry *
-find(struct kept *k, const char *name)
+find_any(const struct kept *k, const char *name)
 {
     struct entry *e;
 
-    remove_old(k);
     DL_FOREACH (k->entries, e)
         if (strcmp(e->name, name) == 0)
             return e;
     return NULL;
+}
+
+static struct entry *
+find(struct kept *k, const char *name)
+{
+    remove_old(k);
+    return find_any(k, name);
 }
 
 bool
@@ -135,24 +142,38 @@ kept_remove(struct kept *k, const char *name)
 
 /* --- a new one ---------------------------------------------------------------------------- */
 
+/* Whether they are of another session of the same owner. */
 static bool
-is_owners(const struct entry *e, const char *name)
+is_another(const char *one, const char *name)
 {
-    return strncmp(e->name, name, KEY_ID_CHARS) == 0;
+    return strncmp(one, name, KEY_ID_CHARS) == 0 && strcmp(one, name) != 0;
+}
+
+/* Of other sessions of that name's owner, those included that will be kept when they have been written. */
+static unsigned
+count_others(const struct kept *k, const char *name)
+{
+    const struct kept_file *f;
+    const struct entry *e;
+    unsigned n = 0;
+
+    DL_FOREACH (k->entries, e)
+        n += is_another(e->name, name);
+    DL_FOREACH (k->unfinished, f)
+        n += is_another(f->name, name) && find_any(k, f->name) == NULL;
+    return n;
 }
 
 static int
 check_quota(struct kept *k, const char *name, struct err *err)
 {
-    const struct entry *e;
-    unsigned n = 0;
+    unsigned n;
 
     if (k->config->keep_mb == 0)
         return err_field(err, ERR_FORBIDDEN, "keep_files",
                          "keep_files: this server keeps no files (TCI_KEEP_MB is 0)");
     remove_old(k);
-    DL_FOREACH (k->entries, e)
-        n += is_owners(e, name) && strcmp(e->name, name) != 0;
+    n = count_others(k, name);
     if (n < k->config->keep_sessions)
         return 0;
     return err_field(err, ERR_QUOTA, "keep_files",
@@ -168,6 +189,7 @@ kept_create(struct kept *k, const char *name, struct err *err)
         return NULL;
     f = xcalloc(1, sizeof(*f));
     f->kept = k;
+    DL_APPEND(k->unfinished, f);
     snprintf(f->name, sizeof(f->name), "%s", name);
     f->path = xasprintf("%s/%lu" UNFINISHED, k->dir, k->n_files++);
     f->fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -182,9 +204,12 @@ kept_create(struct kept *k, const char *name, struct err *err)
 static off_t
 bytes_but(const struct kept *k, const char *name)
 {
+    const struct kept_file *f;
     const struct entry *e;
-    off_t sum = k->unfinished;
+    off_t sum = 0;
 
+    DL_FOREACH (k->unfinished, f)
+        sum += f->size;
     DL_FOREACH (k->entries, e)
         if (strcmp(e->name, name) != 0)
             sum += e->size;
@@ -209,7 +234,6 @@ kept_write(struct kept_file *f, const void *data, size_t len, struct err *err)
         at += n > 0 ? (size_t)n : 0;
     }
     f->size += (off_t)len;
-    f->kept->unfinished += (off_t)len;
     return 0;
 }
 
@@ -252,7 +276,7 @@ kept_abort(struct kept_file *f)
 {
     if (f == NULL)
         return;
-    f->kept->unfinished -= f->size;
+    DL_DELETE(f->kept->unfinished, f);
     if (f->fd >= 0)
         close(f->fd);
     if (f->path)

@@ -148,6 +148,32 @@ bounds(void **state)
     assert_int_equal(err.code, ERR_FORBIDDEN);
 }
 
+/* Those that are being written count, but for one that takes another's place. */
+static void
+bounds_at_the_same_time(void **state)
+{
+    static const char *const sessions[] = {"a", "b", "c"};
+    struct kept_file *files[3];
+    char name[KEPT_NAME_SIZE];
+    struct err err = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(keep(&master, "a", 10, &err), 0);
+    for (int i = 0; i < 3; i++) {
+        kept_name(&master, sessions[i], name);
+        files[i] = kept_create(kept, name, &err);
+    }
+    assert_non_null(files[0]);
+    assert_non_null(files[1]);
+    assert_null(files[2]);
+    assert_int_equal(err.code, ERR_QUOTA);
+    assert_int_equal(kept_write(files[0], name, 1, &err), 0);
+    assert_int_equal(kept_commit(files[0], &err), 0);
+    kept_abort(files[1]);
+    assert_int_equal(keep(&key, "c", 10, &err), 0);
+    assert_int_equal(keep(&master, "c", 10, &err), 0);
+}
+
 static void
 age(void **state)
 {
@@ -193,6 +219,7 @@ main(void)
         cmocka_unit_test_setup_teardown(names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_has_his_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bounds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bounds_at_the_same_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(age, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_half_written, set_up, tear_down),
     };
