@@ -13,6 +13,7 @@
 
 #include "caller.h"
 #include "config.h"
+#include "discard.h"
 #include "files.h"
 #include "log.h"
 #include "timestamp.h"
@@ -29,6 +30,7 @@ struct entry {
 };
 
 struct kept {
+    struct event_base *base;
     const struct config *config;
     char *dir;
     struct entry *entries;
@@ -63,12 +65,19 @@ path_of(const struct kept *k, const char *name)
     return xasprintf("%s/%s" SUFFIX, k->dir, name);
 }
 
+/* One that nothing has, for a file that is not kept yet, or not any more. */
+static char *
+new_path(struct kept *k)
+{
+    return xasprintf("%s/%lu" UNFINISHED, k->dir, k->n_files++);
+}
+
 static void
 remove_entry(struct kept *k, struct entry *e)
 {
-    cleanup_free char *path = path_of(k, e->name);
+    cleanup_free char *path = path_of(k, e->name), *aside = new_path(k);
 
-    if (unlink(path) < 0 && errno != ENOENT)
+    if (discard_file(k->base, path, NULL, aside) < 0 && errno != ENOENT)
         log_warn("kept files: %s cannot be removed: %s", path, strerror(errno));
     DL_DELETE(k->entries, e);
     free(e);
@@ -191,7 +200,7 @@ kept_create(struct kept *k, const char *name, struct err *err)
     f->kept = k;
     DL_APPEND(k->unfinished, f);
     snprintf(f->name, sizeof(f->name), "%s", name);
-    f->path = xasprintf("%s/%lu" UNFINISHED, k->dir, k->n_files++);
+    f->path = new_path(k);
     f->fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (f->fd >= 0)
         return f;
@@ -252,10 +261,10 @@ int
 kept_commit(struct kept_file *f, struct err *err)
 {
     struct kept *k = f->kept;
-    cleanup_free char *path = path_of(k, f->name);
+    cleanup_free char *path = path_of(k, f->name), *aside = new_path(k);
     struct entry *old = find(k, f->name);
 
-    if (rename(f->path, path) < 0) {
+    if (discard_file(k->base, path, f->path, aside) < 0) {
         err_sys(err, "make %s", path);
         kept_abort(f);
         return -1;
@@ -325,10 +334,11 @@ read_dir(struct kept *k, struct err *err)
 }
 
 struct kept *
-kept_new(const struct config *config, const char *dir, struct err *err)
+kept_new(struct event_base *base, const struct config *config, const char *dir, struct err *err)
 {
     struct kept *k = xcalloc(1, sizeof(*k));
 
+    k->base = base;
     k->config = config;
     k->dir = xstrdup(dir);
     if (files_make_dir(dir, 0700, err) == 0 && read_dir(k, err) == 0)

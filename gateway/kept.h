@@ -21,11 +21,13 @@ enum { KEPT_NAME_SIZE = KEY_ID_CHARS + 1 + 64 + 1 };
 
 struct caller;
 struct config;
+struct event_base;
 struct kept;
 struct kept_file;
 
 /* Makes the directory if need be, and removes what was left half-written.  Reads it: for start-up.  config is borrowed. */
-struct kept *kept_new(const struct config *, const char *dir, struct err *) must_check;
+struct kept *kept_new(struct event_base *, const struct config *, const char *dir,
+                      struct err *) must_check;
 void kept_free(struct kept *); /* accepts NULL; after all its files */
 
 /* The name under which the files of the owner's session are kept. */

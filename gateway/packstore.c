@@ -17,6 +17,7 @@
 #include <utlist.h>
 
 #include "clock.h"
+#include "discard.h"
 #include "files.h"
 #include "log.h"
 
@@ -76,6 +77,13 @@ path_of(const struct packstore *s, const struct entry *e)
     return xasprintf("%s/%s-%s" SUFFIX, s->dir, e->key, e->sum);
 }
 
+/* One that nothing has, for an archive that is not kept yet, or not any more. */
+static char *
+new_path(struct packstore *s)
+{
+    return xasprintf("%s/%lu" UNFINISHED, s->dir, s->n_files++);
+}
+
 static struct entry *
 find(const struct packstore *s, const char *key)
 {
@@ -110,9 +118,9 @@ packstore_key(const json_t *what, char out[PACKSTORE_KEY_SIZE])
 static void
 remove_entry(struct packstore *s, struct entry *e)
 {
-    cleanup_free char *path = path_of(s, e);
+    cleanup_free char *path = path_of(s, e), *aside = new_path(s);
 
-    if (unlink(path) < 0 && errno != ENOENT)
+    if (discard_file(s->base, path, NULL, aside) < 0 && errno != ENOENT)
         log_warn("packages: %s cannot be removed: %s", path, strerror(errno));
     DL_DELETE(s->entries, e);
     free(e);
@@ -270,7 +278,7 @@ packstore_create(struct packstore *s, const char *key, off_t most, struct err *e
     f->store = s;
     f->most = most;
     snprintf(f->key, sizeof(f->key), "%s", key);
-    f->path = xasprintf("%s/%lu" UNFINISHED, s->dir, s->n_files++);
+    f->path = new_path(s);
     f->fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     crypto_hash_sha256_init(&f->hash);
     if (f->fd >= 0)
@@ -322,14 +330,14 @@ packstore_commit(struct packstore_file *f, off_t most, struct err *err)
 {
     struct packstore *s = f->store;
     struct entry *old = find(s, f->key), *e = xcalloc(1, sizeof(*e));
-    cleanup_free char *path = NULL;
+    cleanup_free char *path = NULL, *aside = new_path(s);
     struct stat st;
 
     memcpy(e->key, f->key, sizeof(e->key));
     finish_sum(&f->hash, e->sum);
     e->size = f->size;
     path = path_of(s, e);
-    if (rename(f->path, path) < 0 || fstat(f->fd, &st) < 0) {
+    if (discard_file(s->base, path, f->path, aside) < 0 || fstat(f->fd, &st) < 0) {
         err_sys(err, "make %s", path);
         free(e);
         packstore_abort(f);

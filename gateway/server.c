@@ -417,7 +417,7 @@ open_front(struct server *s, struct err *err)
     s->audit = open_audit(s, err);
     if (s->audit == NULL)
         return -1;
-    s->kept = kept_new(s->config, kept_dir, err);
+    s->kept = kept_new(s->base, s->config, kept_dir, err);
     if (s->kept == NULL)
         return -1;
     const struct run_parts run_parts = {s->base, s->config, s->pool};
