@@ -11,6 +11,7 @@
 
 #include "gateway/mem.h"
 #include "graphics.h"
+#include "sift.h"
 #include "terminal.h"
 
 enum { MAX_PICTURES = 10000 }; /* names that are tried */
@@ -19,6 +20,7 @@ struct show {
     const char *dir;
     bool in_terminal; /* pictures, if it can */
     unsigned last;    /* number in the last picture's name */
+    struct sift out, err;
 };
 
 struct show *
@@ -129,11 +131,11 @@ show_picture(struct show *s, const json_t *bundle)
 /* --- text --------------------------------------------------------------------------------- */
 
 static void
-show_text(FILE *file, const json_t *text, const char *end)
+show_text(struct sift *sift, FILE *file, const json_t *text, const char *end)
 {
     if (!json_is_string(text))
         return;
-    fwrite(json_string_value(text), 1, json_string_length(text), file);
+    sift_write(sift, json_string_value(text), json_string_length(text), file);
     fputs(end, file);
 }
 
@@ -147,25 +149,27 @@ show_bundle(struct show *s, const json_t *bundle)
         return;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (json_object_get(bundle, types[i])) {
-            show_text(stdout, json_object_get(bundle, types[i]), "\n");
+            show_text(&s->out, stdout, json_object_get(bundle, types[i]), "\n");
             return;
         }
 }
 
 static void
-show_line(const json_t *line, bool colours)
+show_line(struct sift *sift, const char *line, bool colours)
 {
-    cleanup_free char *text = json_is_string(line) ? xstrdup(json_string_value(line)) : NULL;
+    cleanup_free char *text = line ? xstrdup(line) : NULL;
 
-    if (text && !colours)
+    if (text == NULL)
+        return;
+    if (!colours)
         terminal_strip(text);
-    if (text)
-        fprintf(stderr, "%s\n", text);
+    sift_write(sift, text, strlen(text), stderr);
+    fputc('\n', stderr);
 }
 
 /* Some kernels have no traceback. */
 static void
-show_error(const json_t *data)
+show_error(struct sift *sift, const json_t *data)
 {
     const json_t *lines = json_object_get(data, "traceback");
     const char *name = json_string_value(json_object_get(data, "ename"));
@@ -174,22 +178,25 @@ show_error(const json_t *data)
 
     fflush(stdout);
     for (size_t i = 0; i < json_array_size(lines); i++)
-        show_line(json_array_get(lines, i), colours);
-    if (json_array_size(lines) == 0)
-        fprintf(stderr, "%s: %s\n", name ? name : "Error", value ? value : "");
+        show_line(sift, json_string_value(json_array_get(lines, i)), colours);
+    if (json_array_size(lines) == 0) {
+        cleanup_free char *line = xasprintf("%s: %s", name ? name : "Error", value ? value : "");
+
+        show_line(sift, line, colours);
+    }
 }
 
 void
 show_event(struct show *s, const char *name, const json_t *data)
 {
     if (strcmp(name, "stdout") == 0) {
-        show_text(stdout, json_object_get(data, "text"), "");
+        show_text(&s->out, stdout, json_object_get(data, "text"), "");
         fflush(stdout);
     } else if (strcmp(name, "stderr") == 0) {
         fflush(stdout);
-        show_text(stderr, json_object_get(data, "text"), "");
+        show_text(&s->err, stderr, json_object_get(data, "text"), "");
     } else if (strcmp(name, "error") == 0) {
-        show_error(data);
+        show_error(&s->err, data);
     } else if (strcmp(name, "result") == 0 || strcmp(name, "display") == 0 ||
                strcmp(name, "update_display") == 0) {
         show_bundle(s, json_object_get(data, "data"));

@@ -1,5 +1,5 @@
 /*
- * show.h - what an execution shows, on the terminal: text as it is (terminal.h), pictures there, or as files whose paths are told.
+ * show.h - what an execution shows, on the terminal: text as a terminal may have it (sift.h), pictures there, or as files whose paths are told.
  */
 #ifndef CLI_SHOW_H
 #define CLI_SHOW_H

@@ -10,6 +10,7 @@
 
 #include "gateway/mem.h"
 #include "interrupt.h"
+#include "sift.h"
 #include "width.h"
 
 static bool json_failures;
@@ -278,8 +279,10 @@ set_echo(bool on)
 void
 terminal_ask(struct terminal_input *in, const char *prompt, bool hidden)
 {
+    struct sift sift = {0};
+
     fflush(stdout);
-    fputs(prompt, stderr);
+    sift_write(&sift, prompt, strlen(prompt), stderr);
     in->hidden = hidden && set_echo(false);
 }
 

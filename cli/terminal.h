@@ -1,8 +1,8 @@
 /*
  * terminal.h - what may be written to the user's terminal, and how.
  *
- * What code prints, its results' text and its traceback pass as they are, as those of a program that is run in the terminal
- * do: whoever runs code looks at its output.  All else that comes from a server or a session - messages, names, ids - goes
+ * What code prints, its results' text and its traceback pass as they are, but for what a terminal would do for it (sift.h).
+ * All else that comes from a server or a session - messages, names, ids - goes
  * through terminal_clean, and JSON has its control characters escaped.
  */
 #ifndef CLI_TERMINAL_H

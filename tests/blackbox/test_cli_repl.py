@@ -104,6 +104,24 @@ def sessions(gateway):
     return gateway.client.get("/v1/sessions").json()["sessions"]
 
 
+def test_what_a_terminal_is_not_told(terminal):
+    """Code has its colours; it does not get at the clipboard, the title or what the terminal would type as an answer."""
+    one = terminal()
+    orders = r"\x1b]52;c;eA==\x07\x1b]0;title\x1b\\\x1b[c\x1b[6n\x1b[21t\x1bP$qm\x1b\\\x05"
+    one.line(f"import sys; print('<' + '{orders}' + '\\x1b[31mred\\x1b[0m>')")
+    one.expect_raw("<\x1b[31mred\x1b[0m>")
+    one.line(f"print('<{orders}>', file=sys.stderr)")
+    one.expect_raw("<>")
+    one.line(f"raise type('<{orders}>', (Exception,), {{}})('<{orders}>')")
+    one.expect("<>: <>")
+    one.line(f"input('<{orders}?')")
+    one.expect_raw("<?")
+    one.line("")
+    one.expect(">>> ")
+    one.line(":quit")
+    assert one.end() == 0
+
+
 def test_a_conversation(gateway, terminal):
     one = terminal()
     one.line("x = 20")
