@@ -1,4 +1,6 @@
 """test_page_attacks.py - the page at /, and what code would make of whoever looks at what it shows."""
+import select
+import socket
 import urllib.parse
 
 import pytest
@@ -54,6 +56,24 @@ def test_html_that_may_run_its_scripts_cannot_either(page):
     page.press("Run them")
     # What it asked the server for was refused to it: it says 333 and not 555.
     page.until(lambda: page.find(".html-out iframe").size["height"] == 335, "its script has run")
+
+
+@pytest.mark.parametrize("html", [
+    '<link rel=preconnect href="{url}">',
+    '<svg><foreignObject><link rel=preconnect href="{url}"></foreignObject></svg>',
+    '<iframe src="{url}/x"></iframe>',
+    "<iframe srcdoc='<link rel=preconnect href={url}>'></iframe>",
+    '<object data="{url}/x"></object><embed src="{url}/y"><img src="{url}/z"><style>p {{ background: url({url}/c); }}</style><p>x</p>',
+])
+def test_html_has_nobody_connected_to(page, html):
+    """A name that is looked up would be enough to carry something out."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        page.run(f"from IPython.display import HTML, display\ndisplay(HTML({html.format(url=url) + '<b id=there>x</b>'!r}))")
+        page.driver.switch_to.frame(page.find(".html-out iframe"))
+        page.until(lambda: page.all("#there"), "the HTML is there")
+        page.driver.switch_to.default_content()
+        assert not select.select([server], [], [], 1)[0]
 
 
 @pytest.mark.parametrize("code", [
@@ -115,3 +135,18 @@ def test_prompts_tests_and_bundles_are_no_markup(page):
     page.find(".stdin input").send_keys("<b id=evil>\n")
     page.ended()
     page.shows("<b id=evil>name</b>", "Reward 0 of 1", within=".tests-out")
+
+
+def test_nothing_holds_the_page(page):
+    """Texts that were made for its parsers: each of them would take a minute, or be thrown at, were it read carelessly."""
+    page.begin(r"""
+from IPython.display import display, Latex, Markdown
+display(Markdown('a|b\n' + ' ' * 9000 + '-' + ' ' * 9000 + 'x'), Markdown('# a' + ' ' * 9000 + 'b'), Markdown('$$a\n\n' * 9000),
+        Markdown('# a\u2028b'), Latex('$x' + "'" * 15000 + '$'), Latex('$' + r'\hat ' * 3900 + 'x$'), Markdown(r'$\x$' * 9000))
+display({'application/vnd.vegalite.v5+json': {'data': {'values': [{'a': 1}] * 50000}, 'mark': 'bar',
+                                              'encoding': {'x': {'field': 'a'}, 'y': {'field': 'a'}}}}, raw=True)
+print('\r' * 200000 + 'there')
+""")
+    page.shows("there", within=".cell:last-of-type .out")
+    page.ended()
+    assert len(page.all(".md-h1")) == 2 and page.all(".chart-out")

@@ -12,8 +12,10 @@ export function settleLines(text) {
     if (!text.includes("\r"))
         return text;
     return text.split("\n").map((line) => {
-        const shown = line.replace(/\r+$/, "");
-        return shown.slice(shown.lastIndexOf("\r") + 1);
+        let end = line.length;
+        while (line[end - 1] === "\r")
+            end -= 1;
+        return line.slice(line.lastIndexOf("\r", end - 1) + 1, end);
     }).join("\n");
 }
 

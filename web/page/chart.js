@@ -47,7 +47,9 @@ function ofVegaLite(spec) {
     const groups = new Map();
     for (const row of rows) {
         const name = String(row?.[color?.field] ?? "");
-        groups.set(name, [...groups.get(name) ?? [], [row?.[x?.field], row?.[y?.field]]]);
+        if (!groups.has(name))
+            groups.set(name, []);
+        groups.get(name).push([row?.[x?.field], row?.[y?.field]]);
     }
     const plain = x?.field && y?.field && !x.aggregate && !y.aggregate && !x.bin && !spec.transform;
     return { series: plain ? [...groups].map(([name, points]) => ({ name, mark, points })) : [], x: x?.field ?? "", y: y?.field ?? "",

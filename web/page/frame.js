@@ -22,6 +22,20 @@
             root.style.setProperty(`--${name}`, colours[name]);
     }
 
+    // A policy says what may be loaded, not where the browser may connect to before that: by links with rel=preconnect, and for what it
+    // then does not load: a frame, or where a link leads.
+    function inert(html) {
+        const template = document.createElement("template");
+        template.innerHTML = html;
+        for (const node of template.content.querySelectorAll("link, iframe, frame, fencedframe, object, embed, meta, base"))
+            node.remove();
+        for (const node of template.content.querySelectorAll("a, area"))
+            if (node.getAttribute("href")?.[0] !== "#")
+                for (const name of ["href", "xlink:href", "ping"])
+                    node.removeAttribute(name);
+        return template.content;
+    }
+
     function show(html, colours) {
         const first = `<!DOCTYPE html><style>${base}</style>`;
         if (live) {
@@ -30,7 +44,7 @@
             document.close();
         } else {
             document.documentElement.innerHTML = `<head><style>${base}</style></head><body></body>`;
-            document.body.innerHTML = html;
+            document.body.append(inert(html));
         }
         style(colours);
         new ResizeObserver(tell).observe(document.documentElement);

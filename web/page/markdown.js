@@ -6,6 +6,7 @@ import { formula } from "./math.js";
 const MAX_LENGTH = 2_000_000;   // characters, pictures included
 const MAX_TEXT = 50_000;        // of a paragraph, and of all of it without pictures
 const MAX_NODES = 5000, MAX_DEPTH = 8;
+const MAX_MATH_LINES = 100;
 
 // Bounded, so that none takes long over a text that was made for it.
 const INLINE = [
@@ -19,7 +20,7 @@ const INLINE = [
     ["strike", /~~(?=\S)/y],
     ["em", /([*_])(?=\S)/y],
     ["escape", /\\([\\`*_{}[\]()#+\-.!~$|<>])/y],
-    ["break", / {2,}\n|\\\n/y],
+    ["break", / {2,20}\n|\\\n/y],
 ];
 
 function link(target, ...children) {
@@ -153,6 +154,11 @@ function inline(text) {
     return new Inline(text, 0).parse();
 }
 
+// What stands below a table's head: | --- | :-: |
+function isTableRule(line) {
+    return line.trim().replace(/^\||\|$/g, "").split("|").every((cell) => /^:?-+:?$/.test(cell.trim()));
+}
+
 const LIST = /^(\s*)([-*+]|\d{1,9}[.)])\s+/;
 
 class Blocks {
@@ -178,7 +184,7 @@ class Blocks {
                 this.quote();
             else if (LIST.test(line))
                 this.list(line);
-            else if (line.includes("|") && /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/.test(this.lines[this.at + 1] ?? ""))
+            else if (line.includes("|") && isTableRule(this.lines[this.at + 1] ?? ""))
                 this.table();
             else if (/^\s*\$\$/.test(line))
                 this.math();
@@ -208,9 +214,13 @@ class Blocks {
     }
 
     heading(line) {
-        const [, marks, text] = /^\s*(#{1,6})\s+(.*?)\s*#*\s*$/.exec(line);
+        const level = line.trimStart().search(/[^#]/);
+        const words = line.trimStart().slice(level).trim();
+        let end = words.length;
+        while (words[end - 1] === "#")
+            end -= 1;
         this.at += 1;
-        this.out.push(el(`h${Math.min(6, marks.length + 2)}`, { class: `md-h${marks.length}` }, ...inline(text)));
+        this.out.push(el(`h${Math.min(6, level + 2)}`, { class: `md-h${level}` }, ...inline(words.slice(0, end).trimEnd())));
     }
 
     rule() {
@@ -253,9 +263,10 @@ class Blocks {
     math() {
         const from = this.at;
         const text = [];
+        const ends = (line) => line.trimEnd().endsWith("$$");
         do
             text.push(this.lines[this.at++]);
-        while (this.at < this.lines.length && !/\$\$\s*$/.test(text.join("\n").replace(/^\s*\$\$/, "")));
+        while (this.at < this.lines.length && text.length < MAX_MATH_LINES && !ends(text.length > 1 ? text.at(-1) : text[0].trimStart().slice(2)));
         const source = text.join("\n").trim();
         const node = /^\$\$[^]*\$\$$/.test(source) && formula(source.slice(2, -2), true);
         if (node) {

@@ -2,7 +2,7 @@
 // shows as it is written.
 
 const NS = "http://www.w3.org/1998/Math/MathML";
-const MAX_LENGTH = 20000, MAX_DEPTH = 60;
+const MAX_LENGTH = 20000, MAX_DEPTH = 120;    // rows and arguments in each other
 
 const LETTERS = Object.fromEntries(("alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ vartheta ϑ iota ι kappa κ lambda λ mu μ nu ν "
     + "xi ξ pi π varpi ϖ rho ρ varrho ϱ sigma σ varsigma ς tau τ upsilon υ phi ϕ varphi φ chi χ psi ψ omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ "
@@ -26,7 +26,7 @@ const FENCES = { matrix: ["", ""], pmatrix: ["(", ")"], bmatrix: ["[", "]"], Bma
                  cases: ["{", ""], array: ["", ""], aligned: ["", ""], align: ["", ""], "align*": ["", ""], smallmatrix: ["", ""],
                  equation: ["", ""], "equation*": ["", ""], gathered: ["", ""], split: ["", ""] };
 
-class Unknown extends Error {}
+class Unknown {}        // no Error: many may be thrown, and a stack is dear
 
 function m(tag, attributes, ...children) {
     const node = document.createElementNS(NS, tag);
@@ -77,12 +77,12 @@ class Parser {
         let sub, sup;
         while (this.next === "_" || this.next === "^" || this.next === "'") {
             const kind = this.take();
-            if (kind === "'")
-                sup = m("mrow", {}, ...(sup ? [sup] : []), m("mo", {}, "′"));
-            else if (kind === "_")
+            if (kind === "_") {
                 sub = this.argument();
-            else
-                sup = m("mrow", {}, ...(sup ? [sup] : []), this.argument());
+                continue;
+            }
+            sup ??= m("mrow");
+            sup.append(kind === "'" ? m("mo", {}, "′") : this.argument());
         }
         if (!sub && !sup)
             return base;
@@ -91,7 +91,16 @@ class Parser {
         return m(tag, {}, base ?? m("mrow"), ...[sub, sup].filter(Boolean));
     }
 
+    // Of one that is an argument itself, and so on, as of a row.
     argument() {
+        if (++this.depth > MAX_DEPTH)
+            throw new Unknown();
+        const node = this.argumentHere();
+        this.depth -= 1;
+        return node;
+    }
+
+    argumentHere() {
         if (this.next === "{") {
             this.take();
             const row = this.row("}");
