@@ -64,6 +64,7 @@ static const struct file {
     {"/page/math.js", "page/math.js", SCRIPT, NULL},
     {"/page/mime.js", "page/mime.js", SCRIPT, NULL},
     {"/page/outputs.js", "page/outputs.js", SCRIPT, NULL},
+    {"/page/packages.js", "page/packages.js", SCRIPT, NULL},
     {"/page/panel.js", "page/panel.js", SCRIPT, NULL},
     {"/page/server.js", "page/server.js", SCRIPT, NULL},
     {"/page/session.js", "page/session.js", SCRIPT, NULL},

@@ -388,6 +388,7 @@ pool_kernels(const struct pool *pool)
         const struct kernel_kind *used = is_standard ? standard : kind;
 
         json_array_append_new(list, pool_status_kernel(&pool->lists, used, is_standard,
+                                                       config_has_packages(pool->env->config),
                                                        pool_refill_warm_target(pool, used)));
     }
     return list;

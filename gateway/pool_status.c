@@ -143,16 +143,17 @@ pool_status_session(const struct user *u, const struct terms *terms, bool in_ful
 
 json_t *
 pool_status_kernel(const struct pool_lists *lists, const struct kernel_kind *kind, bool standard,
-                   unsigned warm_target)
+                   bool source, unsigned warm_target)
 {
     const struct kernelspec *spec = &kind->spec;
 
-    return xnotnull(json_pack("{s:s,s:s,s:s,s:b,s:b,s:s?,s:O?,s:i,s:i}", "name", kind->name,
+    return xnotnull(json_pack("{s:s,s:s,s:s,s:b,s:b,s:s?,s:O?,s:b,s:i,s:i}", "name", kind->name,
                               "language", spec->language ? spec->language : "", "display_name",
                               spec->display_name ? spec->display_name : kind->name, "default",
                               standard, "available", kind->why_not == NULL, "why_not",
-                              kind->why_not, "package", spec->package, "warm",
-                              pool_lists_warm(lists, kind), "warm_target", warm_target));
+                              kind->why_not, "package", spec->package, "packages",
+                              source && spec->packages, "warm", pool_lists_warm(lists, kind),
+                              "warm_target", warm_target));
 }
 
 json_t *

@@ -18,9 +18,9 @@ json_t *pool_status_sessions(const struct pool_lists *, const struct caller *) m
  */
 json_t *pool_status_session(const struct user *, const struct terms *, bool in_full) must_check;
 
-/* A new object: a kernel, as GET /v1/kernels has it. */
+/* A new object: a kernel, as GET /v1/kernels has it.  source: the server has one of packages. */
 json_t *pool_status_kernel(const struct pool_lists *, const struct kernel_kind *, bool standard,
-                           unsigned warm_target) must_check;
+                           bool source, unsigned warm_target) must_check;
 
 void pool_status_gauge(const struct pool_lists *); /* sets the metrics' gauges */
 

@@ -14,9 +14,7 @@ RUNS = "open('/workspace/packages/ran.py', 'w'); open('/opt/wheels/ran', 'w')\n"
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
     """The operator's directory, in which not all is as it should be."""
-    directory = tmp_path_factory.mktemp("wheels")
-    for path in (directory, directory.parent, directory.parent.parent):
-        os.chmod(path, 0o755)
+    directory = wheels.house(tmp_path_factory)
     wheels.wheel(directory, "good", files={"good.py": "WHO = 'good'\n"})
     wheels.wheel(directory, "climber", files={"../../../../../../home/sandbox/up.py": "", "../up.py": "", "climber.py": ""})
     wheels.source(directory, "runner", setup=RUNS)

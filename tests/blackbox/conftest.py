@@ -7,6 +7,9 @@
     root_only      a mark: @pytest.mark.root_only("why it does not hold for the gateway of an ordinary user")
     user           a fresh user id, released on the shared gateway at the end
     users          users() makes more of them
+    driver         a browser for the tests of a module
+    open_page      open_page() → browser.Page on the shared gateway; at the end its console must have nothing to complain of
+    page           one such
 
 Tests hold in any order: TCI_TEST_SHUFFLE=SEED runs the modules, and the tests in each, in another one.
 """
@@ -164,3 +167,33 @@ def users():
 @pytest.fixture
 def user(gateway, users):
     return users(gateway)
+
+
+@pytest.fixture(scope="module")
+def driver():
+    import browser  # here, since it takes selenium
+
+    one = browser.start()
+    yield one
+    one.quit()
+
+
+@pytest.fixture
+def open_page(driver, gateway):
+    import browser
+
+    driver.get_log("browser")
+    pages = []
+
+    def open_one(**options):
+        pages.append(browser.Page(driver, gateway, **options))
+        return pages[-1]
+
+    yield open_one
+    pages[-1].clear()
+    assert pages[-1].problems() == []
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()

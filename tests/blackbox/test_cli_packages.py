@@ -1,6 +1,5 @@
 """test_cli_packages.py - tci packages: installed from a directory of wheels, while what the tool says is looked at."""
 import json
-import os
 
 import pytest
 
@@ -9,9 +8,7 @@ import wheels
 
 @pytest.fixture(scope="module")
 def served(make_module_gateway, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("wheels")
-    for one in (directory, directory.parent, directory.parent.parent):
-        os.chmod(one, 0o755)
+    directory = wheels.house(tmp_path_factory)
     wheels.wheel(directory, "alpha", "1.0")
     return make_module_gateway(min_idle_workers=1, max_total_workers=4, packages_dir=str(directory))
 

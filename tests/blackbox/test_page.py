@@ -10,32 +10,6 @@ import browser
 from harness import eventually
 
 
-@pytest.fixture(scope="module")
-def driver():
-    one = browser.start()
-    yield one
-    one.quit()
-
-
-@pytest.fixture
-def open_page(driver, gateway):
-    driver.get_log("browser")
-    pages = []
-
-    def open_one(**options):
-        pages.append(browser.Page(driver, gateway, **options))
-        return pages[-1]
-
-    yield open_one
-    pages[-1].clear()
-    assert pages[-1].problems() == []
-
-
-@pytest.fixture
-def page(open_page):
-    return open_page()
-
-
 def test_link_with_token_connects_and_a_session_is_made(open_page):
     page = open_page(session=False)
     page.press("New session", within="#work")
@@ -289,3 +263,9 @@ def test_keys_reach_every_part(page):
     unnamed = page.js("""return [...document.querySelectorAll('button, input, textarea, select, iframe')].filter(e => e.checkVisibility()
         && !(e.innerText || '').trim() && !e.getAttribute('aria-label') && !e.title && !e.labels?.length).map(e => e.outerHTML)""")
     assert unnamed == []
+
+
+def test_a_server_without_packages_says_so(page):
+    page.tab("packages")
+    page.shows("no source of packages", "TCI_PACKAGES_DIR", within="#panel")
+    assert not page.visible(".package-form")

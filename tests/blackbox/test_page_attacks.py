@@ -20,13 +20,6 @@ fetch("/v1/sessions").then(() => parent.postMessage({{height: 555}}, "*"), () =>
 </script>"""
 
 
-@pytest.fixture(scope="module")
-def driver():
-    one = browser.start()
-    yield one
-    one.quit()
-
-
 @pytest.fixture
 def page(driver, gateway):
     driver.get_log("browser")

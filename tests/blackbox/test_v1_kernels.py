@@ -71,6 +71,7 @@ def test_the_default_one(gateway):
     assert [name for name, k in listed.items() if k["default"]] == ["python3"]
     one = listed["python3"]
     assert one["available"] and one["why_not"] is None and one["language"] == "python" and one["warm_target"] == 2
+    assert one["packages"] is False
     session = make(gateway)
     assert session["kernel"] == "python3" and session["language"] == "python"
     delete(gateway, session["id"])

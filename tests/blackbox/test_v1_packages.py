@@ -20,10 +20,7 @@ from test_v1_sessions import delete, error, get, make
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
     """The operator's directory of wheels."""
-    directory = tmp_path_factory.mktemp("wheels")
-    os.chmod(directory, 0o755)
-    for parent in (directory.parent, directory.parent.parent):
-        os.chmod(parent, 0o755)
+    directory = wheels.house(tmp_path_factory)
     wheels.wheel(directory, "alpha", "1.0")
     wheels.wheel(directory, "alpha", "2.0")
     wheels.wheel(directory, "beta", requires=["alpha>=1,<2"])
@@ -223,6 +220,11 @@ def test_no_source(gateway, user):
     make(gateway, user_uuid=user)
     error(add(gateway, user, "alpha", status=422), 422, "unsupported", "packages")
     error(gateway.client.post("/v1/sessions", json={"packages": ["alpha"]}), 422, "unsupported", "packages")
+
+
+def test_which_kernels_can_have_them(served):
+    able = {k["name"]: k["packages"] for k in served.client.get("/v1/kernels").json()["kernels"]}
+    assert able["python3"] and not able["bash"]
 
 
 def test_a_language_without_a_tool(served):

@@ -6,6 +6,14 @@ import tarfile
 import zipfile
 
 
+def house(tmp_path_factory):
+    """A directory for wheels that everybody may read: an operator's."""
+    directory = tmp_path_factory.mktemp("wheels")
+    for path in (directory, directory.parent, directory.parent.parent):
+        os.chmod(path, 0o755)
+    return directory
+
+
 def wheel(directory, name, version="1.0", files=None, requires=(), tag="py3-none-any"):
     """Makes NAME-VERSION-TAG.whl of files, {path: text}; without, a module of that name that knows its version."""
     info = f"{name}-{version}.dist-info"

@@ -1,6 +1,7 @@
-// panel.js - beside the transcript: files, variables, what the session uses, its history.
+// panel.js - beside the transcript: files, variables, packages, what the session uses, its history.
 import { ago, el, humanMemory, humanTime, iconButton, svg } from "./dom.js";
 import { Files } from "./files.js";
+import { Packages } from "./packages.js";
 import { complaint, server } from "./server.js";
 
 const SAMPLES = 60;
@@ -191,9 +192,10 @@ export class Panel {
     constructor(node, reveal) {
         this.node = node;
         this.files = new Files();
-        this.tabs = [["files", "Files", this.files], ["variables", "Variables", new Variables()], ["usage", "Session", new Usage()], ["history", "History", new History(reveal)]];
+        this.tabs = [["files", "Files", this.files], ["variables", "Variables", new Variables()], ["packages", "Packages", new Packages()], ["usage", "Session", new Usage()], ["history", "History", new History(reveal)]];
         this.strip = el("div", { class: "tabs", role: "tablist", "aria-label": "About the session" });
         this.body = el("div", { class: "panel-body", role: "tabpanel", tabindex: "0", id: "panel-body" });
+        this.nothing = el("div", {}, el("p", { class: "quiet", text: "Files, variables and the rest of a session are here once one is open." }));
         this.build();
         this.choose("files");
     }
@@ -225,7 +227,6 @@ export class Panel {
             tab.tabIndex = on ? 0 : -1;
         }
         this.body.setAttribute("aria-labelledby", `tab-${chosen}`);
-        this.body.replaceChildren(this.part.node);
         this.show(this.session);
     }
 
@@ -234,7 +235,10 @@ export class Panel {
     }
 
     show(session) {
+        const node = session ? this.part.node : this.nothing;
         this.session = session;
+        if (this.body.firstChild !== node)
+            this.body.replaceChildren(node);
         if (session)
             this.part.show(session);
     }
