@@ -58,6 +58,7 @@ static const struct file {
     {"/page/examples.js", "page/examples.js", SCRIPT, NULL},
     {"/page/execution.js", "page/execution.js", SCRIPT, NULL},
     {"/page/files.js", "page/files.js", SCRIPT, NULL},
+    {"/page/folder.js", "page/folder.js", SCRIPT, NULL},
     {"/page/frame.js", "page/frame.js", SCRIPT, NULL},
     {"/page/frame_output.js", "page/frame_output.js", SCRIPT, NULL},
     {"/page/markdown.js", "page/markdown.js", SCRIPT, NULL},
@@ -71,6 +72,7 @@ static const struct file {
     {"/page/tests.js", "page/tests.js", SCRIPT, NULL},
     {"/page/text.js", "page/text.js", SCRIPT, NULL},
     {"/page/theme.js", "page/theme.js", SCRIPT, NULL},
+    {"/page/transfers.js", "page/transfers.js", SCRIPT, NULL},
     {"/page/tree.js", "page/tree.js", SCRIPT, NULL},
 };
 

@@ -1,14 +1,13 @@
 // app.js - the page: who is let in, which sessions there are, and which is looked at.
-import { $, announce, button, el, icon, keep, kept } from "./dom.js";
+import { $, announce, button, el, icon, keep, kept, randomHex } from "./dom.js";
 import { Panel } from "./panel.js";
 import { complaint, Refused, server, Unreachable } from "./server.js";
-import { Session } from "./session.js";
+import { Session, STATES } from "./session.js";
 
 const POLL_MS = 2000;           // and up to 30 times that where the key's rate is used up
 const PATIENCE_MS = 10000;
 const MAX_STREAMS = 3;          // browsers open six connections to a server; the others are for all else
 const MAX_SHOWN = 100;          // sessions in the list
-const STATES = { starting: "starting", idle: "ready", busy: "running", stopped: "asleep" };
 
 const { theme } = window;
 
@@ -242,7 +241,7 @@ const maker = {
 };
 
 function drawnName() {
-    return "page-" + Array.from(crypto.getRandomValues(new Uint8Array(5)), (b) => b.toString(16).padStart(2, "0")).join("");
+    return `page-${randomHex(5)}`;
 }
 
 /* --- the page ------------------------------------------------------------------------------------- */
@@ -275,6 +274,8 @@ const app = {
         addEventListener("hashchange", () => this.takeLink() ? this.poll() : this.chooseByHash());
         document.addEventListener("visibilitychange", () => document.hidden || this.pollSoon());
         document.addEventListener("keydown", (event) => this.key(event));
+        for (const what of ["dragover", "drop"])     // beside the files, the browser would leave the page for what was dropped
+            document.addEventListener(what, (event) => this.refuseDrop(event));
         setInterval(() => document.hidden || sessions.tick(), 100);
         $("login-form").addEventListener("submit", (event) => {
             event.preventDefault();
@@ -293,6 +294,13 @@ const app = {
         $("theme").replaceChildren(icon(`theme-${theme.choice}`));
         $("theme").setAttribute("aria-label", text);
         $("theme").title = text;
+    },
+
+    refuseDrop(event) {
+        if (event.defaultPrevented || !event.dataTransfer.types.includes("Files"))
+            return;
+        event.preventDefault();
+        event.dataTransfer.dropEffect = "none";
     },
 
     // F6 goes from one part of the page to the next, Ctrl+. interrupts from anywhere.

@@ -39,6 +39,7 @@ const ICONS = {
     download: "M10 4v9M6.5 9.5L10 13l3.5-3.5M4 13v3h12v-3",
     bin: "M4.5 6h11M8 6V4h4v2M6 6l.7 10h6.6L14 6",
     folder: "M3 5.5h5l1.5 2H17v8.5H3z",
+    "folder-up": "M3 5.5h5l1.5 2H17v8.5H3zM10 14V9.8M8 11.5l2-2 2 2",
     file: "M5.5 3h6L15 6.5V17H5.5zM11.5 3v3.5H15",
     link: "M8 12l4-4M7 9.5L5 11.5a2.5 2.5 0 003.5 3.5l2-2M13 10.5l2-2A2.5 2.5 0 0011.5 5l-2 2",
     refresh: "M15.5 10a5.5 5.5 0 11-1.8-4.1M15.5 3v3.5h-3.5",
@@ -154,6 +155,11 @@ export function kept(key) {
     } catch {
         return null;
     }
+}
+
+// Of that many bytes.
+export function randomHex(n) {
+    return Array.from(crypto.getRandomValues(new Uint8Array(n)), (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
 export function pause(ms) {

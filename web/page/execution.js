@@ -1,13 +1,9 @@
 // execution.js - code that is run on the server, followed by its events; a connection that breaks is taken up where it broke.
-import { pause } from "./dom.js";
+import { pause, randomHex } from "./dom.js";
 import { Refused, server, Unreachable } from "./server.js";
 
 const FIRST_PAUSE_MS = 300, LONGEST_PAUSE_MS = 5000, POLL_MS = 1000;
 const EVENTS = { Accept: "text/event-stream" };
-
-function randomKey() {
-    return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
-}
 
 // to: event(name, data), answer(data) where the events are not to be had, broken(), joined().
 export class Execution {
@@ -26,7 +22,7 @@ export class Execution {
 
     // To its end; throws Refused.  With a key, so that the request can be repeated.
     async run(body) {
-        const headers = { ...EVENTS, "Idempotency-Key": randomKey() };
+        const headers = { ...EVENTS, "Idempotency-Key": randomHex(16) };
         const json = { ...body, background: true, stream: true };
         await this.follow(() => server.ask("POST", this.session.path("executions"), { json, headers, signal: this.abort.signal }));
     }

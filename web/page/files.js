@@ -1,9 +1,10 @@
 // files.js - the files of a session: what is there, up, down, and away.
-import { ago, ask, button, el, humanMemory, humanSize, icon, iconButton, saveAs } from "./dom.js";
+import { ago, ask, button, el, humanMemory, humanSize, icon, iconButton } from "./dom.js";
+import { dropped, treeOf, treeOfChosen } from "./folder.js";
 import { complaint, server } from "./server.js";
+import { Transfers } from "./transfers.js";
 
 const PAGE = 200;               // entries at a time
-const UPLOADS = 2;              // at a time
 const PREVIEW = 65536;          // bytes of a text that are shown
 const PICTURE = /\.(png|jpe?g|gif|webp)$/i, PICTURE_MAX = 8_000_000;
 const TEXT = /\.(txt|csv|tsv|json|md|py|js|ts|r|sh|c|h|cpp|go|rs|java|rb|log|xml|html|css|svg|ya?ml|toml|ini|sql)$/i;
@@ -19,16 +20,15 @@ function nameOf(path) {
 export class Files {
     constructor() {
         this.directory = "";
-        this.queue = [];
-        this.sending = 0;
+        this.transfers = new Transfers(() => this.refresh());
         this.crumbs = el("nav", { class: "crumbs", "aria-label": "Directory" });
         this.list = el("ul", { class: "file-list" });
-        this.moves = el("ul", { class: "moves", "aria-label": "Transfers" });
         this.problem = el("p", { class: "problem", role: "alert" });
         this.usage = el("p", { class: "quiet usage" });
         this.picker = el("input", { type: "file", multiple: true, class: "sr", tabindex: "-1", "aria-label": "Files to upload", onchange: () => this.picked() });
+        this.folderPicker = el("input", { type: "file", webkitdirectory: true, class: "sr", tabindex: "-1", "aria-label": "Folder to upload", onchange: () => this.pickedFolder() });
         this.preview = el("div", { class: "preview", hidden: true });
-        this.node = el("div", { class: "files" }, this.tools(), this.crumbs, this.problem, this.moves, this.list, this.preview, this.usage);
+        this.node = el("div", { class: "files" }, this.tools(), this.crumbs, this.problem, this.transfers.node, this.list, this.preview, this.usage);
         this.wireDrops();
     }
 
@@ -36,7 +36,7 @@ export class Files {
         const upload = button("", { class: "small" }, () => this.picker.click());
         upload.append(icon("upload"), "Upload");
         const folder = button("New folder", { class: "small" }, () => this.makeFolder());
-        return el("div", { class: "panel-tools" }, upload, this.picker, folder, el("span", { class: "grow" }),
+        return el("div", { class: "panel-tools" }, upload, this.picker, iconButton("folder-up", "Upload a folder", () => this.folderPicker.click()), this.folderPicker, folder, el("span", { class: "grow" }),
             iconButton("download", "Download all of it as a zip", () => this.archive()), iconButton("refresh", "Look again", () => this.refresh()));
     }
 
@@ -52,7 +52,12 @@ export class Files {
         this.node.addEventListener("drop", (event) => {
             event.preventDefault();
             over(false);
-            this.send([...event.dataTransfer.files]);
+            if (!this.session || this.session.gone)
+                return;
+            const { files, folders } = dropped(event.dataTransfer);
+            this.send(files);
+            for (const entry of folders)
+                this.sendFolder(entry.name, (signal) => treeOf(entry, signal));
         });
     }
 
@@ -192,67 +197,34 @@ export class Files {
         this.picker.value = "";
     }
 
+    pickedFolder() {
+        const files = [...this.folderPicker.files];
+        this.folderPicker.value = "";
+        if (files.length)
+            this.sendFolder(files[0].webkitRelativePath.split("/", 1)[0], async () => treeOfChosen(files));
+    }
+
     send(files) {
         for (const file of files)
-            this.queue.push(this.transfer(file.name, file.size, (move) => server.upload(move.path, file, move.progress, move.signal), this.pathOf(this.prefix + file.name)));
-        this.pump();
+            this.transfers.upload(file.name, file, this.pathOf(this.prefix + file.name));
     }
 
-    pump() {
-        while (this.sending < UPLOADS && this.queue.length) {
-            this.sending += 1;
-            this.queue.shift()().finally(() => {
-                this.sending -= 1;
-                this.pump();
-                this.refresh();
-            });
-        }
-    }
-
-    // A line with a bar, and what runs the transfer to its end.
-    transfer(name, size, work, path) {
-        const bar = el("progress", { max: "1", value: "0", "aria-label": `${name}` });
-        const said = el("span", { class: "quiet", text: "waiting" });
-        const abort = new AbortController();
-        const row = el("li", {}, el("span", { class: "move-name", text: name, title: name }), bar, said,
-            iconButton("close", `Cancel ${name}`, () => { abort.abort(); row.remove(); }, { class: "plain icon small-icon" }));
-        const progress = (done, total = size) => {
-            if (total > 0)
-                bar.value = done / total;
-            said.textContent = `${humanSize(done)}${total > 0 ? ` of ${humanSize(total)}` : ""}`;
-        };
-        this.moves.append(row);
-        return async () => {
-            if (abort.signal.aborted)
-                return;
-            try {
-                await work({ path, progress, signal: abort.signal });
-                row.remove();
-            } catch (e) {
-                if (!abort.signal.aborted)
-                    this.failed(row, said, complaint(e));
-            }
-        };
-    }
-
-    failed(row, said, why) {
-        row.classList.add("failed");
-        said.setAttribute("role", "alert");
-        said.textContent = why;
+    // read: as Transfers has it.
+    sendFolder(name, read) {
+        const { session, prefix } = this;
+        const pathOf = (path) => session.path(`files/${encodePath(prefix + path)}`);
+        const make = (path) => server.json("POST", session.path("files:mkdir"), { json: { path: prefix + path } });
+        this.transfers.uploadFolder(`${name}/`, read, pathOf, make);
     }
 
     /* down, and away */
 
     fetch(file) {
-        return this.get(nameOf(file.path), file.size, this.pathOf(file.path));
+        return this.transfers.download(nameOf(file.path), file.size, this.pathOf(file.path));
     }
 
     archive() {
-        return this.get(`${nameOf(this.directory) || "workspace"}.zip`, 0, this.session.path("files:archive", { format: "zip", ...(this.directory ? { path: this.directory } : {}) }));
-    }
-
-    get(name, size, path) {
-        return this.transfer(name, size, async (move) => saveAs(await server.download(move.path, (done, total) => move.progress(done, total || size), move.signal), name), path)();
+        return this.transfers.download(`${nameOf(this.directory) || "workspace"}.zip`, 0, this.session.path("files:archive", { format: "zip", ...(this.directory ? { path: this.directory } : {}) }));
     }
 
     async remove(file) {

@@ -10,7 +10,7 @@ const PAST = 20;                // executions of the history that are shown at f
 const MAX_CELLS = 200;          // of one transcript
 const QUESTION_MS = 12000;
 const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
-const STATES = { starting: "starting", idle: "ready", busy: "running", stopped: "asleep" };
+export const STATES = { starting: "starting", idle: "ready", busy: "running", stopped: "asleep" };
 
 export class Session {
     // about: as the API has it.  hooks: ran(session), closed(session), showed(), mayStream(), freed().
