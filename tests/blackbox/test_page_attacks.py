@@ -9,7 +9,7 @@ import browser
 
 EVIL = "document.title = window.evil = 'evil'"
 HTML_ATTACK = f"""<img src=x onerror="parent.{EVIL}"><b id=evil>bold</b><a id=way target=_top href="javascript:{EVIL}">x</a>
-<form action=/v1/sessions method=post target=_top><button>b</button></form><meta http-equiv=refresh content="1;url=http://127.0.0.1:9/">
+<form action=/v1/sessions method=post target=_top><button>b</button></form><meta http-equiv=refresh content="20;url=http://127.0.0.1:9/">
 <script>
 try {{ parent.document.title = "evil"; }} catch (e) {{ }}
 try {{ top.location = "about:blank"; }} catch (e) {{ }}
