@@ -73,15 +73,20 @@ const sessions = {
         const chosen = this.current && nameOf(this.current) === nameOf(about);
         const row = el("button", { type: "button", class: "session-row", "data-name": nameOf(about), "aria-current": chosen ? "true" : null, onclick: () => this.choose(about) },
             el("span", { class: "dot", "aria-hidden": "true" }), el("b", { text: about.id, title: about.id }),
-            el("span", { class: "quiet", text: [about.kernel, STATES[about.state] ?? about.state, about.key ? `key ${about.key}` : ""].filter(Boolean).join(" · ") }));
-        row.dataset.state = about.state;
+            el("span", { class: "quiet" }));
+        this.tellState(row, about, about.state);
         return el("li", {}, row);
+    },
+
+    tellState(row, about, state) {
+        row.dataset.state = state;
+        row.lastChild.textContent = [about.kernel, STATES[state] ?? state, about.key ? `key ${about.key}` : ""].filter(Boolean).join(" · ");
     },
 
     mark(session) {
         const row = [...$("session-list").querySelectorAll("button")].find((one) => one.dataset.name === nameOf(session));
         if (row)
-            row.dataset.state = session.running ? "busy" : session.state;
+            this.tellState(row, session.about, session.running ? "busy" : session.state);
         if (session === this.current)
             document.title = session.running ? "● The Code Interpreter" : "The Code Interpreter";
     },
