@@ -25,6 +25,8 @@ enum limiting { UNLIMITED, LIMITING, LIMITED };
 enum {
     NAG_MS = 300,
     LONG_MS = 250, /* from the beginning of an execution until its worker stands back for others */
+    HEED_MS =
+        2000, /* the same from an interrupt on: what is interrupted has an exception to handle */
 };
 
 struct job {
@@ -57,6 +59,7 @@ struct session {
     bool paused; /* the worker's output is not read */
     struct event *late; /* LONG_MS after the last job began, still running or not */
     bool deferred;      /* the worker, since then */
+    bool nagged;        /* what runs */
     struct visits *visits;
     session_spent_fn *spent;
     void *owner;
@@ -83,11 +86,36 @@ on_late(evutil_socket_t fd, short what, void *arg)
     s->deferred = true;
 }
 
+/* Who waits for an answer waits for it: the worker has its full part of the processors again. */
+static void
+come_forward(struct session *s)
+{
+    if (s->deferred)
+        worker_prefer(s->worker);
+    s->deferred = false;
+}
+
+/*
+ * In the background what is interrupted would not get to its exception while others compute, and its time would be up.  For a
+ * while only: it may not heed it.
+ */
+static void
+interrupt(struct session *s)
+{
+    come_forward(s);
+    clock_arm(s->late, HEED_MS);
+    worker_interrupt(s->worker);
+}
+
 /* Again, because an interrupt that comes before the code does is lost, and code may catch one. */
 static void
 nag(struct session *s)
 {
-    worker_interrupt(s->worker);
+    if (s->nagged)
+        worker_interrupt(s->worker);
+    else
+        interrupt(s);
+    s->nagged = true;
     clock_arm(s->nag, NAG_MS);
 }
 
@@ -335,6 +363,7 @@ begin(struct session *s)
         give_up(s, &err);
         return;
     }
+    s->nagged = false;
     clock_arm(s->late, LONG_MS);
     if (execution_interrupt_ms(job->execution) > 0)
         clock_arm(s->nag, execution_interrupt_ms(job->execution));
@@ -383,9 +412,7 @@ run_next(struct session *s)
 {
     if (s->jobs == NULL || s->state != SESSION_IDLE)
         return;
-    if (s->deferred)
-        worker_prefer(s->worker);
-    s->deferred = false;
+    come_forward(s);
     if (allowance_is_none(&s->jobs->limits))
         begin(s);
     else
@@ -449,7 +476,7 @@ job_interrupt(struct job *job, unsigned grace_ms)
         return;
     job->interrupted = true;
     execution_hasten(job->execution, grace_ms);
-    worker_interrupt(s->worker);
+    interrupt(s);
 }
 
 int
@@ -485,10 +512,8 @@ session_attach(struct session *s, struct worker *worker)
 struct visit *
 session_visit(struct session *s, visit_fn *fn, void *owner)
 {
-    if (s->state == SESSION_IDLE && s->deferred) {
-        worker_prefer(s->worker);
-        s->deferred = false;
-    }
+    if (s->state == SESSION_IDLE)
+        come_forward(s);
     return visits_add(s->visits, fn, owner);
 }
 

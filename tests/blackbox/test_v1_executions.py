@@ -4,6 +4,8 @@ Every answer is also held against web/openapi.json (openapi.py).
 """
 import base64
 import concurrent.futures
+import contextlib
+import os
 import re
 import threading
 import time
@@ -284,6 +286,41 @@ def test_interrupt_that_is_ignored(session):
     answer = eventually(lambda: (a := session.get(execution))["state"] == "done" and a, 20)
     assert answer["status"] == "timeout" and "interrupted" in answer["error"]["evalue"]
     assert session.ok("1")["restarted"] is True
+
+
+@contextlib.contextmanager
+def others_compute(gateway):
+    """More sessions than processors run one short computation after another, none for long enough to stand back."""
+    code = "import time\nend = time.monotonic() + 0.2\nwhile time.monotonic() < end: pass"
+    sessions = [Session(gateway) for _ in range(min(10, 3 * len(os.sched_getaffinity(0))))]
+    over = threading.Event()
+
+    def work(one):
+        while not over.is_set():
+            one.ok(code)
+
+    with concurrent.futures.ThreadPoolExecutor(len(sessions)) as threads:
+        working = [threads.submit(work, one) for one in sessions]
+        try:
+            yield
+        finally:
+            over.set()
+            for one in working:
+                one.result(60)
+
+
+@pytest.mark.root_only("it takes a control group to stand back")
+def test_interrupt_while_others_compute(session, gateway):
+    """What is interrupted has been in the background for long, and gets to its exception all the same."""
+    with others_compute(gateway):
+        answer = session.ok("x = 1", tests=[{"code": "while True: pass", "timeout": 1}, {"condition": "x == 1"}])
+        assert [t["outcome"] for t in answer["tests"]] == ["timeout", "passed"]
+        execution = session.begin("while True: pass")
+        eventually(lambda: session.get(execution)["state"] == "running")
+        time.sleep(1)
+        session.do(execution, "interrupt", 202, grace=2)
+        answer = eventually(lambda: (a := session.get(execution))["state"] == "done" and a)
+        assert answer["status"] == "error" and session.ok("x")["restarted"] is False
 
 
 def test_delete(session):
