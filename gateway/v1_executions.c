@@ -131,12 +131,18 @@ block(struct order *o)
 }
 
 static void
-reply_accepted(struct http_request *r, const struct v1_session *session, const struct run *run)
+add_location(struct http_request *r, const struct v1_session *session, const struct run *run)
 {
     cleanup_free char *location =
         xasprintf("/v1/sessions/%s/executions/%s", session->id, run_id(run));
 
     http_add_header(r, "Location", location);
+}
+
+static void
+reply_accepted(struct http_request *r, const struct v1_session *session, const struct run *run)
+{
+    add_location(r, session, run);
     http_reply_json(r, 202, run_summary(run));
 }
 
@@ -148,6 +154,7 @@ attend(struct order *o, struct run *run)
 
     o->call->run = run;
     if (o->streamed) {
+        add_location(o->request, &o->session, run);
         if (run_follow(run, o->request, 0, &err) < 0)
             http_reply_error(o->request, &err, NULL); /* cannot be: it is new */
         return;

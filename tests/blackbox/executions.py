@@ -80,6 +80,7 @@ class Session:
         with self.client.stream("POST", f"{self.path}/executions", json={"code": code, "stream": True, **body}) as response:
             assert response.status_code == 200, response.read()
             assert response.headers["content-type"] == "text/event-stream"
+            self.location = response.headers["location"]
             yield Events(response)
 
     @contextlib.contextmanager

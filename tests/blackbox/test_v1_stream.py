@@ -39,6 +39,7 @@ def test_events_from_start_to_end(session):
     assert events[3][2]["ename"] == "ZeroDivisionError"
     end = events[-1][2]
     assert end["status"] == "error" and end["error"]["ename"] == "ZeroDivisionError" and end["truncated"] is False
+    assert session.location == f"{session.path}/executions/{end['id']}"
     kept = session.get(end["id"])
     assert kept["stdout"] == "a\n" and kept["error"]["ename"] == "ZeroDivisionError"
 
