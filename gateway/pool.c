@@ -314,11 +314,17 @@ pool_is_ready(const struct pool *pool)
 }
 
 bool
+pool_has_session_named(const struct pool *pool, const char *full_name)
+{
+    return user_has_session(user_find(&pool->lists, full_name));
+}
+
+bool
 pool_has_session(const struct pool *pool, const struct caller *who, const char *user)
 {
     cleanup_free char *name = user_full_name(who, user);
 
-    return user_has_session(user_find(&pool->lists, name));
+    return pool_has_session_named(pool, name);
 }
 
 json_t *

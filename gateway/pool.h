@@ -119,6 +119,9 @@ void pool_dismiss(struct hire *);               /* the worker ends; accepts NULL
 /* Whether the user has a session, be it one whose worker has ended. */
 bool pool_has_session(const struct pool *, const struct caller *, const char *user);
 
+/* The same by the user's name in full (pool_lists.h). */
+bool pool_has_session_named(const struct pool *, const char *full_name);
+
 /* Whether the user's session runs Python, or one that pool_submit would make. */
 bool pool_is_python(const struct pool *, const struct caller *, const char *user);
 /*

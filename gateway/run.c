@@ -11,81 +11,15 @@
 #include "grade.h"
 #include "metrics.h"
 #include "pool.h"
-#include "run_stdin.h"
-#include "run_steps.h"
+#include "run_answer.h"
+#include "run_state.h"
 #include "session.h"
 #include "timestamp.h"
 #include "transcript.h"
-#include "utf8.h"
-#include "utf8_decoder.h"
 
 enum { MAX_STREAM_MESSAGES = 1 << 24 };
 
-enum state { QUEUED, RUNNING, WAITING, DONE };
-
-static const char *const state_name[] = {"queued", "running", "waiting", "done"};
-
-struct run {
-    const struct run_parts *parts;
-    char id[RUN_ID_SIZE];
-    char session[BODY_USER_MAX + 1];
-    enum state state;
-    bool streamed, lives_on;
-    struct job *job;    /* NULL when DONE */
-    const char *status; /* of the code; NULL = not known yet */
-    struct err err;     /* why it did not come to its end */
-
-    char *code;
-    size_t code_len;
-    struct run_steps steps; /* until it is DONE, as is what it reads */
-    struct run_stdin in;
-
-    int64_t created, started; /* timestamp_now */
-    double duration_ms;       /* of the code */
-    int execution_count;      /* -1 = not told */
-    bool restarted;
-    json_t *findings, *values;      /* values: of user_expressions */
-    json_t *files;                  /* changes_parse of the code; NULL: none has been told */
-    unsigned long long memory_peak; /* of the code; 0: not known */
-
-    struct utf8_decoder decoders[2]; /* of descriptors 1 and 2 */
-    struct transcript *transcript;
-    struct feed *feed; /* NULL: nobody can follow it */
-
-    char *answer; /* DONE */
-    size_t answer_len;
-    run_done_fn *done; /* NULL: disowned */
-    void *owner;
-};
-
 /* --- what it says ------------------------------------------------------------------------- */
-
-static json_t *
-moment(int64_t ms)
-{
-    char text[TIMESTAMP_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    timestamp_text(ms, text);
-    return xnotnull(json_string(text));
-}
-
-json_t *
-run_summary(const struct run *run)
-{
-    const size_t fits = utf8_cut(run->code, run->code_len, RUN_MAX_CODE);
-    json_t *count =
-        run->execution_count < 0 ? json_null() : xnotnull(json_integer(run->execution_count));
-    const bool ran = run->status != NULL && run->started != 0;
-
-    return xnotnull(json_pack(
-        "{s:s,s:s,s:s,s:s?,s:s%,s:o,s:o,s:o,s:o,s:b}", "id", run->id, "session_id", run->session,
-        "state", state_name[run->state], "status", run->state == DONE ? run->status : NULL, "code",
-        run->code, fits, "created_at", moment(run->created), "started_at", moment(run->started),
-        "duration_ms", ran ? xnotnull(json_real(run->duration_ms)) : json_null(), "execution_count",
-        count, "restarted", run->restarted));
-}
 
 static void
 tell(struct run *run, const char *event, json_t *data)
@@ -100,7 +34,7 @@ static void
 tell_state(struct run *run)
 {
     if (run->feed)
-        tell(run, "status", xnotnull(json_pack("{s:s}", "state", state_name[run->state])));
+        tell(run, "status", xnotnull(json_pack("{s:s}", "state", run_state_name(run))));
 }
 
 static void
@@ -181,9 +115,9 @@ on_truncated(void *owner)
 
     transcript_mark_truncated(run->transcript, true);
     if (run->feed && run->steps.at == RUN_CODE)
-        tell(run, "status",
-             xnotnull(
-                 json_pack("{s:s,s:b}", "state", state_name[run->state], "truncated", (int)true)));
+        tell(
+            run, "status",
+            xnotnull(json_pack("{s:s,s:b}", "state", run_state_name(run), "truncated", (int)true)));
 }
 
 static void
@@ -324,44 +258,6 @@ error_json(const struct err *why, const char *ename)
     return xnotnull(json_pack("{s:s,s:s,s:[]}", "ename", ename, "evalue", why->msg, "traceback"));
 }
 
-/* What is known of it but what it has shown: the end of its events. */
-static json_t *
-ending(const struct run *run)
-{
-    json_t *all = run_summary(run);
-
-    json_object_set_new(all, "memory_peak_bytes",
-                        run->memory_peak > 0 ? json_integer((json_int_t)run->memory_peak)
-                                             : json_null());
-    json_object_set_new(all, "files", run->files ? json_incref(run->files) : json_null());
-    if (run->values)
-        json_object_set(all, "user_expressions", run->values);
-    if (run->findings)
-        json_object_set(all, "findings", run->findings);
-    if (run->steps.grade)
-        json_object_update_new(all, grade_json(run->steps.grade));
-    return all;
-}
-
-static void
-compose(struct run *run)
-{
-    json_t *all = ending(run);
-    json_t *shown = transcript_take(run->transcript);
-
-    if (run->feed) {
-        json_t *end = xnotnull(json_copy(all));
-
-        json_object_set(end, "error", json_object_get(shown, "error"));
-        json_object_set(end, "truncated", json_object_get(shown, "truncated"));
-        feed_add(run->feed, "end", end);
-    }
-    json_object_update_new(all, shown);
-    run->answer = xnotnull(json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(17)));
-    run->answer_len = strlen(run->answer);
-    json_decref(all);
-}
-
 /* What is not needed any more. */
 static void
 strip(struct run *run)
@@ -381,7 +277,7 @@ finish(struct run *run)
 {
     run->state = DONE;
     run->job = NULL;
-    compose(run);
+    run_compose(run);
     if (run->feed)
         feed_end(run->feed);
     strip(run);
@@ -608,6 +504,7 @@ run_free(struct run *run)
         job_cancel(run->job);
     feed_free(run->feed);
     strip(run);
+    json_decref(run->past);
     free(run->code);
     free(run->answer);
     free(run);

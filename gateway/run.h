@@ -58,6 +58,9 @@ struct run_spec {
 struct run *run_start(const struct run_parts *, const struct run_spec *, run_done_fn *done,
                       void *owner, struct err *) must_check;
 
+/* One that is DONE, by the answer that an earlier gateway gave; it has no events.  NULL: that is no answer. */
+struct run *run_recall(const char *answer, size_t len) must_check;
+
 /* Accepts NULL.  One that is not DONE is cancelled, without a word to its owner. */
 void run_free(struct run *);
 

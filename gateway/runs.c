@@ -8,7 +8,10 @@
 #include <utlist.h>
 
 #include "clock.h"
+#include "history.h"
+#include "pool.h"
 #include "pool_lists.h"
+#include "timestamp.h"
 
 enum { SWEEP_MS = 5000 };
 
@@ -21,8 +24,9 @@ struct book {
     char key[RUNS_KEY_MAX + 1]; /* "" = none */
     uint8_t hash[RUNS_HASH_BYTES];
     bool done;
-    size_t bytes; /* once it is done */
-    double ended; /* clock_now */
+    size_t bytes;               /* once it is done */
+    double ended;               /* clock_now */
+    struct history_place place; /* once it is done */
     run_done_fn *on_done;
     void *owner;
     struct book *prev, *next;   /* on the shelf */
@@ -39,6 +43,7 @@ struct shelf {
 
 struct runs {
     struct run_parts parts;
+    struct history *history;
     struct shelf *shelves;
     struct book *done;
     size_t bytes;
@@ -58,14 +63,15 @@ find_shelf(const struct runs *runs, const struct caller *who, const char *sessio
 }
 
 static struct shelf *
-make_shelf(struct runs *runs, const struct caller *who, const char *session)
+make_shelf(struct runs *runs, const char *name)
 {
-    struct shelf *shelf = find_shelf(runs, who, session);
+    struct shelf *shelf;
 
+    HASH_FIND_STR(runs->shelves, name, shelf);
     if (shelf)
         return shelf;
     shelf = xcalloc(1, sizeof(*shelf));
-    shelf->name = user_full_name(who, session);
+    shelf->name = xstrdup(name);
     HASH_ADD_KEYPTR(hh, runs->shelves, shelf->name, strlen(shelf->name), shelf);
     return shelf;
 }
@@ -104,6 +110,7 @@ take_out(struct book *book)
         runs->bytes -= book->bytes;
     }
     DL_DELETE(book->shelf->books, book);
+    history_drop(runs->history, &book->place, false);
     run_disown(book->run);
     run_free(book->run);
     free(book);
@@ -150,6 +157,32 @@ trim_all(struct runs *runs, const struct book *newest)
     }
 }
 
+/* It is over, and one of those that are kept. */
+static void
+shelve(struct book *book)
+{
+    struct runs *runs = book->runs;
+
+    book->done = true;
+    book->bytes = sizeof(*book) + run_bytes(book->run);
+    book->shelf->n++;
+    book->shelf->bytes += book->bytes;
+    runs->bytes += book->bytes;
+    DL_APPEND2(runs->done, book, older, newer);
+    trim_shelf(book->shelf, book);
+}
+
+/* Before it is answered: what a client has seen, a later gateway knows. */
+static void
+write_down(struct book *book)
+{
+    struct history_record record = {.key = book->key, .ended = timestamp_now()};
+
+    memcpy(record.hash, book->hash, sizeof(record.hash));
+    record.answer = run_answer(book->run, &record.len);
+    book->place = history_add(book->runs->history, book->shelf->name, &record);
+}
+
 static void
 on_run_done(void *owner, struct run *run)
 {
@@ -158,14 +191,9 @@ on_run_done(void *owner, struct run *run)
     run_done_fn *on_done = book->on_done;
     void *up = book->owner;
 
-    book->done = true;
     book->ended = clock_now();
-    book->bytes = sizeof(*book) + run_bytes(run);
-    book->shelf->n++;
-    book->shelf->bytes += book->bytes;
-    runs->bytes += book->bytes;
-    DL_APPEND2(runs->done, book, older, newer);
-    trim_shelf(book->shelf, book);
+    write_down(book);
+    shelve(book);
     trim_all(runs, book);
     on_done(up, run);
 }
@@ -186,13 +214,11 @@ forget_events(struct book *book)
 }
 
 static void
-on_sweep(evutil_socket_t fd, short what, void *arg)
+forget_old_events(struct runs *runs)
 {
-    struct runs *runs = arg;
     const double now = clock_now();
     struct book *book;
 
-    (void)fd, (void)what;
     DL_FOREACH2(runs->done, book, newer)
     {
         if (now - book->ended < RUNS_EVENTS_MS / 1000.0)
@@ -200,29 +226,101 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
         if (!run_is_followed(book->run))
             forget_events(book);
     }
+}
+
+static void
+clear_shelf(struct runs *runs, struct shelf *shelf)
+{
+    struct book *book, *next;
+
+    DL_FOREACH_SAFE (shelf->books, book, next)
+        if (book->done)
+            take_out(book);
+    drop_if_empty(runs, shelf);
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    struct runs *runs = arg;
+    struct shelf *shelf, *next;
+
+    (void)fd, (void)what;
+    forget_old_events(runs);
+    HASH_ITER (hh, runs->shelves, shelf, next) {
+        if (!pool_has_session_named(runs->parts.pool, shelf->name))
+            clear_shelf(runs, shelf);
+    }
     clock_arm(runs->sweep, SWEEP_MS);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
 
-struct runs *
-runs_new(const struct run_parts *parts)
+/* One that an earlier gateway has left. */
+static void
+on_found(void *owner, const char *session, const struct history_record *record,
+         const struct history_place *place)
 {
-    struct runs *runs = xcalloc(1, sizeof(*runs));
+    struct runs *runs = owner;
+    struct history_place unwanted = *place;
+    struct run *run = pool_has_session_named(runs->parts.pool, session)
+                          ? run_recall(record->answer, record->len)
+                          : NULL;
+    struct book *book;
 
+    if (run == NULL) {
+        history_drop(runs->history, &unwanted, false);
+        return;
+    }
+    book = xcalloc(1, sizeof(*book));
+    book->runs = runs;
+    book->run = run;
+    book->shelf = make_shelf(runs, session);
+    book->place = *place;
+    book->ended = clock_now() - (double)(timestamp_now() - record->ended) / 1000;
+    snprintf(book->key, sizeof(book->key), "%s", record->key);
+    memcpy(book->hash, record->hash, sizeof(book->hash));
+    DL_APPEND(book->shelf->books, book);
+    shelve(book);
+}
+
+static int
+by_end(const struct book *a, const struct book *b)
+{
+    return a->ended < b->ended ? -1 : a->ended > b->ended;
+}
+
+struct runs *
+runs_new(const struct run_parts *parts, const char *dir, struct err *err)
+{
+    struct history *history = history_new(dir, err);
+    struct runs *runs;
+
+    if (history == NULL)
+        return NULL;
+    runs = xcalloc(1, sizeof(*runs));
     runs->parts = *parts;
+    runs->history = history;
+    history_read(history, on_found, runs);
+    /* cppcheck-suppress nullPointer ; the macro has a list of its own meanwhile */
+    DL_SORT2(runs->done, by_end, older, newer);
+    trim_all(runs, NULL);
     runs->sweep = xnotnull(evtimer_new(parts->base, on_sweep, runs));
     clock_arm(runs->sweep, SWEEP_MS);
     return runs;
 }
 
+/* What is on disk stays there. */
 static void
-clear_shelf(struct shelf *shelf)
+abandon_shelf(struct runs *runs, struct shelf *shelf)
 {
     struct book *book, *next;
 
-    DL_FOREACH_SAFE (shelf->books, book, next)
+    DL_FOREACH_SAFE (shelf->books, book, next) {
+        book->place.file = NULL;
         take_out(book);
+    }
+    drop_if_empty(runs, shelf);
 }
 
 void
@@ -233,10 +331,10 @@ runs_free(struct runs *runs)
     if (runs == NULL)
         return;
     HASH_ITER (hh, runs->shelves, shelf, next) {
-        clear_shelf(shelf);
-        drop_if_empty(runs, shelf);
+        abandon_shelf(runs, shelf);
     }
     event_free(runs->sweep);
+    history_free(runs->history);
     free(runs);
 }
 
@@ -257,6 +355,7 @@ runs_start(struct runs *runs, const struct runs_request *request, run_done_fn *d
 {
     struct book *book = xcalloc(1, sizeof(*book));
     struct run_spec spec = request->spec;
+    cleanup_free char *name = NULL;
     char id[RUN_ID_SIZE];
 
     draw_id(id);
@@ -271,7 +370,8 @@ runs_start(struct runs *runs, const struct runs_request *request, run_done_fn *d
         free(book);
         return NULL;
     }
-    book->shelf = make_shelf(runs, spec.caller, spec.session);
+    name = user_full_name(spec.caller, spec.session);
+    book->shelf = make_shelf(runs, name);
     DL_APPEND(book->shelf->books, book);
     return book->run;
 }
@@ -337,6 +437,7 @@ runs_remove(struct runs *runs, struct run *run)
         if (book->run == run) {
             struct shelf *shelf = book->shelf;
 
+            history_drop(runs->history, &book->place, true);
             take_out(book);
             drop_if_empty(runs, shelf);
             return;
@@ -349,12 +450,7 @@ void
 runs_forget(struct runs *runs, const struct caller *who, const char *session)
 {
     struct shelf *shelf = find_shelf(runs, who, session);
-    struct book *book, *next;
 
-    if (shelf == NULL)
-        return;
-    DL_FOREACH_SAFE (shelf->books, book, next)
-        if (book->done)
-            take_out(book);
-    drop_if_empty(runs, shelf);
+    if (shelf)
+        clear_shelf(runs, shelf);
 }

@@ -1,7 +1,8 @@
 /*
  * runs.h - the executions of all sessions: those under way, and of the others the newest.
  *
- * A session's history is bounded in number and in bytes, and so are all together; the newest of a session is kept whatever its
+ * Those that are over are on disk as well (history.h), and the next gateway has them; one that is under way when a gateway dies is
+ * lost.  A session's history is bounded in number and in bytes, and so are all together; the newest of a session is kept whatever its
  * size, the oldest go first.  The events of an execution are kept for RUNS_EVENTS_MS after its end.
  */
 #ifndef GATEWAY_RUNS_H
@@ -23,7 +24,8 @@ enum {
     RUNS_EVENTS_MS = 60000,
 };
 
-struct runs *runs_new(const struct run_parts *);
+/* dir: where the history is, of which that of sessions that the pool has is read.  Blocks; after pool_recall. */
+struct runs *runs_new(const struct run_parts *, const char *dir, struct err *) must_check;
 void
 runs_free(struct runs *); /* accepts NULL; when nothing runs any more, and before the HTTP server */
 

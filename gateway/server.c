@@ -21,6 +21,7 @@
 #include "database.h"
 #include "egress.h"
 #include "files.h"
+#include "history.h"
 #include "http.h"
 #include "kernels.h"
 #include "kept.h"
@@ -282,12 +283,14 @@ static void
 remove_store(const struct config *config)
 {
     static const char *const names[] = {"tci.db", "tci.db-wal", "tci.db-shm"};
+    cleanup_free char *history_dir = statedir_path(config->state_dir, "history");
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         cleanup_free char *path = statedir_path(config->state_dir, names[i]);
 
         unlink(path);
     }
+    history_remove(history_dir);
 }
 
 static char *
@@ -403,6 +406,7 @@ open_front(struct server *s, struct err *err)
 {
     const struct http_options options = http_options(s);
     cleanup_free char *kept_dir = statedir_path(s->config->state_dir, "kept");
+    cleanup_free char *history_dir = statedir_path(s->config->state_dir, "history");
     cleanup_free char *keys_path = statedir_path(s->config->state_dir, KEYSTORE_FILE);
 
     s->scan = scan_new("python");
@@ -421,7 +425,9 @@ open_front(struct server *s, struct err *err)
     if (s->kept == NULL)
         return -1;
     const struct run_parts run_parts = {s->base, s->config, s->pool};
-    s->runs = runs_new(&run_parts);
+    s->runs = runs_new(&run_parts, history_dir, err);
+    if (s->runs == NULL)
+        return -1;
     const struct api_parts parts = {s->config,
                                     s->pool,
                                     s->kernels,

@@ -32,11 +32,15 @@ class Session:
 
     def __init__(self, gateway, **body):
         self.gateway = gateway
-        self.client = gateway.client
         self.id = "t-" + uuid.uuid4().hex
         made = self.client.post("/v1/sessions", json={"user_uuid": self.id, **body})
         assert made.status_code == 201, made.text
         self.path = f"/v1/sessions/{self.id}"
+
+    @property
+    def client(self):
+        """The gateway's, which has another after each start."""
+        return self.gateway.client
 
     def post(self, code, headers=None, **body):
         return self.client.post(f"{self.path}/executions", json={"code": code, **body}, headers=headers)

@@ -1,6 +1,7 @@
 """test_restart.py - a gateway that dies and comes back finds its sessions again, and leaves nothing behind."""
 import concurrent.futures
 import contextlib
+import glob
 import os
 import signal
 import sqlite3
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 import harness
+from executions import Session
 from harness import eventually
 
 
@@ -61,6 +63,53 @@ def test_sessions_survive_an_orderly_restart(make_gateway, users):
     answer = answered(gateway, user, "kept, open('/workspace/f').read()")
     assert answer["result_text"] == "({'a': [1, 2]}, 'file')" and answer["restarted"] is False
     assert gateway.session(user)["created"] == created
+
+
+@pytest.mark.parametrize("orderly", [False, True])
+def test_executions_that_are_over_are_known(make_gateway, users, orderly):
+    """Their answers, their order and their keys, of sessions that are there; what was deleted does not come back."""
+    gateway = make_gateway(min_idle_workers=1)
+    one, ended = Session(gateway), Session(gateway)
+    ended.ok("1")
+    answers = [one.run(code) for code in ("print('a', '\\0')", "1/0", "x = 2\n'b' * 10000")]
+    request = {"code": "x += 1\nx"}
+    keyed = one.post(headers={"Idempotency-Key": "k"}, **request).json()
+    gone = one.ok("'not to be seen again'")["id"]
+    assert one.client.delete(f"{one.path}/executions/{gone}").status_code == 204
+    kept = sorted(glob.glob(f"{gateway.state_dir}/history/*"))
+    assert len(kept) == 2 and all(os.stat(path).st_mode & 0o777 == 0o600 for path in kept)
+    assert not any("not to be seen again" in harness.read_text(path) for path in kept)
+    ended.close()
+    (left,) = glob.glob(f"{gateway.state_dir}/history/*")
+    running = one.begin("import time\ntime.sleep(60)") if not orderly else None
+    if orderly:
+        gateway.stop()
+    else:
+        gateway.kill9()
+    gateway.start()
+    assert [one.get(answer["id"]) for answer in answers] == answers
+    listed = one.client.get(f"{one.path}/executions").json()["executions"]
+    assert [e["id"] for e in listed] == [e["id"] for e in [keyed, *answers[::-1]]]
+    assert listed[-1]["code"] == "print('a', '\\0')" and listed[-2]["status"] == "error"
+    again = one.post(headers={"Idempotency-Key": "k"}, **request)
+    assert again.headers["idempotent-replayed"] == "true" and again.json() == keyed
+    one.get(gone, 404)
+    if running:
+        one.get(running, 404)
+    else:
+        assert one.ok("x")["result"]["value"] == 3
+        gateway.restart()
+        assert len(one.client.get(f"{one.path}/executions").json()["executions"]) == 5
+    one.close()
+    assert not os.path.exists(left)
+
+
+def test_the_history_of_a_session_that_has_timed_out_goes(make_gateway, users):
+    gateway = make_gateway(min_idle_workers=1)
+    one = Session(gateway, ttl=2)
+    one.ok("1")
+    assert glob.glob(f"{gateway.state_dir}/history/*")
+    eventually(lambda: not glob.glob(f"{gateway.state_dir}/history/*"), 60, "it goes with its session")
 
 
 def test_again_and_again(make_gateway, users):
@@ -261,11 +310,12 @@ def test_remove_containers(make_gateway, users):
     user = users()
     gateway.ok(user, "kept = 1")
     gateway.ok(user, "import subprocess\n_ = subprocess.Popen(['setsid', '-f', 'sleep', '9999'])")
-    assert len(gateway.inits()) >= 2
+    Session(gateway).ok("1")
+    assert len(gateway.inits()) >= 2 and glob.glob(f"{gateway.state_dir}/history/*")
     gateway.stop()
     removal = gateway.run_again("--remove-containers")
     assert removal.returncode == 0, removal.stderr
-    assert gateway.leftovers() == []
+    assert gateway.leftovers() == [] and glob.glob(f"{gateway.state_dir}/history/*") == []
     assert gateway.run_again("--remove-containers").returncode == 0  # nothing to do is no error
     gateway.start()
     assert gateway.text(user, "'kept' in globals()") == "False"
