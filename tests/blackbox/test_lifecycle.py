@@ -452,13 +452,14 @@ def test_hang_up_interrupts_a_running_call(gateway, user):
     ("display(1)", 21_000),
     ("os.write(1, b'x' * 65536)", 300),
 ])
-def test_hang_up_ends_a_flood(gateway, user, code, times):
+def test_hang_up_ends_a_flood(lean, users, code, times):
     """However much over the limit was printed, the session is free at once, and has its variables."""
-    gateway.ok(user, "import os\nfrom IPython.display import display\nkept = 1")
-    mark = Mark(gateway, user)
+    user = users(lean)
+    lean.ok(user, "import os\nfrom IPython.display import display\nkept = 1")
+    mark = Mark(lean, user)
     flood = f"for i in range({times}): {code}\n{mark.code}\nwhile True: {code}"
-    hang_up(gateway, user, flood, mark.seen)
-    answer = gateway.ok(user, "kept")
+    hang_up(lean, user, flood, mark.seen)
+    answer = lean.ok(user, "kept")
     assert answer["result_text"] == "1" and answer["restarted"] is False
     assert answer["duration_ms"] < 1000 * harness.slack()
 
