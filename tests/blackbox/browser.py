@@ -12,6 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 import harness
 
 LIMIT = 60 * harness.slack()
+CONTROLS = {"button", "checkbox", "combobox", "dialog", "Iframe", "image", "link", "meter", "progressbar", "tab", "tabpanel", "textbox"}
 
 
 def start():
@@ -74,6 +75,12 @@ class Page:
         frames: also what it has of the frames with HTML output."""
         found = [e["message"] for e in self.driver.get_log("browser") if "Failed to load resource" not in e["message"]]
         return found if frames else [m for m in found if "frame" not in m.lower() and "/page/live.html" not in m]
+
+    def unnamed(self):
+        """The controls that somebody who does not see them is told no name of, by their roles."""
+        tree = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        return [node["role"]["value"] for node in tree
+                if not node["ignored"] and node["role"]["value"] in CONTROLS and not node["name"]["value"].strip()]
 
     # --- what is done
 

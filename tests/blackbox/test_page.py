@@ -12,6 +12,7 @@ from harness import eventually
 
 def test_link_with_token_connects_and_a_session_is_made(open_page):
     page = open_page(session=False)
+    page.shows("once one is open", within="#panel")
     page.press("New session", within="#work")
     assert page.run("a = 41\nprint('sum', a + 1)") == "sum 42"
     assert page.gateway.token not in page.driver.current_url
@@ -260,9 +261,9 @@ def test_keys_reach_every_part(page):
         ActionChains(page.driver).send_keys(Keys.F6).perform()
         parts.append(page.js("const e = document.activeElement; return e.className || e.id"))
     assert len(set(parts)) == 4, parts
-    unnamed = page.js("""return [...document.querySelectorAll('button, input, textarea, select, iframe')].filter(e => e.checkVisibility()
-        && !(e.innerText || '').trim() && !e.getAttribute('aria-label') && !e.title && !e.labels?.length).map(e => e.outerHTML)""")
-    assert unnamed == []
+    for tab in page.all("[role=tab]"):
+        tab.click()
+        assert page.unnamed() == [], tab.text
 
 
 def test_a_server_without_packages_says_so(page):
