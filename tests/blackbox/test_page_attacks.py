@@ -138,6 +138,7 @@ display(Markdown('a|b\n' + ' ' * 9000 + '-' + ' ' * 9000 + 'x'), Markdown('# a' 
         Markdown('# a\u2028b'), Latex('$x' + "'" * 15000 + '$'), Latex('$' + r'\hat ' * 3900 + 'x$'), Markdown(r'$\x$' * 9000))
 display({'application/vnd.vegalite.v5+json': {'data': {'values': [{'a': 1}] * 50000}, 'mark': 'bar',
                                               'encoding': {'x': {'field': 'a'}, 'y': {'field': 'a'}}}}, raw=True)
+display({f'text/{i}': 'x' for i in range(30000)}, raw=True)
 print('\r' * 200000 + 'there')
 """)
     page.shows("there", within=".cell:last-of-type .out")

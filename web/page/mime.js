@@ -8,6 +8,7 @@ import { jsonTree } from "./tree.js";
 import { textBlock } from "./text.js";
 
 const ENDINGS = { "image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp" };
+const MAX_TYPES = 20;           // of one bundle that are looked at
 let pictures = 0;
 
 function bytesOf(base64) {
@@ -92,12 +93,22 @@ function whole(value, type) {
     return Array.isArray(value) && !/json$/.test(type) ? value.join("") : value;
 }
 
+// What a view throws at is its own loss.
+function drawn(show, value, type) {
+    try {
+        return show(whole(value, type), type);
+    } catch (e) {
+        return notice("warn", type, `It cannot be shown: ${e?.message}`);
+    }
+}
+
 function viewsOf(data) {
     const views = [];
+    const entries = Object.entries(data).slice(0, MAX_TYPES);
     for (const [pattern, label, show] of KINDS)
-        for (const [type, value] of Object.entries(data))
+        for (const [type, value] of entries)
             if (pattern.test(type) && !views.some((view) => view.type === type))
-                views.push({ type, label, show: () => show(whole(value, type), type) });
+                views.push({ type, label, show: () => drawn(show, value, type) });
     return views;
 }
 
