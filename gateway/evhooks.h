@@ -5,7 +5,7 @@
  *
  * libevent 2.1 lets a server ask for neither hook.  Its library calls evhttp_request_new and evhttp_send_error
  * through the symbol table, though, so the functions of these names in this program take the place of its own.  That holds
- * for the shared library only; tests/blackbox/test_http.py would tell if it ever changed.
+ * for the shared library only; tests/blackbox/test_http11.py would tell if it ever changed.
  */
 #ifndef GATEWAY_EVHOOKS_H
 #define GATEWAY_EVHOOKS_H

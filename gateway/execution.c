@@ -131,7 +131,7 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
     x->timer = xnotnull(evtimer_new(base, on_timer, x));
     if (x->spec.timeout_ms > 0)
         clock_arm(x->timer, x->spec.timeout_ms);
-    if (x->spec.sink)
+    if (x->spec.sink && x->spec.sink->on_begin)
         x->spec.sink->on_begin(x->spec.sink_owner);
 }
 
@@ -254,7 +254,7 @@ execution_reply(struct execution *x, const json_t *content)
         return;
     take_count(x, content);
     x->result = status && strcmp(status, "ok") == 0 ? EXECUTION_OK : EXECUTION_RAISED;
-    if (x->spec.sink)
+    if (x->spec.sink && x->spec.sink->on_reply)
         x->spec.sink->on_reply(x->spec.sink_owner, content);
     if (x->result == EXECUTION_RAISED && x->output)
         output_set_error(x->output, content);
@@ -302,7 +302,7 @@ execution_input(struct execution *x, const json_t *content)
 void
 execution_truncated(struct execution *x)
 {
-    if (x->spec.sink)
+    if (x->spec.sink && x->spec.sink->on_truncated)
         x->spec.sink->on_truncated(x->spec.sink_owner);
     else if (x->output)
         output_mark_truncated(x->output);
@@ -329,7 +329,7 @@ execution_raw(struct execution *x, int fd, const void *data, size_t len)
 {
     if (x->state != RUNNING)
         return;
-    if (x->spec.sink)
+    if (x->spec.sink && x->spec.sink->on_raw)
         x->spec.sink->on_raw(x->spec.sink_owner, fd, data, len);
     else if (x->output)
         output_raw(x->output, fd, data, len);

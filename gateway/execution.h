@@ -18,7 +18,8 @@ struct output;
 
 /*
  * Where all that an execution shows goes as it comes, in place of an output.  What is passed is borrowed.  None of them may end
- * the execution.
+ * the execution.  NULL where there is nothing to be done, but for on_message, and for on_input and on_changes of a spec that
+ * asks for these.
  */
 struct execution_sink {
     void (*on_begin)(void *owner); /* it is on its way to the kernel */
@@ -27,7 +28,7 @@ struct execution_sink {
     void (*on_truncated)(void *owner); /* something was left out before what comes next */
     void (*on_reply)(void *owner, const json_t *content);
     void (*on_input)(void *owner, const char *prompt, bool password); /* it waits for input */
-    void (*on_changes)(void *owner, json_t *changes); /* changes_parse; NULL: it is not watched */
+    void (*on_changes)(void *owner, json_t *changes);                 /* changes_parse */
 };
 
 enum execution_result {

@@ -68,12 +68,6 @@ importing_free(struct importing *i)
 /* --- what the kernel lacks ---------------------------------------------------------------- */
 
 static void
-on_begin(void *owner)
-{
-    (void)owner;
-}
-
-static void
 on_message(void *owner, const char *msg_type, const json_t *content)
 {
     struct importing *i = owner;
@@ -83,32 +77,7 @@ on_message(void *owner, const char *msg_type, const json_t *content)
         i->missing = json_incref(list);
 }
 
-static void
-on_raw(void *owner, int fd, const void *data, size_t len)
-{
-    (void)owner, (void)fd, (void)data, (void)len;
-}
-
-static void
-on_truncated(void *owner)
-{
-    (void)owner;
-}
-
-static void
-on_reply(void *owner, const json_t *content)
-{
-    (void)owner, (void)content;
-}
-
-static void
-on_input(void *owner, const char *prompt, bool password)
-{
-    (void)owner, (void)prompt, (void)password;
-}
-
-static const struct execution_sink sink = {on_begin, on_message, on_raw, on_truncated,
-                                           on_reply, on_input,   NULL};
+static const struct execution_sink sink = {.on_message = on_message};
 
 static void
 on_job_done(void *owner, const struct job_result *result)

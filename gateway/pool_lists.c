@@ -8,16 +8,22 @@
 #include "kernels.h"
 #include "mem.h"
 
-/* --- workers ------------------------------------------------------------------------------ */
+/* Into the list of a state, and out of the one that it is in: members and users alike, heads and counts being theirs. */
+#define ENTER(heads, counts, one, state)                                                           \
+    do {                                                                                           \
+        (one)->list = (state);                                                                     \
+        (one)->since = clock_now();                                                                \
+        DL_APPEND((heads)[state], one);                                                            \
+        (counts)[state]++;                                                                         \
+    } while (0)
 
-static void
-member_enter(struct pool_lists *lists, struct member *m, enum member_list list)
-{
-    m->list = list;
-    m->since = clock_now();
-    DL_APPEND(lists->members[list], m);
-    lists->n_members[list]++;
-}
+#define LEAVE(heads, counts, one)                                                                  \
+    do {                                                                                           \
+        DL_DELETE((heads)[(one)->list], one);                                                      \
+        (counts)[(one)->list]--;                                                                   \
+    } while (0)
+
+/* --- workers ------------------------------------------------------------------------------ */
 
 struct member *
 member_new(struct pool_lists *lists, struct kernel_kind *kind, unsigned slot)
@@ -27,28 +33,21 @@ member_new(struct pool_lists *lists, struct kernel_kind *kind, unsigned slot)
     m->pool = lists->pool;
     m->kind = kind;
     m->slot = slot;
-    member_enter(lists, m, STARTING);
+    ENTER(lists->members, lists->n_members, m, STARTING);
     return m;
-}
-
-static void
-member_leave(struct pool_lists *lists, struct member *m)
-{
-    DL_DELETE(lists->members[m->list], m);
-    lists->n_members[m->list]--;
 }
 
 void
 member_move(struct pool_lists *lists, struct member *m, enum member_list list)
 {
-    member_leave(lists, m);
-    member_enter(lists, m, list);
+    LEAVE(lists->members, lists->n_members, m);
+    ENTER(lists->members, lists->n_members, m, list);
 }
 
 void
 member_free(struct pool_lists *lists, struct member *m)
 {
-    member_leave(lists, m);
+    LEAVE(lists->members, lists->n_members, m);
     free(m);
 }
 
@@ -175,22 +174,6 @@ user_find(const struct pool_lists *lists, const char *name)
     return u;
 }
 
-static void
-user_enter(struct pool_lists *lists, struct user *u, enum user_list list)
-{
-    u->list = list;
-    u->since = clock_now();
-    DL_APPEND(lists->user_lists[list], u);
-    lists->n_users[list]++;
-}
-
-static void
-user_leave(struct pool_lists *lists, struct user *u)
-{
-    DL_DELETE(lists->user_lists[u->list], u);
-    lists->n_users[u->list]--;
-}
-
 struct user *
 user_new(struct pool_lists *lists, const char *name, int64_t created_ms, enum user_list list)
 {
@@ -205,7 +188,7 @@ user_new(struct pool_lists *lists, const char *name, int64_t created_ms, enum us
         lists->serial = (unsigned long long)created_ms;
     u->serial = lists->serial;
     HASH_ADD_KEYPTR(hh, lists->users, u->name, strlen(u->name), u);
-    user_enter(lists, u, list);
+    ENTER(lists->user_lists, lists->n_users, u, list);
     return u;
 }
 
@@ -221,14 +204,14 @@ user_set_kind(struct user *u, struct kernel_kind *kind)
 void
 user_move(struct pool_lists *lists, struct user *u, enum user_list list)
 {
-    user_leave(lists, u);
-    user_enter(lists, u, list);
+    LEAVE(lists->user_lists, lists->n_users, u);
+    ENTER(lists->user_lists, lists->n_users, u, list);
 }
 
 void
 user_free(struct pool_lists *lists, struct user *u)
 {
-    user_leave(lists, u);
+    LEAVE(lists->user_lists, lists->n_users, u);
     HASH_DEL(lists->users, u);
     kernel_kind_unref(u->kind);
     terms_clear(&u->terms);

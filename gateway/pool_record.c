@@ -15,15 +15,6 @@ pool_record_began(struct user *u, const char *container)
     u->container_ms = timestamp_now();
 }
 
-static json_t *
-moment(int64_t ms)
-{
-    char text[TIMESTAMP_SIZE];
-
-    timestamp_text(ms, text);
-    return json_string(text);
-}
-
 void
 pool_record_ended(struct user *u, const char *reason)
 {
@@ -35,8 +26,8 @@ pool_record_ended(struct user *u, const char *reason)
         json_array_remove(u->history, 0);
     json_array_append_new(u->history,
                           xnotnull(json_pack("{s:s,s:o,s:o,s:s}", "id", u->container, "started_at",
-                                             moment(u->container_ms), "ended_at",
-                                             moment(timestamp_now()), "reason", reason)));
+                                             timestamp_json(u->container_ms), "ended_at",
+                                             timestamp_json(timestamp_now()), "reason", reason)));
     u->container[0] = '\0';
 }
 

@@ -43,17 +43,6 @@ user_status(const struct user *u)
         (json_int_t)(u->executions + session_executions(u->session))));
 }
 
-static json_t *
-moment(int64_t ms)
-{
-    char text[TIMESTAMP_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    timestamp_text(ms, text);
-    return json_string(text);
-}
-
 static const char *
 state_of(const struct user *u)
 {
@@ -88,7 +77,7 @@ container_of(const struct user *u)
     if (u->container[0] == '\0')
         return json_null();
     return xnotnull(
-        json_pack("{s:s,s:o}", "id", u->container, "started_at", moment(u->container_ms)));
+        json_pack("{s:s,s:o}", "id", u->container, "started_at", timestamp_json(u->container_ms)));
 }
 
 static json_t *
@@ -102,7 +91,7 @@ usage_of(const struct user *u)
         disk.told_ms == 0
             ? json_null()
             : xnotnull(json_pack("{s:I,s:I,s:o}", "bytes", (json_int_t)disk.used, "bytes_total",
-                                 (json_int_t)disk.size, "as_of", moment(disk.told_ms)));
+                                 (json_int_t)disk.size, "as_of", timestamp_json(disk.told_ms)));
 
     return xnotnull(json_pack("{s:f,s:I,s:I,s:o}", "cpu_seconds", usage.cpu_seconds, "memory_bytes",
                               (json_int_t)usage.memory, "memory_peak_bytes",
@@ -133,8 +122,9 @@ pool_status_session(const struct user *u, const struct terms *terms, bool in_ful
         "user_uuid", user_short_name(u), "key", key_of(u), "kernel", u->kind->name, "language",
         language ? language : "", "strategy", terms_strategy_name(terms->strategy), "state",
         state_of(u), "network", u->network ? "allowlist" : "none", "queued", jobs - busy,
-        "executions", (json_int_t)executions_of(u), "created_at", moment(u->created_ms),
-        "last_used_at", moment(u->last_used_ms), "expires_at", moment(terms->expires_ms)));
+        "executions", (json_int_t)executions_of(u), "created_at", timestamp_json(u->created_ms),
+        "last_used_at", timestamp_json(u->last_used_ms), "expires_at",
+        timestamp_json(terms->expires_ms)));
 
     if (in_full)
         add_detail(session, u, terms);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "mem.h"
+
 int64_t
 timestamp_now(void)
 {
@@ -21,4 +23,15 @@ timestamp_text(int64_t ms, char text[TIMESTAMP_SIZE])
 
     len = strftime(text, TIMESTAMP_SIZE, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
     snprintf(text + len, TIMESTAMP_SIZE - len, ".%03dZ", (int)(ms % 1000));
+}
+
+json_t *
+timestamp_json(int64_t ms)
+{
+    char text[TIMESTAMP_SIZE];
+
+    if (ms == 0)
+        return json_null();
+    timestamp_text(ms, text);
+    return xnotnull(json_string(text));
 }

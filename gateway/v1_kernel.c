@@ -30,12 +30,6 @@ struct question {
 /* --- what the kernel says ----------------------------------------------------------------- */
 
 static void
-on_begin(void *owner)
-{
-    (void)owner;
-}
-
-static void
 on_message(void *owner, const char *msg_type, const json_t *content)
 {
     struct question *q = owner;
@@ -48,18 +42,6 @@ on_message(void *owner, const char *msg_type, const json_t *content)
 }
 
 static void
-on_raw(void *owner, int fd, const void *data, size_t len)
-{
-    (void)owner, (void)fd, (void)data, (void)len;
-}
-
-static void
-on_truncated(void *owner)
-{
-    (void)owner;
-}
-
-static void
 on_reply(void *owner, const json_t *content)
 {
     struct question *q = owner;
@@ -68,14 +50,7 @@ on_reply(void *owner, const json_t *content)
         q->answer = json_incref((json_t *)content);
 }
 
-static void
-on_input(void *owner, const char *prompt, bool password)
-{
-    (void)owner, (void)prompt, (void)password;
-}
-
-static const struct execution_sink sink = {on_begin, on_message, on_raw, on_truncated,
-                                           on_reply, on_input,   NULL};
+static const struct execution_sink sink = {.on_message = on_message, .on_reply = on_reply};
 
 /* --- the answer --------------------------------------------------------------------------- */
 
