@@ -90,9 +90,10 @@ suite_blackbox_runsc() {
     export TCI_TEST_RUNTIME=runsc
     suite_pytest blackbox-runsc build-gcc tests/blackbox/test_runsc.py tests/blackbox/test_execute.py \
         tests/blackbox/test_lifecycle.py tests/blackbox/test_restart.py tests/blackbox/test_sandbox.py \
-        tests/blackbox/test_settings.py -k "test_runsc or state_across_calls or plot_with_show or output_of_a_child \
-        or multiprocessing or death_of_the_worker or hang_up_interrupts or survive_an_orderly or pids_limit \
-        or workspace_is_limited or cpu_limit_seen or link_cannot or link_hears"
+        tests/blackbox/test_sandbox_secrets.py tests/blackbox/test_settings.py \
+        -k "test_runsc or state_across_calls or plot_with_show or output_of_a_child or multiprocessing \
+        or death_of_the_worker or hang_up_interrupts or survive_an_orderly or pids_limit or workspace_is_limited \
+        or cpu_limit_seen or link_cannot or link_hears"
     unset TCI_TEST_RUNTIME
 }
 
@@ -127,7 +128,8 @@ suite_attacks_runsc() {
 # What is skipped is at the end of the logs, with the reason.
 suite_runsc() {
     export TCI_TEST_RUNTIME=runsc
-    suite runsc-unit count_make make -C "$TOP/build-gcc" check TESTS=tests/unit/test_runtime
+    suite runsc-unit count_make make -C "$TOP/build-gcc" check \
+        TESTS="tests/unit/test_runtime tests/unit/test_runtime_limits tests/unit/test_runtime_sandbox"
     suite_pytest runsc-blackbox build-gcc tests/blackbox
     suite_pytest runsc-attacks build-gcc tests/attacks
     unset TCI_TEST_RUNTIME

@@ -16,28 +16,9 @@
 #include "gateway/audit_db.h"
 #include "gateway/audit_log.h"
 #include "gateway/metrics.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/scratch_file.h"
 
 enum { DB_QUEUE = 8192 };
-
-static char directory[SCRATCH_PATH], path[SCRATCH_PATH + 16];
-
-static int
-set_up(void **state)
-{
-    (void)state;
-    if (scratch_make(directory) < 0)
-        return -1;
-    snprintf(path, sizeof(path), "%s/audit", directory);
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    return scratch_remove(directory);
-}
 
 /* How large a file may become from now on; 0 = any size. */
 static void

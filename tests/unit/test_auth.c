@@ -13,26 +13,7 @@
 #include "gateway/bucket.h"
 #include "gateway/clock.h"
 #include "gateway/keystore.h"
-#include "tests/unit/scratch.h"
-
-static char directory[SCRATCH_PATH], path[SCRATCH_PATH + 16];
-
-static int
-set_up(void **state)
-{
-    (void)state;
-    if (scratch_make(directory) < 0)
-        return -1;
-    snprintf(path, sizeof(path), "%s/keys.db", directory);
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    return scratch_remove(directory);
-}
+#include "tests/unit/scratch_file.h"
 
 /* Adds a key with the limits of row; text gets it. */
 static void

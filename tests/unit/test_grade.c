@@ -8,24 +8,9 @@
 #include <string.h>
 
 #include "gateway/grade.h"
+#include "tests/unit/quoted.h"
 
 static const struct grade_limits python = {100, 30, true}, other = {100, 5, false};
-
-static json_t *
-json(const char *text)
-{
-    char *copy = xstrdup(text);
-    json_t *value;
-
-    for (char *p = copy; *p; p++)
-        if (*p == '\'')
-            *p = '"';
-    value = json_loads(copy, JSON_DECODE_ANY, NULL);
-    if (value == NULL)
-        fail_msg("the test's text is not JSON: %s", text);
-    free(copy);
-    return value;
-}
 
 static struct grade *
 make(const char *tests, const struct grade_limits *limits)

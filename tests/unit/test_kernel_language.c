@@ -7,30 +7,11 @@
 #include <cmocka.h>
 
 #include "kernel/language.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/scratch_file.h"
 
 #define KERNEL(command)                                                                            \
     "{\"language\": \"toy\", \"display_name\": \"Toy\", \"metadata\": {\"tci\": {\"command\": "    \
     "{" command "}}}}"
-
-static char dir[SCRATCH_PATH], path[SCRATCH_PATH + 16];
-
-static int
-set_up(void **state)
-{
-    (void)state;
-    if (scratch_make(dir) < 0)
-        return -1;
-    snprintf(path, sizeof(path), "%s/kernel.json", dir);
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    return scratch_remove(dir);
-}
 
 static int
 read_json(const char *json, struct language *l, struct err *err)
@@ -74,7 +55,7 @@ test_programs(void **state)
     assert_string_equal(l.mimetype, "text/x-toy");
     assert_string_equal(l.file, "cell.toy");
     assert_string_equal(language_suffix(&l), ".toy");
-    assert_string_equal(l.resource_dir, dir);
+    assert_string_equal(l.resource_dir, directory);
     assert_int_equal(json_array_size(l.build), 2);
     assert_null(l.session);
     assert_null(l.feed);
@@ -112,9 +93,9 @@ test_no_kernel(void **state)
     struct err err = ERR_INIT;
 
     (void)state;
-    assert_refused("", "kernel.json:");
-    assert_refused("{\"language\": \"toy\"", "kernel.json:");
-    assert_refused("{\"language\": \"a\", \"language\": \"b\"}", "kernel.json:1");
+    assert_refused("", "file:");
+    assert_refused("{\"language\": \"toy\"", "file:");
+    assert_refused("{\"language\": \"a\", \"language\": \"b\"}", "file:1");
     assert_refused("[1]", "metadata.tci.command must be an object");
     assert_refused("{}", "metadata.tci.command must be an object");
     assert_refused("{\"metadata\": {\"tci\": 1}}", "metadata.tci.command must be an object");

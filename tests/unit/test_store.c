@@ -10,31 +10,12 @@
 #include <sqlite3.h>
 
 #include "gateway/store.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/scratch_file.h"
 
 struct seen {
     unsigned n;
     char text[1024];
 };
-
-static char directory[SCRATCH_PATH], path[SCRATCH_PATH + 16];
-
-static int
-set_up(void **state)
-{
-    (void)state;
-    if (scratch_make(directory) < 0)
-        return -1;
-    snprintf(path, sizeof(path), "%s/db", directory);
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    return scratch_remove(directory);
-}
 
 static void
 note(void *owner, const struct store_row *row)

@@ -10,6 +10,7 @@
 
 #include "gateway/shown.h"
 #include "gateway/transcript.h"
+#include "tests/unit/quoted.h"
 
 enum { BOUND = 4000 };
 
@@ -25,23 +26,6 @@ teardown(void **state)
 {
     transcript_free(*state);
     return 0;
-}
-
-/* JSON written with single quotes, so that it can be read here. */
-static json_t *
-json(const char *text)
-{
-    char *copy = xstrdup(text);
-    json_t *value;
-
-    for (char *p = copy; *p; p++)
-        if (*p == '\'')
-            *p = '"';
-    value = json_loads(copy, JSON_DECODE_ANY, NULL);
-    if (value == NULL)
-        fail_msg("the test's text is not JSON: %s", text);
-    free(copy);
-    return value;
 }
 
 static enum shown
