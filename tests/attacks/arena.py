@@ -78,7 +78,7 @@ def report():
 
 
 class Stage:
-    """The gateway of the suite and the bystander's session on it."""
+    """The gateway of the suite and the bystander's session on it, for a `with`."""
 
     def __init__(self, **settings):
         usual = {"min_idle_workers": 2, "max_total_workers": 8, "exec_timeout": 20, "worker_memory_mb": 256, "worker_disk_mb": 64,
@@ -101,8 +101,21 @@ class Stage:
     def begin(self, user):
         """The first that is asked for a user; here nothing."""
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.destroy()
+
     def finish(self):
         self.gateway.finish()
+
+    def destroy(self):
+        self.gateway.destroy()
 
 
 class Arena:

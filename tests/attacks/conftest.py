@@ -35,12 +35,8 @@ import arena as _arena  # noqa: E402 - it needs the path above
 
 @pytest.fixture(scope="session")
 def _stage():
-    stage = _arena.Stage()
-    try:
+    with _arena.Stage() as stage:
         yield stage
-        stage.finish()
-    finally:
-        stage.gateway.destroy()
 
 
 @pytest.fixture

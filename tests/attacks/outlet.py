@@ -119,6 +119,10 @@ class OutletStage(Stage):
         self.net.stop()
         self.trap.listener.close()
 
+    def destroy(self):
+        super().destroy()
+        self.net.stop()
+
 
 class Outlet(Arena):
     def __init__(self, stage):

@@ -23,12 +23,8 @@ def house(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def house_stage(house):
-    stage = Stage(packages_dir=house)
-    try:
+    with Stage(packages_dir=house) as stage:
         yield stage
-        stage.finish()
-    finally:
-        stage.gateway.destroy()
 
 
 @pytest.fixture

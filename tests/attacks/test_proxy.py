@@ -25,13 +25,8 @@ MIB = 1024  # KiB
 def _outlet(tmp_path_factory):
     if not shutil.which("ip"):
         pytest.skip("needs iproute2")
-    stage = OutletStage(tmp_path_factory.mktemp("net"))
-    try:
+    with OutletStage(tmp_path_factory.mktemp("net")) as stage:
         yield stage
-        stage.finish()
-    finally:
-        stage.gateway.destroy()
-        stage.net.stop()
 
 
 @pytest.fixture
