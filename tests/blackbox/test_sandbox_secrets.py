@@ -126,7 +126,7 @@ def test_daemons_end_with_the_session(gateway, users):
 def test_orphans_inside_are_reaped(gateway, user):
     """PID 1 collects the children of others: no zombies pile up against the pids limit."""
     code = ("import subprocess, time\n"
-            "for _ in range(300): subprocess.run(['sh', '-c', 'true & true & exit 0'])\n"
+            "for _ in range(100): subprocess.run(['sh', '-c', 'true & true & exit 0'])\n"
             "def zombies():\n"
             "    n = 0\n"
             "    for pid in filter(str.isdigit, os.listdir('/proc')):\n"
