@@ -19,17 +19,6 @@ run_state_name(const struct run *run)
     return names[run->state];
 }
 
-static json_t *
-moment(int64_t ms)
-{
-    char text[TIMESTAMP_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    timestamp_text(ms, text);
-    return xnotnull(json_string(text));
-}
-
 json_t *
 run_summary(const struct run *run)
 {
@@ -41,12 +30,13 @@ run_summary(const struct run *run)
         run->execution_count < 0 ? json_null() : xnotnull(json_integer(run->execution_count));
     const bool ran = run->status != NULL && run->started != 0;
 
-    return xnotnull(json_pack(
-        "{s:s,s:s,s:s,s:s?,s:s%,s:o,s:o,s:o,s:o,s:b}", "id", run->id, "session_id", run->session,
-        "state", run_state_name(run), "status", run->state == DONE ? run->status : NULL, "code",
-        run->code, fits, "created_at", moment(run->created), "started_at", moment(run->started),
-        "duration_ms", ran ? xnotnull(json_real(run->duration_ms)) : json_null(), "execution_count",
-        count, "restarted", run->restarted));
+    return xnotnull(json_pack("{s:s,s:s,s:s,s:s?,s:s%,s:o,s:o,s:o,s:o,s:b}", "id", run->id,
+                              "session_id", run->session, "state", run_state_name(run), "status",
+                              run->state == DONE ? run->status : NULL, "code", run->code, fits,
+                              "created_at", timestamp_json(run->created), "started_at",
+                              timestamp_json(run->started), "duration_ms",
+                              ran ? xnotnull(json_real(run->duration_ms)) : json_null(),
+                              "execution_count", count, "restarted", run->restarted));
 }
 
 /* What is known of it but what it has shown: the end of its events. */
