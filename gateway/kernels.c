@@ -374,17 +374,21 @@ speaks(const struct kernel_kind *kind, const char *language)
 struct kernel_kind *
 kernels_for_language(const struct kernels *kernels, const char *language)
 {
-    struct kernel_kind *kind, *broken = NULL;
+    struct kernel_kind *kind, *able = NULL, *broken = NULL;
 
     if (speaks(kernels->standard, language))
         return kernels->standard;
     DL_FOREACH (kernels->kinds, kind) {
         if (!speaks(kind, language))
             continue;
-        if (kind->why_not == NULL)
+        if (kind->why_not == NULL && strcasecmp(kind->name, language) == 0)
             return kind;
+        if (kind->why_not == NULL && able == NULL)
+            able = kind;
         if (broken == NULL)
             broken = kind;
     }
+    if (able)
+        return able;
     return broken ? broken : find(kernels->kinds, language);
 }

@@ -62,7 +62,10 @@ struct kernel_kind *kernels_first(const struct kernels *); /* the others: ->next
 struct kernel_kind *kernels_find(const struct kernels *,
                                  const char *name); /* NULL: there is none */
 
-/* The one for a language: the standard, if it is of that, else the first that can run, else the first.  NULL: there is none. */
+/*
+ * The one for a language: the standard, if it is of that, else the one of that name or the first that can run, else the first.  NULL:
+ * there is none.
+ */
 struct kernel_kind *kernels_for_language(const struct kernels *, const char *language);
 
 /*

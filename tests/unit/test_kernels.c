@@ -193,14 +193,18 @@ finds_by_language(void **state)
     write_spec("zz-a", SPEC("/nowhere/at-all", "ZZ2", ""));
     write_spec("zz-b", SPEC("/bin/sh", "zz2", ""));
     write_spec("zz-c", SPEC("/nowhere/at-all", "zz3", ""));
+    write_spec("zz-d", SPEC("/bin/sh", "zz-e", ""));
+    write_spec("zz-e", SPEC("/bin/sh", "zz-e", ""));
     write_spec("aa", SPEC("/bin/sh", "zz", ""));
     kernels_reload(kernels);
     assert_string_equal(kernels_for_language(kernels, "zz")->name, "zz-plain");
     assert_string_equal(kernels_for_language(kernels, "Zz2")->name, "zz-b");
     assert_string_equal(kernels_for_language(kernels, "zz3")->name, "zz-c");
     assert_string_equal(kernels_for_language(kernels, "zz-b")->name, "zz-b");
+    assert_string_equal(kernels_for_language(kernels, "ZZ-e")->name, "zz-e");
     assert_null(kernels_for_language(kernels, "zz9"));
-    for (const char **name = (const char *[]){"zz-a", "zz-b", "zz-c", "aa", NULL}; *name; name++)
+    for (const char **name = (const char *[]){"zz-a", "zz-b", "zz-c", "zz-d", "zz-e", "aa", NULL};
+         *name; name++)
         remove_spec(*name);
     kernels_reload(kernels);
 }
