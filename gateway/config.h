@@ -49,7 +49,7 @@ struct config {
     size_t packages_cache_mb;  /* of installed packages that are kept */
     char *packages_dir;        /* of wheels and the like; "" = none */
     char *packages_hosts;      /* as network_allow: what packages_index leads to */
-    char *packages_index;      /* URL; "" = none */
+    char *packages_index;      /* URLs (packageindex.h); "" = none */
     enum packages_on_import packages_on_import;
     double packages_timeout;  /* seconds that an installation may take */
     unsigned queue_limit;     /* executions of one session, waiting and running */

@@ -115,15 +115,6 @@ is_file(const char *s)
     return s[0] == '\0' || (s[0] == '/' && strlen(s) < 4096 && is_printable(s, true));
 }
 
-/* scheme://host[:port]/path */
-static bool
-is_index(const char *s)
-{
-    struct packageindex index;
-
-    return s[0] == '\0' || packageindex_parse(s, &index) == 0;
-}
-
 static bool
 is_switch_or_file(const char *s)
 {
@@ -227,18 +218,21 @@ const struct setting config_settings[] = {
            "how long a worker waits for a gateway that went away before it ends"),
     NUMBER(SIZE, packages_cache_mb, 1, 1048576, "MiB", "2048",
            "installed packages that are kept for the next who wants them; the oldest go first"),
-    STRING(packages_dir, is_file, "empty or an absolute path", "", FIXED,
-           "directory of packages (for Python: wheels) that sessions may have; everybody must be "
-           "able to read it"),
+    STRING(
+        packages_dir, is_file, "empty or an absolute path", "", FIXED,
+        "directory of packages that sessions may have: wheels, in npm/ tarballs for JavaScript, in "
+        "src/contrib/ a repository for R; everybody must be able to read it"),
     STRING(packages_hosts, is_list, "as NETWORK_ALLOW", "files.pythonhosted.org", RELOAD,
            "where else PACKAGES_INDEX has its files"),
-    STRING(packages_index, is_index, "empty, or an http:// or https:// URL without a password", "",
-           FIXED,
-           "package index that sessions may have packages from, as https://pypi.org/simple; only "
-           "installers reach it"),
-    CHOICE(
-        packages_on_import, PACKAGES_BY_REQUEST, switches, "off or on", "off", RELOAD,
-        "on: what an execution of /v1 imports and its session lacks is installed before it runs"),
+    STRING(
+        packages_index, packageindex_is_list,
+        "empty, or http:// and https:// URLs without a password, separated by commas, all but one "
+        "behind a name and =",
+        "", FIXED,
+        "package indexes that sessions may have packages from; only installers reach them: "
+        "Python's, as https://pypi.org/simple, and cran=URL, npm=URL for R and JavaScript"),
+    CHOICE(packages_on_import, PACKAGES_BY_REQUEST, switches, "off or on", "off", RELOAD,
+           "on: what an execution imports and its session lacks is installed before it runs"),
     NUMBER(DOUBLE, packages_timeout, 1, 3600, "seconds", "300",
            "how long the installation of packages may take"),
     NUMBER(UNSIGNED, queue_limit, 1, 10000, "", "16",

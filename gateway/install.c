@@ -17,6 +17,7 @@
 #include "config.h"
 #include "kernels.h"
 #include "log.h"
+#include "packagesource.h"
 #include "packagetool.h"
 #include "packstore.h"
 #include "pool.h"
@@ -286,14 +287,14 @@ on_tool_end(void *owner, const struct err *why)
 static const struct transfer_ops tool_ops = {.on_reply = on_tool_reply, .on_end = on_tool_end};
 
 static json_t *
-environment(const struct config *c)
+environment(const struct packagesource *source)
 {
     json_t *env = xnotnull(json_pack("[s,s,s,s]", "HOME=" TCI_PATH_HOME, "LANG=C.UTF-8",
                                      "PATH=/usr/local/bin:/usr/bin:/bin",
                                      "TMPDIR=" TCI_PATH_WORKSPACE "/" TCI_INSTALL_TEMPORARY));
     static const char *const proxies[] = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"};
 
-    for (size_t i = 0; c->packages_index[0] && i < sizeof(proxies) / sizeof(proxies[0]); i++)
+    for (size_t i = 0; source->index[0] && i < sizeof(proxies) / sizeof(proxies[0]); i++)
         json_array_append_new(env,
                               json_sprintf("%s=http://127.0.0.1:%d", proxies[i], TCI_PROXY_PORT));
     return env;
@@ -302,13 +303,14 @@ environment(const struct config *c)
 static json_t *
 request(const struct install *i)
 {
-    const struct config *c = i->parts->config;
+    const json_t *tool = i->kind->spec.packages;
+    struct packagesource from;
 
-    return xnotnull(json_pack(
-        "{s:s,s:o,s:o}", "op", "install", "argv",
-        packagetool_argv(i->kind->spec.packages, c->packages_dir[0] ? TCI_PATH_PACKAGE_DIR : NULL,
-                         c->packages_index[0] ? c->packages_index : NULL, i->wanted),
-        "env", environment(c)));
+    (void)packagesource_find(i->parts->config, tool, &from);
+    return xnotnull(json_pack("{s:s,s:o,s:o}", "op", "install", "argv",
+                              packagetool_argv(tool, from.dir[0] ? from.dir_inside : NULL,
+                                               from.index[0] ? from.index : NULL, i->wanted),
+                              "env", environment(&from)));
 }
 
 static void

@@ -306,7 +306,12 @@ take_packages(const struct file *f, const json_t *tci, struct kernelspec *ks)
 
     if (wrong)
         return bad_key(f, "metadata.tci.packages", wrong);
-    ks->packages = json_incref(packages);
+    if (packages == NULL)
+        return 0;
+    ks->packages = xnotnull(json_copy(packages));
+    json_object_set_new(
+        ks->packages, "install",
+        with_resource_dir(json_object_get(packages, "install"), TCI_PATH_KERNELSPEC));
     return 0;
 }
 

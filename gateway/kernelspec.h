@@ -51,7 +51,8 @@ struct kernelspec {
      * absent. */
     json_t *package;
 
-    /* metadata.tci.packages: how packages are installed, see packagetool.h; NULL if absent: not at all. */
+    /* metadata.tci.packages: how packages are installed, see packagetool.h, {resource_dir} in install being TCI_PATH_KERNELSPEC; NULL if
+     * absent: not at all. */
     json_t *packages;
 
     /* metadata.tci.needs: array of absolute paths without which the kernel does not run; NULL if absent. */

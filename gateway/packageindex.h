@@ -1,6 +1,8 @@
-/* packageindex.h - the URL of a package index, and where who installs from it may connect to.  Pure. */
+/* packageindex.h - URLs of package indexes, and where who installs from them may connect to.  Pure. */
 #ifndef GATEWAY_PACKAGEINDEX_H
 #define GATEWAY_PACKAGEINDEX_H
+
+#include <stdbool.h>
 
 #include "mem.h"
 
@@ -13,7 +15,16 @@ struct packageindex {
 /* http[s]://host[:port][/path], of printable ASCII, without user and password; -1: it is none. */
 int packageindex_parse(const char *url, struct packageindex *) must_check;
 
-/* What its installers may connect to, as netpolicy.h has it: its own host, and those; a new string, "" without an index. */
-char *packageindex_allow(const char *url, const char *hosts) must_check;
+/*
+ * A list of such URLs, separated by commas: one stands for itself, and others behind names of a-z, 0-9, _ and -, as
+ * cran=https://cloud.r-project.org.  No name twice.
+ */
+bool packageindex_is_list(const char *list);
+
+/* The one of that name ("": the one without), which is returned as out; NULL: there is none. */
+const char *packageindex_find(const char *list, const char *name, char out[PACKAGEINDEX_MAX + 1]);
+
+/* What their installers may connect to, as netpolicy.h has it: their own hosts, and those; a new string, "" without an index. */
+char *packageindex_allow(const char *list, const char *hosts) must_check;
 
 #endif

@@ -22,6 +22,7 @@
 #include "install.h"
 #include "kernels.h"
 #include "log.h"
+#include "packagesource.h"
 #include "packagetool.h"
 #include "packstore.h"
 #include "requirement.h"
@@ -306,23 +307,24 @@ static void
 make_key(const struct packages *all, const struct kernel_kind *kind, const json_t *wanted,
          char out[PACKSTORE_KEY_SIZE])
 {
-    const struct config *c = all->parts.config;
     const json_t *tool = kind->spec.packages, *item;
     cleanup_free char *program =
         realpath(json_string_value(json_array_get(json_object_get(tool, "install"), 0)), NULL);
+    struct packagesource from;
     struct stat st = {.st_ino = 0};
     bool exact = true;
     size_t i;
 
+    (void)packagesource_find(all->parts.config, tool, &from);
     json_array_foreach (wanted, i, item)
         exact = exact && requirement_is_exact(json_string_value(item));
-    if (c->packages_dir[0] && stat(c->packages_dir, &st) < 0)
+    if (from.dir[0] && stat(from.dir, &st) < 0)
         st.st_mtim.tv_sec = 0;
     json_auto_t *what = xnotnull(json_pack(
         "{s:s,s:O,s:s,s:s,s:I,s:I,s:s,s:O,s:I}", "kernel", kind->name, "tool", tool, "program",
-        program ? program : "", "dir", c->packages_dir, "changed", (json_int_t)st.st_mtim.tv_sec,
-        "changed_ns", (json_int_t)st.st_mtim.tv_nsec, "index", c->packages_index, "wanted", wanted,
-        "day", (json_int_t)(exact ? 0 : time(NULL) / DAY_S))); /* what is newest does not stay so */
+        program ? program : "", "dir", from.dir, "changed", (json_int_t)st.st_mtim.tv_sec,
+        "changed_ns", (json_int_t)st.st_mtim.tv_nsec, "index", from.index, "wanted", wanted, "day",
+        (json_int_t)(exact ? 0 : time(NULL) / DAY_S))); /* what is newest does not stay so */
 
     packstore_key(what, out);
 }
@@ -333,10 +335,25 @@ packages_check(const struct packages *all, const struct kernel_kind *kind, struc
     if (kind->spec.packages == NULL)
         return err_field(err, ERR_UNSUPPORTED, "packages",
                          "packages: the kernel %s has no tool to install any", kind->name);
-    if (all == NULL || !config_has_packages(all->parts.config))
+    if (all == NULL || !packagesource_is_there(all->parts.config, kind->spec.packages))
         return err_field(err, ERR_UNSUPPORTED, "packages",
-                         "packages: this server has no source of packages (TCI_PACKAGES_DIR, "
-                         "TCI_PACKAGES_INDEX)");
+                         "packages: this server has no source of packages for the kernel %s "
+                         "(TCI_PACKAGES_DIR, TCI_PACKAGES_INDEX)",
+                         kind->name);
+    return 0;
+}
+
+static int
+check_names(const struct kernel_kind *kind, const json_t *wanted, struct err *err)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach (wanted, i, item)
+        if (requirement_is_scoped(json_string_value(item)) &&
+            !packagetool_takes_scopes(kind->spec.packages))
+            return err_field(err, ERR_BAD_REQUEST, "packages",
+                             "packages: the kernel %s has no packages with a scope", kind->name);
     return 0;
 }
 
@@ -358,7 +375,7 @@ packages_supply(struct packages *all, struct kernel_kind *kind, json_t *wanted,
 {
     struct supply *s;
 
-    if (packages_check(all, kind, err) < 0)
+    if (packages_check(all, kind, err) < 0 || check_names(kind, wanted, err) < 0)
         return NULL;
     if (all->stopped) {
         err_set(err, ERR_NO_WORKER, "The server is shutting down");

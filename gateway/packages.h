@@ -48,7 +48,8 @@ struct supply_ops {
 };
 
 /*
- * wanted: an array of requirement.h, copied by reference.  Fails as packages_check, and with ERR_BUSY: too many wait already.
+ * wanted: an array of requirement.h, copied by reference.  Fails as packages_check, with ERR_BUSY: too many wait already, and
+ * with ERR_BAD_REQUEST: the language has no such names.
  * Nothing is called before this has returned.
  */
 struct supply *packages_supply(struct packages *, struct kernel_kind *, json_t *wanted,

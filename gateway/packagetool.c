@@ -33,6 +33,18 @@ is_variables(const json_t *env)
     return env == NULL || (json_is_object(env) && json_object_size(env) <= MAX_STRINGS);
 }
 
+/* A path below, without dots; or a name that packageindex.h finds. */
+static bool
+is_place(const json_t *value)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-/";
+    const char *text = json_string_value(value);
+
+    return value == NULL ||
+           (text && text[0] != '\0' && text[0] != '/' && text[strspn(text, letters)] == '\0');
+}
+
 const char *
 packagetool_check(const json_t *packages)
 {
@@ -40,6 +52,7 @@ packagetool_check(const json_t *packages)
     const json_t *install = json_object_get(packages, "install");
     const char *program = json_string_value(json_array_get(install, 0));
     const json_t *activate = json_object_get(packages, "activate");
+    const json_t *scopes = json_object_get(packages, "scopes");
 
     if (!is_strings(install) || program == NULL || program[0] != '/')
         return "install must be an array of at most 64 strings, the program's absolute path first";
@@ -50,9 +63,52 @@ packagetool_check(const json_t *packages)
             return "from_dir, from_index, from_plain_index and only_dir must be arrays of at most "
                    "64 strings";
     }
+    if (!is_place(json_object_get(packages, "dir")) ||
+        !is_place(json_object_get(packages, "index")))
+        return "dir and index must be names of letters, digits, _ and -";
+    if (scopes && !json_is_boolean(scopes))
+        return "scopes must be true or false";
     if (!is_variables(json_object_get(packages, "env")))
         return "env must be an object of at most 64 strings";
     return activate && !json_is_string(activate) ? "activate must be a string" : NULL;
+}
+
+static const char *
+string_of(const json_t *packages, const char *name)
+{
+    const char *text = json_string_value(json_object_get(packages, name));
+
+    return text ? text : "";
+}
+
+const char *
+packagetool_dir(const json_t *packages)
+{
+    return string_of(packages, "dir");
+}
+
+const char *
+packagetool_index(const json_t *packages)
+{
+    return string_of(packages, "index");
+}
+
+bool
+packagetool_takes_dir(const json_t *packages)
+{
+    return json_object_get(packages, "from_dir") != NULL;
+}
+
+bool
+packagetool_takes_index(const json_t *packages)
+{
+    return json_object_get(packages, "from_index") != NULL;
+}
+
+bool
+packagetool_takes_scopes(const json_t *packages)
+{
+    return json_is_true(json_object_get(packages, "scopes"));
 }
 
 /* A copy with each `what` in it replaced. */

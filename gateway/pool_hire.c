@@ -9,6 +9,7 @@
 #include "caller.h"
 #include "config.h"
 #include "kernels.h"
+#include "packagesource.h"
 #include "pool.h"
 #include "pool_admit.h"
 #include "pool_lists.h"
@@ -54,6 +55,7 @@ struct hire *
 pool_hire(struct pool *pool, struct kernel_kind *kind, visit_fn *fn, void *owner, struct err *err)
 {
     struct hire *hire = xcalloc(1, sizeof(*hire));
+    struct packagesource source;
     struct user *u;
 
     hire->pool = pool;
@@ -66,7 +68,9 @@ pool_hire(struct pool *pool, struct kernel_kind *kind, visit_fn *fn, void *owner
         return NULL;
     }
     user_move(&pool->lists, u, WAITING);
-    user_open_session(u, kind, false, pool->env->config->packages_index[0] != '\0');
+    user_open_session(u, kind, false,
+                      packagesource_find(pool->env->config, kind->spec.packages, &source) &&
+                          source.index[0]);
     u->own = true;
     hire->visit = session_visit(u->session, on_visit, hire);
     pool_refill_soon(pool->refill, 0);

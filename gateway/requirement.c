@@ -24,6 +24,13 @@ read_name(const char **at)
 }
 
 static bool
+read_scope(const char **at)
+{
+    ++*at;
+    return read_name(at) && *(*at)++ == '/';
+}
+
+static bool
 read_extras(const char **at)
 {
     do {
@@ -67,7 +74,8 @@ requirement_is_valid(const char *text)
 {
     const char *at = text;
 
-    if (strlen(text) > REQUIREMENT_MAX || !read_name(&at) || (*at == '[' && !read_extras(&at)))
+    if (strlen(text) > REQUIREMENT_MAX || (*at == '@' && !read_scope(&at)) || !read_name(&at) ||
+        (*at == '[' && !read_extras(&at)))
         return false;
     for (bool more = *at != '\0'; more; at += more) {
         if (!read_version(&at))
@@ -75,6 +83,12 @@ requirement_is_valid(const char *text)
         more = *at == ',';
     }
     return *at == '\0';
+}
+
+bool
+requirement_is_scoped(const char *text)
+{
+    return text[0] == '@';
 }
 
 bool

@@ -16,9 +16,11 @@ enum {
 
 /*
  * name, name[extra,extra], and behind that versions as PEP 440 has them (==1.2, >=1.2,<2, ~=1.2, !=1.3): the simple form
- * of PEP 508, without spaces.  No option, path, URL or marker is one.
+ * of PEP 508, without spaces.  No option, path, URL or marker is one.  In front of the name may be a scope, @scope/.
  */
 bool requirement_is_valid(const char *text);
+
+bool requirement_is_scoped(const char *text);
 
 /* Whether it says which version it has to be. */
 bool requirement_is_exact(const char *text);

@@ -9,6 +9,7 @@
 #include "kernels.h"
 #include "log.h"
 #include "metrics.h"
+#include "packagesource.h"
 #include "worker_ready.h"
 #include "worker_state.h"
 #include "worker/protocol.h"
@@ -104,7 +105,7 @@ limits_of(const struct worker *w)
 bool
 worker_has_packages(const struct worker *w)
 {
-    return w->kind->spec.packages && config_has_packages(w->env->config);
+    return packagesource_is_there(w->env->config, w->kind->spec.packages);
 }
 
 int

@@ -88,6 +88,68 @@ function makeJupyter() {
   };
 }
 
+// --- packages
+
+// npm's, where the gateway has them installed.  Deno finds one only from a file that is below node_modules, and remembers what it has
+// not found, so that we look first.
+const modules = Deno.env.get("TCI_NODE_MODULES"); // undefined: there are none
+const PACKAGE = /^(npm:\/?)?((?:@[\w-][\w.-]*\/)?[\w-][\w.-]*)(?:@([^/]+))?(\/.*)?$/;
+
+async function makeResolver() {
+  const dir = `${modules}/.tci`;
+  Deno.mkdirSync(dir, { recursive: true });
+  Deno.writeTextFileSync(`${dir}/package.json`, '{"name": "tci"}');
+  Deno.writeTextFileSync(`${dir}/resolve.mjs`, "export const resolve = (name) => import.meta.resolve(name);");
+  return (await import(`file://${dir}/resolve.mjs`)).resolve;
+}
+
+const resolve = modules && await makeResolver().catch(() => undefined); // undefined: there is no place for any
+
+// undefined: there is no such package.
+function versionOf(name) {
+  try {
+    return JSON.parse(Deno.readTextFileSync(`${modules}/${name}/package.json`)).version;
+  } catch {
+    return undefined;
+  }
+}
+
+// Whether it is one of those: 1.2.3, 1.x, ^1.2, ~1.2, ">=1 <2", "1 || 2"; of a tag nobody knows here.
+function satisfies(version, range) {
+  const numbers = (text) => text.split(/[-+]/)[0].split(".").filter((part) => /^\d+$/.test(part)).map(Number);
+  const have = numbers(version);
+  const holds = (comparator) => {
+    const [, operator, text] = comparator.match(/^([<>]=?|[=^~]?)v?(.*)$/);
+    const want = numbers(text);
+    const differences = want.map((part, i) => have[i] - part);
+    const first = differences.findIndex((difference) => difference !== 0);
+    const order = first < 0 ? 0 : differences[first];
+    const lead = want.findIndex((part) => part !== 0);
+    const fixed = { "^": lead < 0 ? want.length : lead + 1, "~": Math.min(want.length, 2) }[operator] ?? want.length;
+    if (/^[<>]/.test(operator)) return order === 0 ? operator.endsWith("=") : (order > 0) === (operator[0] === ">");
+    return order >= 0 && (first < 0 || first >= fixed);
+  };
+  return range.split("||").some((all) => all.replace(/([<>=^~])\s+/g, "$1").split(/\s+/).filter(Boolean).every(holds));
+}
+
+// Where code that names a package finds it; text of other things stays what it is.
+function packageUrl(text) {
+  const [, npm, name, range, path = ""] = text.match(PACKAGE) ?? [];
+  const version = name && versionOf(name);
+  if (version === undefined && !npm) return text;
+  if (version === undefined) throw new Error(`${text}: the session does not have this package`);
+  if (range && !satisfies(version, range)) throw new Error(`${text}: the session has ${version}`);
+  return resolve(name + path);
+}
+
+function makeRequire() {
+  const own = createRequire(`file://${Deno.cwd()}/`);
+  if (!resolve) return own;
+  const packages = createRequire(`file://${modules}/`);
+  const has = (name) => versionOf(name.match(PACKAGE)?.[2]) !== undefined;
+  return Object.assign((name) => has(name) ? packages(name) : own(name), own);
+}
+
 class SystemExit extends Error {
   name = "SystemExit";
 }
@@ -102,7 +164,7 @@ function prepareGlobals() {
   Object.defineProperty(globalThis, "console", property(new Console(print)));
   const ours = Object.create(Deno, { jupyter: property(makeJupyter()), exit: property(exit) });
   Object.defineProperty(globalThis, "Deno", property(ours));
-  Object.defineProperty(globalThis, "require", property(createRequire(`file://${Deno.cwd()}/`))); // as code for Node has it
+  Object.defineProperty(globalThis, "require", property(makeRequire())); // as code for Node has it
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     console.error("Uncaught (in promise)", event.reason);
@@ -115,10 +177,16 @@ function prepareGlobals() {
 
 // --- code
 
+// A literal of the code, that of the place where the module is.
+function specifier(literal) {
+  const text = literal.slice(1, -1);
+  if (/^\.{0,2}\//.test(text)) return JSON.stringify(new URL(text, `file://${Deno.cwd()}/`).href);
+  return resolve ? JSON.stringify(packageUrl(text)) : literal;
+}
+
 // `import` is for modules; what it says can be said in an expression.
 function withoutImports(code) {
-  const specifier = (text) => /^["']\.{0,2}\//.test(text) ? JSON.stringify(new URL(text.slice(1, -1), `file://${Deno.cwd()}/`).href) : text;
-  return code.replace(
+  return code.replace(/\bimport\s*\(\s*("[^"\n]+"|'[^'\n]+')\s*([,)])/g, (_, from, end) => `import(${specifier(from)}${end}`).replace(
     /^([ \t]*)import\s+(?!type\b)(?:([\w$*{},\s]+?)\s+from\s+)?("[^"\n]+"|'[^'\n]+')(?:\s+with\s*\{[^}]*\})?[ \t]*;?/gm,
     (_, indent, names, from) => {
       const module = `await import(${specifier(from)})`;

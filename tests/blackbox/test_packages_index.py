@@ -8,9 +8,11 @@ import sys
 
 import pytest
 
+import tarballs
 import wheels
 from harness import eventually, read_text, rootless
 from nets import Net
+from test_packages_languages import needs_deno, needs_r, said
 from test_v1_packages import add
 from test_v1_sessions import delete, error, make
 
@@ -36,6 +38,13 @@ def index(net, tmp_path_factory):
     """A function: the paths that were asked for."""
     directory = tmp_path_factory.mktemp("index")
     wheels.index(directory, [wheels.wheel(directory, "alpha"), wheels.wheel(directory, "beta", requires=["alpha"])])
+    tarballs.npm_registry(directory / "npm", f"http://index.test:{PORT}/npm", [
+        tarballs.npm(directory, "alpha"), tarballs.npm(directory, "@scope/beta", dependencies={"alpha": "^1.0.0"},
+                                                       files={"index.js": "exports.version = require('alpha').version;\n"})])
+    contrib = directory / "cran" / "src" / "contrib"
+    contrib.mkdir(parents=True)
+    tarballs.r(contrib, "tciA")
+    tarballs.r_repository(contrib)
     log = directory / "log"
     with open(log, "w", encoding="utf-8") as f:
         process = subprocess.Popen(["ip", "netns", "exec", net.namespace, sys.executable, "-u", "-m", "http.server", str(PORT),
@@ -51,7 +60,8 @@ def index(net, tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(net, index, make_module_gateway):
     settings = {**net.settings("one.test"), "network": "none", "packages_hosts": ""}
-    return make_module_gateway(min_idle_workers=1, max_total_workers=5, packages_index=f"http://index.test:{PORT}/simple", **settings)
+    indexes = f"http://index.test:{PORT}/simple,npm=http://index.test:{PORT}/npm,cran=http://index.test:{PORT}/cran"
+    return make_module_gateway(min_idle_workers=1, max_total_workers=5, packages_index=indexes, **settings)
 
 
 def test_from_an_index(net, index, served):
@@ -65,6 +75,24 @@ def test_from_an_index(net, index, served):
     assert add(served, other, "beta")["cached"] and len(index()) == asked
     error(add(served, made, "gamma", status=422), 422, "install_failed")
     delete(served, other)
+    delete(served, made)
+
+
+@needs_deno
+def test_npm(net, index, served):
+    net.names({"index.test": [net.there], "one.test": [net.there]})
+    made = make(served, language="javascript", packages=["@scope/beta==1.0.0"])["id"]
+    assert said(served, made, 'import beta from "npm:@scope/beta"; console.log(beta.version)') == "1.0.0\n"
+    assert any(path.startswith("/npm/files/") for path in index())
+    delete(served, made)
+
+
+@needs_r
+def test_r(net, index, served):
+    net.names({"index.test": [net.there], "one.test": [net.there]})
+    made = make(served, language="r", packages=["tciA"])["id"]
+    assert said(served, made, "cat(tciA::tciA())") == "1.0"
+    assert "/cran/src/contrib/tciA_1.0.tar.gz" in index()
     delete(served, made)
 
 

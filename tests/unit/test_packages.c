@@ -38,6 +38,8 @@ test_requirements(void **state)
         "python3-dateutil",
         "x<2",
         "x>1,!=1.5,<=3",
+        "@s/x",
+        "@s-t/x.y==1.2",
     };
     static const char *const bad[] = {
         "",        "-r",       "--pre", "-e.",        ".x",       "x-",         "x.",
@@ -45,6 +47,7 @@ test_requirements(void **state)
         "x==1,",   "x=1",      "x;y",   "x@http://y", "http://x", "git+ssh://", "x[",
         "x[]",     "x[y",      "x[y]z", "x[-y]",      "x==-1",    "x\n",        "x==1\n--pre",
         "x>=$(y)", "x==\"1\"", "x,y",   "\xc3\xa9",   "x==1,,<2", "[x]",        "x<<2",
+        "@s",      "@/x",      "@s/",   "@s/x/y",     "@@s/x",    "@s/../x",    "x/@s",
     };
     char longest[REQUIREMENT_MAX + 2];
 
@@ -193,6 +196,10 @@ test_unusable_tools(void **state)
         "{\"install\": [\"/pip\"], \"env\": {\"A=B\": \"\"}}",
         "{\"install\": [\"/pip\"], \"env\": []}",
         "{\"install\": [\"/pip\"], \"activate\": 1}",
+        "{\"install\": [\"/pip\"], \"dir\": \"/etc\"}",
+        "{\"install\": [\"/pip\"], \"dir\": \"../etc\"}",
+        "{\"install\": [\"/pip\"], \"index\": \"\"}",
+        "{\"install\": [\"/pip\"], \"scopes\": 1}",
     };
 
     (void)state;
@@ -219,6 +226,13 @@ test_indexes(void **state)
                                       "https:///x",   "http://u:p@x/",   "http://x y/",
                                       "http://x,y/",  "-i http://x",     "http://x\n",
                                       "file:///etc/", "http://x/\"--foo"};
+    static const char list[] = "https://pypi.org/simple,cran=https://r.example/cran";
+    static const char *const bad_lists[] = {
+        ",",   "https://x,",        "https://x,https://y", "a=https://x,a=https://y",
+        "a=",  "=https://x",        "A=https://x",         "a=https://x,,b=https://y",
+        "a=b", "https://x,ftp://y",
+    };
+    char url[PACKAGEINDEX_MAX + 1];
     struct packageindex index;
     char *allow;
 
@@ -230,6 +244,20 @@ test_indexes(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (packageindex_parse(bad[i], &index) == 0)
             fail_msg("%s is none", bad[i]);
+    assert_true(packageindex_is_list(list) && packageindex_is_list(""));
+    for (size_t i = 0; i < sizeof(bad_lists) / sizeof(bad_lists[0]); i++)
+        if (packageindex_is_list(bad_lists[i]))
+            fail_msg("%s is no list", bad_lists[i]);
+    assert_string_equal(packageindex_find(list, "cran", url), "https://r.example/cran");
+    assert_string_equal(packageindex_find(list, "", url), "https://pypi.org/simple");
+    assert_null(packageindex_find(list, "npm", url));
+    assert_null(packageindex_find("", "", url));
+    allow = packageindex_allow(list, "files.pythonhosted.org");
+    assert_string_equal(allow, "r.example:443,pypi.org:443,files.pythonhosted.org");
+    free(allow);
+    allow = packageindex_allow("http://a:81/", "");
+    assert_string_equal(allow, "a:81");
+    free(allow);
     allow = packageindex_allow("https://pypi.org/simple", "files.pythonhosted.org");
     assert_string_equal(allow, "pypi.org:443,files.pythonhosted.org");
     free(allow);
