@@ -32,8 +32,11 @@ struct api {
 struct call {
     struct api *api;
     struct http_request *request;
-    struct job *job;
-    double received; /* clock_now */
+    struct importing *importing; /* NULL: nothing is waited for ... */
+    struct caller who;           /* ... else whose it is */
+    struct body body;            /* ... and what it is to run */
+    struct job *job;             /* NULL: it is not there yet */
+    double received;             /* clock_now */
     struct audit_event event;
     json_t *findings; /* of the scan; NULL: none */
 };
@@ -326,6 +329,8 @@ audit_call(struct call *call, const struct job_result *result)
 static void
 call_free(struct call *call)
 {
+    importing_cancel(call->importing);
+    body_clear(&call->body);
     json_decref(call->findings);
     free(call);
 }
@@ -351,7 +356,8 @@ on_client_gone(void *owner)
 
     call->event.duration_ms = (clock_now() - call->received) * 1000;
     api_audit_end(call->api->parts.audit, &call->event, "cancelled", 0, "The client went away");
-    job_cancel(call->job);
+    if (call->job)
+        job_cancel(call->job);
     call_free(call);
 }
 
@@ -412,6 +418,36 @@ run(struct call *call, const struct caller *who, const struct body *body)
     }
 }
 
+static void
+on_imported(void *owner)
+{
+    struct call *call = owner;
+    const struct caller who = call->who;
+    struct body body = call->body;
+
+    call->importing = NULL;
+    memset(&call->body, 0, sizeof(call->body));
+    http_on_gone(call->request, NULL, NULL);
+    run(call, &who, &body);
+    body_clear(&body);
+}
+
+/* Whether it waits for modules that it imports; the body is the call's then. */
+static bool
+waits_for_imports(struct call *call, const struct caller *who, struct body *body)
+{
+    call->importing = importing_start(&call->api->parts.importing, who, body->user, body->network,
+                                      body->code, body->code_len, on_imported, call);
+    if (call->importing == NULL)
+        return false;
+    call->who = *who;
+    call->body = *body;
+    memset(body, 0, sizeof(*body));
+    http_drop_body(call->request);
+    http_on_gone(call->request, on_client_gone, call);
+    return true;
+}
+
 /* Answers that the scan's findings keep the code from running. */
 static void
 block(struct call *call)
@@ -458,7 +494,7 @@ api_execute(struct api *api, struct http_request *r, const struct caller *who,
         call->findings = api_scan(&api->parts, body.code, body.code_len, NULL);
     if (api_scan_blocks(&api->parts, call->findings))
         block(call);
-    else
+    else if (!waits_for_imports(call, who, &body))
         run(call, who, &body);
     body_clear(&body);
 }

@@ -90,7 +90,7 @@ on_job_done(void *owner, const struct job_result *result)
 }
 
 static struct job *
-ask(struct importing *i, const json_t *names)
+ask(struct importing *i, const json_t *names, enum network_mode network)
 {
     cleanup_free char *list = xnotnull(json_dumps(names, JSON_COMPACT));
     cleanup_free char *code = xasprintf(question, list);
@@ -103,7 +103,7 @@ ask(struct importing *i, const json_t *names)
                                         .no_history = true,
                                         .sink = &sink,
                                         .sink_owner = i};
-    const struct job_spec job = {.execution = &spec, .aside = true};
+    const struct job_spec job = {.execution = &spec, .network = network, .aside = true};
     struct err err = ERR_INIT;
 
     return pool_submit(i->parts->pool, &i->who, i->session, &job, on_job_done, i, &err);
@@ -171,16 +171,20 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 
 struct importing *
 importing_start(const struct importing_parts *parts, const struct caller *who, const char *session,
-                const char *code, size_t len, importing_done_fn *done, void *owner)
+                enum network_mode network, const char *code, size_t len, importing_done_fn *done,
+                void *owner)
 {
     const struct kernel_kind *kind = pool_kind(parts->pool, who, session);
     struct err err = ERR_INIT;
     struct importing *i;
     json_auto_t *names = NULL;
 
-    if (parts->config->packages_on_import == PACKAGES_BY_REQUEST || kind == NULL ||
-        !pool_is_python(parts->pool, who, session) ||
-        packages_check(parts->packages, kind, &err) < 0)
+    if (parts->config->packages_on_import == PACKAGES_BY_REQUEST ||
+        !pool_is_python(parts->pool, who, session))
+        return NULL;
+    if (kind == NULL)
+        kind = kernels_standard(parts->kernels);
+    if (packages_check(parts->packages, kind, &err) < 0)
         return NULL;
     names = imports_of(code, len);
     if (json_array_size(names) == 0)
@@ -192,7 +196,7 @@ importing_start(const struct importing_parts *parts, const struct caller *who, c
     i->turn = xnotnull(event_new(parts->base, -1, 0, on_turn, i));
     i->done = done;
     i->owner = owner;
-    i->job = ask(i, names);
+    i->job = ask(i, names, network);
     if (i->job)
         return i;
     importing_free(i);

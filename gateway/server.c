@@ -438,7 +438,7 @@ open_front(struct server *s, struct err *err)
                                     s->base,
                                     s->kept,
                                     s->packages,
-                                    {s->base, s->config, s->pool, s->packages}};
+                                    {s->base, s->config, s->pool, s->packages, s->kernels}};
     s->api = api_new(&parts, s->files.web, err);
     if (s->api == NULL)
         return -1;

@@ -337,8 +337,9 @@ waits_for_imports(const struct order *o)
     struct order *kept = xcalloc(1, sizeof(*kept));
 
     *kept = *o;
-    kept->importing = importing_start(&parts->importing, &o->session.owner, o->session.id,
-                                      o->body.body.code, o->body.body.code_len, on_imported, kept);
+    kept->importing =
+        importing_start(&parts->importing, &o->session.owner, o->session.id, NETWORK_UNSAID,
+                        o->body.body.code, o->body.body.code_len, on_imported, kept);
     if (kept->importing == NULL) {
         free(kept);
         return false;

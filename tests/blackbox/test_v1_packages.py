@@ -198,7 +198,7 @@ def test_a_restarted_gateway_knows(eager):
 
 def test_what_is_no_package(served, session):
     for wanted in (["--index-url=http://x/"], ["-r/etc/passwd"], ["./alpha"], ["/etc/passwd"], ["alpha @ http://x/"],
-                   ["http://x/alpha.whl"], ["git+http://x/"], ["alpha; python_version>'3'"], [""], ["alpha=="],
+                   ["http://x/alpha.whl"], ["git+http://x/"], ["alpha; python_version>'3'"], [""], ["alpha=="], ["@scope/alpha"],
                    ["alpha\n--pre"], ["alpha[x"], ["al pha"], [1], [None], [], "alpha", None, ["a"] * 33, ["a" * 201]):
         error(served.client.post(f"/v1/sessions/{session}/packages", json={"packages": wanted}), 400, "invalid_request", "packages")
         if wanted:
@@ -274,6 +274,18 @@ def test_on_import(eager):
     delete(gateway, made)
 
 
+def test_execute_imports_too(eager, users):
+    """Also for a user of whom nothing has been heard; all else of the answer is as ever."""
+    user = users(eager)
+    plain = eager.execute(users(eager), "print(1)").json()
+    first = eager.execute(user, "import gamma.part; print(gamma.part.TEXT)").json()
+    assert first["result_text"] == "é\n" and first["execution_count"] == 1 and first.keys() == plain.keys() and not first["restarted"]
+    assert get(eager, user)["packages"] == ["gamma"] and get(eager, user)["executions"] == 1
+    eager.execute(user, "import os; os.kill(os.getpid(), 9)")
+    again = eager.execute(user, "import gamma.part; print(gamma.part.TEXT)").json()
+    assert again["result_text"] == "é\n" and again["restarted"]
+
+
 def test_who_waits_when_the_gateway_stops(eager):
     """A second signal ends it at once, whoever waits for an installation; under the sanitizers nothing of them is left."""
     gateway = eager
@@ -287,7 +299,8 @@ def test_who_waits_when_the_gateway_stops(eager):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = [pool.submit(post, f"/v1/sessions/{made}/executions", {"code": "import epsilon"}),
                    pool.submit(post, f"/v1/sessions/{made}/packages", {"packages": ["large", "epsilon"]}),
-                   pool.submit(post, "/v1/sessions", {"packages": ["alpha", "epsilon"]})]
+                   pool.submit(post, "/v1/sessions", {"packages": ["alpha", "epsilon"]}),
+                   pool.submit(post, "/execute", {"user_uuid": "waits", "code": "import epsilon"})]
         eventually(lambda: gateway.status()["busy_workers"] > len(gateway.status()["sessions"]), 60, "something is installed")
         os.kill(gateway.pid, signal.SIGTERM)
         assert gateway.stop() == 0
