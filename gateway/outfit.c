@@ -4,6 +4,7 @@
 #include <string.h>
 #include <event2/event.h>
 
+#include "caller.h"
 #include "execution.h"
 #include "kernels.h"
 #include "packages.h"
@@ -22,6 +23,7 @@ struct outfit {
     struct outfits *all;
     struct worker *worker;
     struct kernel_kind *kind; /* the worker's */
+    struct caller who;
     json_t *groups;
     size_t next; /* of them */
     /* At most one of these is under way. */
@@ -155,14 +157,14 @@ supply_next(struct outfit *o)
         activate(o);
         return;
     }
-    o->supply = packages_supply(o->all->packages, o->kind, group, &supply_ops, o, &err);
+    o->supply = packages_supply(o->all->packages, o->kind, group, &o->who, &supply_ops, o, &err);
     if (o->supply == NULL)
         end(o, &err);
 }
 
 static struct outfit *
-begin(void *owner, struct worker *worker, struct kernel_kind *kind, json_t *groups,
-      pool_outfitted_fn *done, void *done_owner)
+begin(void *owner, struct worker *worker, struct kernel_kind *kind, const struct caller *who,
+      json_t *groups, pool_outfitted_fn *done, void *done_owner)
 {
     struct outfits *all = owner;
     struct outfit *o = xcalloc(1, sizeof(*o));
@@ -170,6 +172,7 @@ begin(void *owner, struct worker *worker, struct kernel_kind *kind, json_t *grou
     o->all = all;
     o->worker = worker;
     o->kind = kind;
+    o->who = *who;
     o->groups = json_incref(groups);
     o->done = done;
     o->owner = done_owner;

@@ -17,6 +17,7 @@
 #include <event2/event.h>
 #include <utlist.h>
 
+#include "caller.h"
 #include "clock.h"
 #include "config.h"
 #include "install.h"
@@ -31,6 +32,8 @@ enum {
     RUNNING_MAX = 2, /* installations at a time */
     QUEUED_MAX = 16, /* ... and that wait for their turn */
     DAY_S = 86400,
+    KEY_RUNNING_MAX = RUNNING_MAX - 1, /* of one API key, so that there is one for the others ... */
+    KEY_MAX = 4,                       /* ... and that run or wait for it */
     FAILED_MAX = 64, /* sets of packages that are remembered as not to be had ... */
     FAILED_S = 300,  /* ... for so long */
 };
@@ -46,6 +49,8 @@ struct work {
     char key[PACKSTORE_KEY_SIZE];
     struct kernel_kind *kind; /* a reference */
     json_t *wanted;
+    char payer
+        [KEY_ID_SIZE]; /* the API key that it counts for: of who wanted it first, then of who had it begin */
     struct install *install; /* NULL: it waits for its turn */
     struct work *prev, *next;
 };
@@ -53,6 +58,7 @@ struct work {
 struct supply {
     struct packages *all;
     char key[PACKSTORE_KEY_SIZE];
+    char payer[KEY_ID_SIZE];  /* whose it is, "" for the master token */
     struct kernel_kind *kind; /* a reference */
     json_t *wanted;
     struct packstore_check *check; /* LOOKING; NULL: WAITING, or it is about to end */
@@ -220,6 +226,38 @@ is_wanted(const struct packages *all, const struct work *w)
     return false;
 }
 
+static unsigned
+count_paid(const struct packages *all, const char *payer, bool running)
+{
+    const struct work *w;
+    unsigned n = 0;
+
+    DL_FOREACH (all->works, w)
+        n += strcmp(w->payer, payer) == 0 && (!running || w->install);
+    return n;
+}
+
+/* The master token's are not counted: it speaks for any number of users. */
+static bool
+may_run(const struct packages *all, const char *payer)
+{
+    return payer[0] == '\0' || count_paid(all, payer, true) < KEY_RUNNING_MAX;
+}
+
+/* False: all who want it have as many under way as they may. */
+static bool
+find_payer(struct work *w)
+{
+    const struct supply *s;
+
+    DL_FOREACH (w->all->supplies, s)
+        if (waits_for(s, w->key) && may_run(w->all, s->payer)) {
+            memcpy(w->payer, s->payer, sizeof(w->payer));
+            return true;
+        }
+    return false;
+}
+
 static void
 start_work(struct work *w)
 {
@@ -247,9 +285,24 @@ on_start(evutil_socket_t fd, short what, void *arg)
             continue;
         if (!is_wanted(all, w))
             work_free(w);
-        else if (all->n_running < RUNNING_MAX)
+        else if (all->n_running < RUNNING_MAX && find_payer(w))
             start_work(w);
     }
+}
+
+/* Whether there is room for one more. */
+static int
+admit(const struct supply *s, struct err *err)
+{
+    const struct packages *all = s->all;
+
+    if (all->n_works >= RUNNING_MAX + QUEUED_MAX)
+        return err_set(err, ERR_BUSY, "%u installations of packages run or wait already",
+                       all->n_works);
+    if (s->payer[0] && count_paid(all, s->payer, false) >= KEY_MAX)
+        return err_set(err, ERR_QUOTA, "%d installations of this API key run or wait already",
+                       KEY_MAX);
+    return 0;
 }
 
 static void
@@ -261,14 +314,14 @@ add_work(struct supply *s)
 
     if (find_work(all, s->key))
         return;
-    if (all->n_works >= RUNNING_MAX + QUEUED_MAX) {
-        err_set(&err, ERR_BUSY, "%u installations of packages run or wait already", all->n_works);
+    if (admit(s, &err) < 0) {
         fail(s, &err);
         return;
     }
     w = xcalloc(1, sizeof(*w));
     w->all = all;
     memcpy(w->key, s->key, sizeof(w->key));
+    memcpy(w->payer, s->payer, sizeof(w->payer));
     w->kind = kernel_kind_ref(s->kind);
     w->wanted = json_incref(s->wanted);
     DL_APPEND(all->works, w);
@@ -371,7 +424,8 @@ packages_failed(const struct packages *all, const struct kernel_kind *kind, cons
 
 struct supply *
 packages_supply(struct packages *all, struct kernel_kind *kind, json_t *wanted,
-                const struct supply_ops *ops, void *owner, struct err *err)
+                const struct caller *who, const struct supply_ops *ops, void *owner,
+                struct err *err)
 {
     struct supply *s;
 
@@ -385,6 +439,7 @@ packages_supply(struct packages *all, struct kernel_kind *kind, json_t *wanted,
     s->all = all;
     s->kind = kernel_kind_ref(kind);
     s->wanted = json_incref(wanted);
+    memcpy(s->payer, who->key, sizeof(s->payer));
     s->ops = ops;
     s->owner = owner;
     s->turn = xnotnull(event_new(all->parts.base, -1, 0, on_turn, s));

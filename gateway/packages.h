@@ -1,6 +1,6 @@
 /*
  * packages.h - packages that sessions want: from what has been installed before, or installed now.  No more than a few installations
- * run at a time, and who wants the same waits for the same one.
+ * run at a time, fewer for one API key, and who wants the same waits for the same one.
  */
 #ifndef GATEWAY_PACKAGES_H
 #define GATEWAY_PACKAGES_H
@@ -13,6 +13,7 @@
 #include "err.h"
 #include "mem.h"
 
+struct caller;
 struct config;
 struct event_base;
 struct kernel_kind;
@@ -48,12 +49,13 @@ struct supply_ops {
 };
 
 /*
- * wanted: an array of requirement.h, copied by reference.  Fails as packages_check, with ERR_BUSY: too many wait already, and
- * with ERR_BAD_REQUEST: the language has no such names.
- * Nothing is called before this has returned.
+ * wanted: an array of requirement.h, copied by reference; who is copied.  Fails as packages_check, and with ERR_BAD_REQUEST: the
+ * language has no such names.  It ends with ERR_BUSY where too many installations wait already, and with ERR_QUOTA where too many are
+ * for this API key.  Nothing is called before this has returned.
  */
 struct supply *packages_supply(struct packages *, struct kernel_kind *, json_t *wanted,
-                               const struct supply_ops *, void *owner, struct err *) must_check;
+                               const struct caller *who, const struct supply_ops *, void *owner,
+                               struct err *) must_check;
 void supply_cancel(struct supply *); /* accepts NULL; on_done is not called */
 
 #endif

@@ -83,9 +83,13 @@ typedef void pool_outfitted_fn(void *owner, const struct err *why);
 
 /* Who puts a session's packages into the workers that it gets, before it gets them. */
 struct pool_outfitter {
-    /* groups: terms.packages, to be kept by reference; all else is borrowed until the end.  Calls nobody before it returns. */
-    struct outfit *(*begin)(void *owner, struct worker *, struct kernel_kind *, json_t *groups,
-                            pool_outfitted_fn *done, void *done_owner);
+    /*
+     * groups: terms.packages, to be kept by reference; the session's owner is to be copied; all else is borrowed until the end.  Calls
+     * nobody before it returns.
+     */
+    struct outfit *(*begin)(void *owner, struct worker *, struct kernel_kind *,
+                            const struct caller *, json_t *groups, pool_outfitted_fn *done,
+                            void *done_owner);
     void (*cancel)(struct outfit *); /* done is not called */
 };
 

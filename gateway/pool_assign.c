@@ -3,6 +3,7 @@
 
 #include <utlist.h>
 
+#include "caller.h"
 #include "clock.h"
 #include "err.h"
 #include "log.h"
@@ -50,6 +51,7 @@ on_outfitted(void *owner, const struct err *why)
 void
 pool_assign(struct member *m, struct user *u)
 {
+    const struct caller owner = user_owner(u);
     struct pool *pool = m->pool;
 
     worker_prefer(m->worker);
@@ -57,7 +59,7 @@ pool_assign(struct member *m, struct user *u)
     u->member = m;
     member_move(&pool->lists, m, ASSIGNED);
     if (u->terms.packages && !m->outfitted && pool->outfitter)
-        m->outfit = pool->outfitter->begin(pool->outfitter_owner, m->worker, m->kind,
+        m->outfit = pool->outfitter->begin(pool->outfitter_owner, m->worker, m->kind, &owner,
                                            u->terms.packages, on_outfitted, m);
     else
         hand_over(m, u);

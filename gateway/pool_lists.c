@@ -157,6 +157,17 @@ user_short_name(const struct user *u)
     return slash ? slash + 1 : u->name;
 }
 
+struct caller
+user_owner(const struct user *u)
+{
+    const char *slash = strchr(u->name, '/');
+    struct caller who = {.key = ""};
+
+    if (slash && slash - u->name == KEY_ID_CHARS)
+        memcpy(who.key, u->name, KEY_ID_CHARS);
+    return who;
+}
+
 bool
 user_is_of(const struct user *u, const struct caller *who)
 {

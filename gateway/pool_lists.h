@@ -118,6 +118,9 @@ unsigned pool_lists_free_slot(const struct pool_lists *);
 char *user_full_name(const struct caller *, const char *name);
 const char *user_short_name(const struct user *);
 
+/* Whose the session is, as far as the name says it: without the limits of a key. */
+struct caller user_owner(const struct user *);
+
 /* The caller has a key. */
 bool user_is_of(const struct user *, const struct caller *);
 

@@ -152,7 +152,7 @@ provision_start(struct pool *pool, struct packages *packages, const struct calle
     p->source.fd = -1;
     p->ops = ops;
     p->owner = owner;
-    p->supply = packages_supply(packages, kind, group, &supply_ops, p, err);
+    p->supply = packages_supply(packages, kind, group, who, &supply_ops, p, err);
     if (p->supply)
         return p;
     provision_free(p);

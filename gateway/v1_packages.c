@@ -375,7 +375,7 @@ v1_packages_create(struct api *api, struct http_request *r, const struct v1_sess
         return;
     }
     c->supply = packages_supply(parts->packages, kind, json_array_get(c->terms.packages, 0),
-                                &supply_ops, c, &err);
+                                &session->owner, &supply_ops, c, &err);
     if (c->supply == NULL)
         fail(c, &err);
 }

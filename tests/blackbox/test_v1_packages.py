@@ -7,6 +7,7 @@ import contextlib
 import glob
 import json
 import os
+import select
 import signal
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 
 import wheels
 from harness import eventually
+from rawhttp import Connection
 from test_v1_sessions import delete, error, get, make
 
 
@@ -308,6 +310,28 @@ def test_who_waits_when_the_gateway_stops(eager):
     gateway.start()
     for one in gateway.status()["sessions"]:
         delete(gateway, one["user_uuid"])
+
+
+def test_a_key_leaves_room_for_others(served, session):
+    """Of one API key one installation runs and a few wait; what is more is refused, and who else wants one has it meanwhile."""
+    key = served.make_key()
+    mine = served.as_key(key)
+    made = make(mine)["id"]
+    with contextlib.ExitStack() as stack:
+        asked = {}
+        for n in range(5):
+            connection = stack.enter_context(Connection(served))
+            connection.token = key
+            body = json.dumps({"packages": [f"none{n}"]}).encode()
+            connection.send(connection.request("POST", f"/v1/sessions/{made}/packages", body))
+            asked[connection.socket] = connection
+        first, _, _ = select.select(asked, [], [], 60)
+        refusal = asked.pop(first[0]).response()
+        assert refusal.status == 429 and refusal.json()["error"]["code"] == "quota_exceeded" and int(refusal.header("Retry-After")) > 0
+        error(add(served, session, "others", status=422), 422, "install_failed")
+        assert len(select.select(asked, [], [], 0)[0]) < len(asked)
+    delete(mine, made)
+    mine.client.close()
 
 
 def test_nothing_is_left_of_installers(served, session):
