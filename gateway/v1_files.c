@@ -147,14 +147,16 @@ on_listed(struct filework *w, json_t *reply)
 static void
 on_usage(struct filework *w, json_t *reply)
 {
-    json_int_t total, unused, files;
+    json_int_t total, unused;
+    json_t *files; /* null where the file system does not count them */
     struct err err = ERR_INIT;
 
-    if (json_unpack(reply, "{s:I,s:I,s:I}", "bytes_total", &total, "bytes_free", &unused, "files",
+    if (json_unpack(reply, "{s:I,s:I,s:o}", "bytes_total", &total, "bytes_free", &unused, "files",
                     &files) == 0 &&
-        total >= unused && unused >= 0 && files >= 0) {
+        total >= unused && unused >= 0 &&
+        (json_is_null(files) || (json_is_integer(files) && json_integer_value(files) >= 0))) {
         filework_end(w, 200,
-                     xnotnull(json_pack("{s:I,s:I,s:I}", "bytes_total", total, "bytes_used",
+                     xnotnull(json_pack("{s:I,s:I,s:O}", "bytes_total", total, "bytes_used",
                                         total - unused, "files", files)));
         return;
     }

@@ -183,11 +183,27 @@ take(struct archive *a, void *arg, const void **data)
     return (la_ssize_t)fileio_receive(chunk, sizeof(chunk));
 }
 
+/* A file without a name. */
+static int
+open_spool(int root)
+{
+    char name[FILEIO_NAME_SIZE];
+    int file = openat(root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (file >= 0 || !fileio_has_no_tmpfile(errno))
+        return file;
+    fileio_draw_name(name);
+    file = openat(root, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file >= 0)
+        unlinkat(root, name, 0);
+    return file;
+}
+
 /* A zip's table of contents is its end, and what stands before may be anything: all of it goes to a file first. */
 static int
 spool(struct unpacking *u)
 {
-    const int file = openat(u->root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    const int file = open_spool(u->root);
     const void *data;
     la_ssize_t n;
 

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -118,21 +117,11 @@ fileop_read(int root, const json_t *request)
 struct upload {
     int dir, file;
     const char *name; /* in dir */
-    char temporary[40];
+    char temporary[FILEIO_NAME_SIZE];
     bool named; /* it has its temporary name already */
     const json_t *if_match;
     bool if_none;
 };
-
-static void
-draw_name(char *out, size_t size)
-{
-    unsigned long long random = 0;
-
-    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        random = (unsigned long long)getpid();
-    snprintf(out, size, ".tci-upload-%016llx", random);
-}
 
 static void __attribute__((noreturn)) give_up(const struct upload *u)
 {
@@ -148,8 +137,7 @@ static void
 open_upload(struct upload *u)
 {
     u->file = openat(u->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
-    if (u->file >= 0 ||
-        (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT))
+    if (u->file >= 0 || !fileio_has_no_tmpfile(errno))
         return;
     u->file =
         openat(u->dir, u->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -290,7 +278,7 @@ fileop_write(int root, const json_t *request)
     u.dir = filepath_parent(root, path, &u.name);
     if (u.dir < 0)
         fileio_fail_errno();
-    draw_name(u.temporary, sizeof(u.temporary));
+    fileio_draw_name(u.temporary);
     open_upload(&u);
     if (u.file < 0)
         fileio_fail_errno();

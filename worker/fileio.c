@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -165,4 +167,20 @@ fileio_fail_errno(void)
         if (errors[i].error == error)
             fileio_fail(errors[i].code, errors[i].message);
     fileio_fail("failed", strerror(error));
+}
+
+bool
+fileio_has_no_tmpfile(int error)
+{
+    return error == EOPNOTSUPP || error == EISDIR || error == EINVAL || error == ENOENT;
+}
+
+void
+fileio_draw_name(char name[FILEIO_NAME_SIZE])
+{
+    unsigned long long random = 0;
+
+    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        random = (unsigned long long)getpid();
+    snprintf(name, FILEIO_NAME_SIZE, ".tci-upload-%016llx", random);
 }

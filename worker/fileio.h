@@ -9,6 +9,7 @@
 #ifndef WORKER_FILEIO_H
 #define WORKER_FILEIO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <jansson.h>
@@ -37,6 +38,14 @@ ssize_t fileio_send_file(int file, size_t most) __attribute__((warn_unused_resul
  */
 void fileio_fail(const char *code, const char *message) __attribute__((noreturn));
 void fileio_fail_errno(void) __attribute__((noreturn));
+
+/* Whether open failed with this error because the file system has no O_TMPFILE, as gVisor's. */
+bool fileio_has_no_tmpfile(int error);
+
+enum { FILEIO_NAME_SIZE = 40 };
+
+/* A name for a file that has its own later, or none: nobody guesses it. */
+void fileio_draw_name(char name[FILEIO_NAME_SIZE]);
 
 /* It went wrong behind the reply: the end of the process, by which the other side knows that bytes are missing. */
 void fileio_break(void) __attribute__((noreturn));

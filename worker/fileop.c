@@ -210,13 +210,14 @@ static void
 do_usage(int root, const json_t *request)
 {
     struct statvfs fs;
+    json_t *files;
 
     (void)request;
     if (fstatvfs(root, &fs) < 0)
         fileio_fail_errno();
-    fileio_reply(json_pack("{s:I,s:I,s:I}", "bytes_total", (json_int_t)(fs.f_blocks * fs.f_frsize),
-                           "bytes_free", (json_int_t)(fs.f_bfree * fs.f_frsize), "files",
-                           (json_int_t)(fs.f_files - fs.f_ffree)));
+    files = fs.f_files > 0 ? json_integer((json_int_t)(fs.f_files - fs.f_ffree)) : json_null();
+    fileio_reply(json_pack("{s:I,s:I,s:o}", "bytes_total", (json_int_t)(fs.f_blocks * fs.f_frsize),
+                           "bytes_free", (json_int_t)(fs.f_bfree * fs.f_frsize), "files", files));
 }
 
 /* As it was when the session began. */

@@ -13,6 +13,7 @@ import zipfile
 
 import pytest
 
+import harness
 import rawhttp
 from harness import eventually, rss_kib, sanitized
 from test_v1_sessions import error
@@ -297,7 +298,11 @@ def test_usage(files):
     before = files.call("GET", ":usage").json()
     files.put("f", b"x" * (1 << 20))
     after = files.call("GET", ":usage").json()
-    assert after["bytes_used"] - before["bytes_used"] == 1 << 20 and after["files"] == before["files"] + 1
+    assert after["bytes_used"] - before["bytes_used"] == 1 << 20
+    if harness.runtime() == "crun":
+        assert after["files"] == before["files"] + 1
+    else:
+        assert after["files"] is None  # gVisor counts none
 
 
 def test_watch(files):
