@@ -115,6 +115,16 @@ read_number(int fd)
     return strtoull(text, NULL, 10);
 }
 
+static int
+open_peak(const struct cgroup_host *host, const char *id)
+{
+    if (host->memory == NULL)
+        return -1;
+    cleanup_free char *path = peak_path(host, id);
+
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
 /*
  * Version 1 begins the count anew for everybody who looks, version 2 (from Linux 6.12 on; before, the file cannot be written)
  * for this descriptor only.
@@ -124,27 +134,26 @@ cgroup_peak_watch(const struct cgroup_host *host, const char *id, struct cgroup_
 {
     unsigned long long before;
 
-    cgroup_peak_clear(p);
-    if (host->memory == NULL)
-        return;
-    cleanup_free char *path = peak_path(host, id);
-
-    p->fd = open(path, O_RDWR | O_CLOEXEC);
+    if (p->fd < 0)
+        p->fd = open_peak(host, id);
     if (p->fd < 0)
         return;
     before = read_number(p->fd);
-    if (pwrite(p->fd, "0", 1, 0) < 0)
+    if (pwrite(p->fd, "0", 1, 0) < 0) {
         cgroup_peak_clear(p);
-    else if (!host->v2 && before > p->forgotten)
+        return;
+    }
+    p->watched = true;
+    if (!host->v2 && before > p->forgotten)
         p->forgotten = before;
 }
 
 unsigned long long
 cgroup_peak_take(struct cgroup_peak *p)
 {
-    const unsigned long long peak = p->fd < 0 ? 0 : read_number(p->fd);
+    const unsigned long long peak = p->watched ? read_number(p->fd) : 0;
 
-    cgroup_peak_clear(p);
+    p->watched = false;
     return peak;
 }
 
@@ -154,4 +163,5 @@ cgroup_peak_clear(struct cgroup_peak *p)
     if (p->fd >= 0)
         close(p->fd);
     p->fd = -1;
+    p->watched = false;
 }

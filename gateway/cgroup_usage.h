@@ -2,6 +2,7 @@
 #ifndef GATEWAY_CGROUP_USAGE_H
 #define GATEWAY_CGROUP_USAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "allowance.h"
@@ -25,11 +26,12 @@ uint64_t cgroup_memory_used(const struct cgroup_host *, const char *id);
 
 /* The peak of a while. */
 struct cgroup_peak {
-    int fd;                       /* -1: not watched, or it cannot be */
+    int fd; /* -1: never watched, or it cannot be; else open until cgroup_peak_clear */
+    bool watched;
     unsigned long long forgotten; /* bytes: the peak before, which Linux does not tell any more */
 };
 
-/* The peak from now on; again: from then on.  Three small system calls. */
+/* The peak from now on; again: from then on.  Always of the same group.  Two small system calls, and one to open it. */
 void cgroup_peak_watch(const struct cgroup_host *, const char *id, struct cgroup_peak *);
 
 /* Bytes, and it is not watched any more; 0: it was not, or cannot be. */

@@ -25,6 +25,7 @@
 enum {
     NAME_BYTES = 16,                                /* of a hash, in a file's name */
     HEAD_MAX = 2 * HISTORY_HASH_BYTES + 3 * 20 + 8, /* of a record's line, with a NUL behind it */
+    MAX_OPEN = 16,                                  /* files that stay open to be written to */
 };
 
 struct volume;
@@ -34,7 +35,9 @@ struct history_file {
     unsigned long long number;
     unsigned wanted; /* records */
     off_t size;
-    struct history_file *prev, *next;
+    int fd;                               /* to write to; -1: it is not open */
+    struct history_file *prev, *next;     /* of the volume */
+    struct history_file *hotter, *colder; /* of those that are open */
 };
 
 /* A session's files, the oldest first; there is at least one. */
@@ -47,8 +50,10 @@ struct volume {
 
 struct history {
     char *dir;
-    struct volume *volumes; /* by session */
-    bool failing;           /* the last record could not be written */
+    struct volume *volumes;    /* by session */
+    struct history_file *open; /* the one that was written to last first */
+    unsigned n_open;
+    bool failing; /* the last record could not be written */
 };
 
 /* --- files -------------------------------------------------------------------------------- */
@@ -91,8 +96,42 @@ add_file(struct volume *v, unsigned long long number)
 
     f->volume = v;
     f->number = number;
+    f->fd = -1;
     DL_APPEND(v->files, f);
     return f;
+}
+
+static void
+close_file(struct history *h, struct history_file *f)
+{
+    if (f->fd < 0)
+        return;
+    close(f->fd);
+    f->fd = -1;
+    DL_DELETE2(h->open, f, hotter, colder);
+    h->n_open--;
+}
+
+/* Its descriptor, which is the file's; -1: errno says why. */
+static int
+open_file(struct history *h, struct history_file *f)
+{
+    cleanup_free char *path = NULL;
+
+    if (f->fd >= 0) {
+        DL_DELETE2(h->open, f, hotter, colder);
+        DL_PREPEND2(h->open, f, hotter, colder);
+        return f->fd;
+    }
+    path = path_of(h, f);
+    f->fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (f->fd < 0)
+        return -1;
+    if (h->n_open == MAX_OPEN)
+        close_file(h, h->open->hotter); /* of the first one, that is the last one */
+    DL_PREPEND2(h->open, f, hotter, colder);
+    h->n_open++;
+    return f->fd;
 }
 
 /* The volume goes with its last one. */
@@ -101,6 +140,7 @@ free_file(struct history *h, struct history_file *f)
 {
     struct volume *v = f->volume;
 
+    close_file(h, f);
     DL_DELETE(v->files, f);
     free(f);
     if (v->files)
@@ -135,10 +175,9 @@ file_for(struct volume *v)
 /* --- writing ------------------------------------------------------------------------------ */
 
 static int
-write_at(const char *path, struct iovec *pieces, int n, off_t at, size_t len)
+write_at(int fd, struct iovec *pieces, int n, off_t at, size_t len)
 {
-    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    ssize_t written = fd < 0 ? -1 : pwritev(fd, pieces, n, at);
+    const ssize_t written = pwritev(fd, pieces, n, at);
 
     if (written >= 0 && (size_t)written < len)
         errno = ENOSPC;
@@ -157,11 +196,11 @@ print_head(char head[HEAD_MAX], const struct history_record *r)
 
 /* What is behind the end that is known, of a record that could not be written whole, is written over. */
 static int
-append(const struct history *h, struct history_file *f, const struct history_record *r,
+append(struct history *h, struct history_file *f, const struct history_record *r,
        struct history_place *place)
 {
-    cleanup_free char *path = path_of(h, f);
     cleanup_free char *title = xasprintf(MAGIC "%s\n", f->volume->session);
+    const int fd = open_file(h, f);
     char head[HEAD_MAX];
     struct iovec pieces[] = {
         {title, f->size > 0 ? 0 : strlen(title)},
@@ -175,7 +214,7 @@ append(const struct history *h, struct history_file *f, const struct history_rec
 
     for (int i = 0; i < n; i++)
         len += pieces[i].iov_len;
-    if (write_at(path, pieces, n, f->size, len) < 0)
+    if (fd < 0 || write_at(fd, pieces, n, f->size, len) < 0)
         return -1;
     place->file = f;
     place->at = f->size + (off_t)pieces[0].iov_len;

@@ -312,7 +312,8 @@ break_code(struct run *run, const struct err *why, const struct ending_name *how
     const struct job_result none = {.execution_count = -1, .memory_peak = memory_peak};
     json_t *error = error_json(why, how->ename);
 
-    run->err = *why;
+    run->err = xcalloc(1, sizeof(*run->err));
+    *run->err = *why;
     run->steps.at = RUN_CODE;
     end_code(run, how->status, &none);
     if (run->started)
@@ -505,6 +506,7 @@ run_free(struct run *run)
     feed_free(run->feed);
     strip(run);
     json_decref(run->past);
+    free(run->err);
     free(run->code);
     free(run->answer);
     free(run);
@@ -545,7 +547,9 @@ run_status(const struct run *run)
 const struct err *
 run_error(const struct run *run)
 {
-    return &run->err;
+    static const struct err none = ERR_INIT;
+
+    return run->err ? run->err : &none;
 }
 
 const char *

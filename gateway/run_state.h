@@ -23,7 +23,7 @@ struct run {
     bool streamed, lives_on;
     struct job *job;    /* NULL when DONE */
     const char *status; /* of the code; NULL = not known yet */
-    struct err err;     /* why it did not come to its end */
+    struct err *err;    /* why it did not come to its end; NULL: it did */
 
     char *code;
     size_t code_len;

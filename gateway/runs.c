@@ -26,11 +26,13 @@ struct book {
     bool done;
     size_t bytes;               /* once it is done */
     double ended;               /* clock_now */
-    struct history_place place; /* once it is done */
+    struct history_place place; /* once it is written down */
+    bool unwritten;             /* though it is done */
     run_done_fn *on_done;
     void *owner;
-    struct book *prev, *next;   /* on the shelf */
-    struct book *older, *newer; /* of all that are done */
+    struct book *prev, *next;    /* on the shelf */
+    struct book *older, *newer;  /* of all that are done */
+    struct book *sooner, *later; /* of those that are unwritten */
 };
 
 struct shelf {
@@ -45,9 +47,9 @@ struct runs {
     struct run_parts parts;
     struct history *history;
     struct shelf *shelves;
-    struct book *done;
+    struct book *done, *unwritten;
     size_t bytes;
-    struct event *sweep;
+    struct event *sweep, *writing;
 };
 
 /* --- shelves ------------------------------------------------------------------------------ */
@@ -97,6 +99,14 @@ find_book(const struct shelf *shelf, const char *id)
     return NULL;
 }
 
+static void
+leave_unwritten(struct book *book)
+{
+    if (book->unwritten)
+        DL_DELETE2(book->runs->unwritten, book, sooner, later);
+    book->unwritten = false;
+}
+
 /* The shelf may be empty then. */
 static void
 take_out(struct book *book)
@@ -109,6 +119,7 @@ take_out(struct book *book)
         book->shelf->bytes -= book->bytes;
         runs->bytes -= book->bytes;
     }
+    leave_unwritten(book);
     DL_DELETE(book->shelf->books, book);
     history_drop(runs->history, &book->place, false);
     run_disown(book->run);
@@ -172,7 +183,6 @@ shelve(struct book *book)
     trim_shelf(book->shelf, book);
 }
 
-/* Before it is answered: what a client has seen, a later gateway knows. */
 static void
 write_down(struct book *book)
 {
@@ -184,6 +194,38 @@ write_down(struct book *book)
 }
 
 static void
+write_all(struct runs *runs)
+{
+    struct book *book, *next;
+
+    DL_FOREACH_SAFE2(runs->unwritten, book, next, later)
+    {
+        leave_unwritten(book);
+        write_down(book);
+    }
+}
+
+static void
+on_writing(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    write_all(arg);
+}
+
+/* When the turn is over, and with it the answer on its way; at once where a client relies on its not being run again. */
+static void
+let_write_down(struct book *book)
+{
+    if (book->key[0]) {
+        write_down(book);
+        return;
+    }
+    book->unwritten = true;
+    DL_APPEND2(book->runs->unwritten, book, sooner, later);
+    clock_arm(book->runs->writing, 0);
+}
+
+static void
 on_run_done(void *owner, struct run *run)
 {
     struct book *book = owner;
@@ -192,7 +234,7 @@ on_run_done(void *owner, struct run *run)
     void *up = book->owner;
 
     book->ended = clock_now();
-    write_down(book);
+    let_write_down(book);
     shelve(book);
     trim_all(runs, book);
     on_done(up, run);
@@ -306,6 +348,7 @@ runs_new(const struct run_parts *parts, const char *dir, struct err *err)
     DL_SORT2(runs->done, by_end, older, newer);
     trim_all(runs, NULL);
     runs->sweep = xnotnull(evtimer_new(parts->base, on_sweep, runs));
+    runs->writing = xnotnull(evtimer_new(parts->base, on_writing, runs));
     clock_arm(runs->sweep, SWEEP_MS);
     return runs;
 }
@@ -330,10 +373,12 @@ runs_free(struct runs *runs)
 
     if (runs == NULL)
         return;
+    write_all(runs);
     HASH_ITER (hh, runs->shelves, shelf, next) {
         abandon_shelf(runs, shelf);
     }
     event_free(runs->sweep);
+    event_free(runs->writing);
     history_free(runs->history);
     free(runs);
 }

@@ -2,7 +2,7 @@
  * runs.h - the executions of all sessions: those under way, and of the others the newest.
  *
  * Those that are over are on disk as well (history.h), and the next gateway has them; one that is under way when a gateway dies is
- * lost.  A session's history is bounded in number and in bytes, and so are all together; the newest of a session is kept whatever its
+ * lost.  One with a key is there before it is answered, any other right after.  A session's history is bounded in number and in bytes, and so are all together; the newest of a session is kept whatever its
  * size, the oldest go first.  The events of an execution are kept for RUNS_EVENTS_MS after its end.
  */
 #ifndef GATEWAY_RUNS_H

@@ -50,8 +50,8 @@ enum {
     DESCRIPTORS_PER_WORKER = 16,
     SPARE_DESCRIPTORS = 512,
     /* What connections leave of the process's limit: for each worker, and for files, programs and their pipes. */
-    KEPT_PER_WORKER = 4,
-    KEPT_DESCRIPTORS = 48,
+    KEPT_PER_WORKER = 5,
+    KEPT_DESCRIPTORS = 64,
     BODY_SLACK = 64 << 10,  /* of a body over its code */
     BODY_PER_CODE_BYTE = 6, /* \u001b is one byte of code */
 };

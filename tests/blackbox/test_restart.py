@@ -108,7 +108,7 @@ def test_the_history_of_a_session_that_has_timed_out_goes(make_gateway, users):
     gateway = make_gateway(min_idle_workers=1)
     one = Session(gateway, ttl=2)
     one.ok("1")
-    assert glob.glob(f"{gateway.state_dir}/history/*")
+    eventually(lambda: glob.glob(f"{gateway.state_dir}/history/*"), 10, "it is written")
     eventually(lambda: not glob.glob(f"{gateway.state_dir}/history/*"), 60, "it goes with its session")
 
 
@@ -311,7 +311,8 @@ def test_remove_containers(make_gateway, users):
     gateway.ok(user, "kept = 1")
     gateway.ok(user, "import subprocess\n_ = subprocess.Popen(['setsid', '-f', 'sleep', '9999'])")
     Session(gateway).ok("1")
-    assert len(gateway.inits()) >= 2 and glob.glob(f"{gateway.state_dir}/history/*")
+    assert len(gateway.inits()) >= 2
+    eventually(lambda: glob.glob(f"{gateway.state_dir}/history/*"), 10, "it is written")
     gateway.stop()
     removal = gateway.run_again("--remove-containers")
     assert removal.returncode == 0, removal.stderr

@@ -7,9 +7,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "gateway/history.h"
@@ -263,13 +265,46 @@ where_nothing_can_be_written(void **state)
 
     (void)state;
     assert_int_equal(scratch_remove(dir), 0);
-    assert_null(add("a", "", "2").file);
     assert_null(add("b", "", "2").file);
     history_drop(history, &place, true);
     assert_int_equal(mkdir(dir, 0700), 0);
     assert_non_null(add("b", "", "3").file);
     reopen();
     assert_string_equal(found, "b  3;");
+}
+
+static void
+where_there_is_no_space(void **state)
+{
+    struct rlimit all, little;
+
+    (void)state;
+    add("a", "", "1");
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+    little = (struct rlimit){150, all.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    assert_null(add("a", "", "a long answer of which a part is written").file);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+    assert_non_null(add("a", "", "2").file);
+    reopen();
+    assert_string_equal(found, "a  1;a  2;");
+}
+
+/* More than are open at a time. */
+static void
+many_sessions(void **state)
+{
+    enum { SESSIONS = 50, ROUNDS = 3 };
+    char name[8];
+
+    (void)state;
+    for (int i = 0; i < SESSIONS * ROUNDS; i++) {
+        snprintf(name, sizeof(name), "s%d", i % SESSIONS);
+        assert_non_null(add(name, "", "1").file);
+    }
+    reopen();
+    assert_int_equal(n_found, SESSIONS * ROUNDS);
 }
 
 int
@@ -283,6 +318,8 @@ main(void)
         cmocka_unit_test_setup_teardown(broken_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(foreign_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_nothing_can_be_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_there_is_no_space, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_sessions, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
