@@ -262,8 +262,9 @@ show_failures() {
 }
 
 show_failure() {
-    printf '\n--- %s, its end\n' "$1"
-    tail -n 150 "$1"
+    printf '\n--- %s, what went wrong and its end\n' "$1"
+    grep -E '^(E   |____|FAILED|ERROR)' "$1" | cut -c 1-400 | head -n 100 || true
+    grep -v '^SKIPPED' "$1" | tail -n 150
 }
 
 run_lanes() {

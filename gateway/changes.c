@@ -67,11 +67,22 @@ take_all(json_t *changes, const char *p, size_t len)
     return true;
 }
 
-json_t *
-changes_none(void)
+static json_t *
+no_changes(void)
 {
     return xnotnull(json_pack("{s:[],s:[],s:[],s:b}", "created", "changed", "deleted", "truncated",
                               (int)false));
+}
+
+/* Most executions have none: not to be made for each of them. */
+json_t *
+changes_none(void)
+{
+    static json_t *none;
+
+    if (none == NULL)
+        none = no_changes();
+    return json_incref(none);
 }
 
 json_t *
@@ -87,7 +98,7 @@ changes_parse(const struct wire_frame *f, size_t n)
         return json_null();
     if (flag != TCI_CHANGES_ALL && flag != TCI_CHANGES_SOME)
         return NULL;
-    changes = changes_none();
+    changes = no_changes();
     if (flag == TCI_CHANGES_SOME)
         json_object_set_new(changes, "truncated", json_true());
     if (take_all(changes, f[1].data, f[1].len))

@@ -25,7 +25,7 @@ struct disk {
  */
 json_t *changes_parse(const struct wire_frame *, size_t n) must_check;
 
-/* One that says that nothing has changed. */
+/* One that says that nothing has changed; everybody's, and not to be written to. */
 json_t *changes_none(void) must_check;
 
 /* False: no frames of DISK, and nothing has changed. */

@@ -62,16 +62,14 @@ void
 run_compose(struct run *run)
 {
     json_t *all = ending(run);
-    json_t *shown = transcript_take(run->transcript);
+    json_t *end = run->feed ? xnotnull(json_copy(all)) : NULL;
 
-    if (run->feed) {
-        json_t *end = xnotnull(json_copy(all));
-
-        json_object_set(end, "error", json_object_get(shown, "error"));
-        json_object_set(end, "truncated", json_object_get(shown, "truncated"));
+    transcript_take(run->transcript, all);
+    if (end) {
+        json_object_set(end, "error", json_object_get(all, "error"));
+        json_object_set(end, "truncated", json_object_get(all, "truncated"));
         feed_add(run->feed, "end", end);
     }
-    json_object_update_new(all, shown);
     run->answer = xnotnull(json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(17)));
     run->answer_len = strlen(run->answer);
     json_decref(all);

@@ -309,23 +309,23 @@ result_json(const struct transcript *t)
     return object;
 }
 
-json_t *
-transcript_take(struct transcript *t)
+void
+transcript_take(struct transcript *t, json_t *into)
 {
-    json_t *outputs = xnotnull(json_array()), *answer;
-    const json_t *error;
+    json_t *outputs = xnotnull(json_array()), *error;
 
     if (t->reply_error && last_of(t, SHOWN_ERROR) == NULL)
         transcript_add(t, SHOWN_ERROR, t->reply_error);
-    error = last_of(t, SHOWN_ERROR);
+    error = json_incref((json_t *)last_of(t, SHOWN_ERROR));
     for (size_t i = 0; i < t->n; i++)
         json_array_append_new(outputs, entry_json(&t->entries[i]));
-    answer =
-        xnotnull(json_pack("{s:o,s:o,s:o,s:o,s:O?,s:b}", "stdout", join(t, SHOWN_STDOUT), "stderr",
-                           join(t, SHOWN_STDERR), "result", result_json(t), "outputs", outputs,
-                           "error", (json_t *)error, "truncated", t->truncated));
+    json_object_set_new(into, "stdout", join(t, SHOWN_STDOUT));
+    json_object_set_new(into, "stderr", join(t, SHOWN_STDERR));
+    json_object_set_new(into, "result", result_json(t));
+    json_object_set_new(into, "outputs", outputs);
+    json_object_set_new(into, "error", error ? error : json_null());
+    json_object_set_new(into, "truncated", json_boolean(t->truncated));
     clear(t);
     json_decref(t->reply_error);
     t->reply_error = NULL;
-    return answer;
 }

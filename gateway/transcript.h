@@ -39,9 +39,9 @@ void transcript_set_error(struct transcript *, json_t *error);
 bool transcript_has_error(const struct transcript *);
 
 /*
- * A new object: {"stdout", "stderr", "result": null|{"text", "value"?}, "outputs": [{"type", ...as shown.h}],
- * "error": null|{...}, "truncated"}.  The transcript is empty afterwards.
+ * Into an object: "stdout", "stderr", "result": null|{"text", "value"?}, "outputs": [{"type", ...as shown.h}],
+ * "error": null|{...}, "truncated".  The transcript is empty afterwards.
  */
-json_t *transcript_take(struct transcript *) must_check;
+void transcript_take(struct transcript *, json_t *into);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "die.h"
 #include "listing.h"
@@ -30,7 +31,8 @@ struct merged {
 };
 
 struct changes {
-    const char *dir;
+    const char *path;
+    int dir;     /* listing_open; -1: not yet */
     bool coarse; /* times of files are those of the last tick */
     struct listing before, after;
     struct merged sorted[2][LISTING_MAX]; /* before, after */
@@ -59,7 +61,8 @@ changes_new(const char *dir)
 
     if (c == NULL)
         die(TCI_EXIT_SYSTEM, "out of memory");
-    c->dir = dir;
+    c->path = dir;
+    c->dir = -1;
     c->coarse = has_coarse_times();
     return c;
 }
@@ -67,6 +70,8 @@ changes_new(const char *dir)
 void
 changes_free(struct changes *c)
 {
+    if (c && c->dir >= 0)
+        close(c->dir);
     free(c);
 }
 
@@ -93,6 +98,8 @@ outwait_tick(const struct timespec *newest)
 void
 changes_begin(struct changes *c)
 {
+    if (c->dir < 0)
+        c->dir = listing_open(c->path);
     listing_read(&c->before, c->dir);
     if (c->coarse && c->before.whole && c->before.n > 0)
         outwait_tick(&c->before.newest);

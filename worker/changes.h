@@ -11,7 +11,7 @@
 
 struct changes;
 
-/* dir: borrowed. */
+/* dir: borrowed; stays open from the first changes_begin on. */
 struct changes *changes_new(const char *dir);
 void changes_free(struct changes *); /* accepts NULL */
 

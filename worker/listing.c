@@ -132,7 +132,7 @@ last_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* False: no more.  Takes the descriptor. */
+/* False: no more. */
 static bool
 walk(struct walk *w, int fd, const char *directory, unsigned depth)
 {
@@ -147,30 +147,33 @@ walk(struct walk *w, int fd, const char *directory, unsigned depth)
         if (!w->to->files[i].is_dir)
             continue;
         below = depth < LISTING_DEPTH ? openat(fd, last_name(path), OPEN_DIRECTORY) : -1;
-        if (below >= 0)
-            more = walk(w, below, path, depth + 1);
-        else
+        if (below < 0) {
             more = depth < LISTING_DEPTH && errno == ENOENT ? true : give_up(w);
+            continue;
+        }
+        more = walk(w, below, path, depth + 1);
+        close(below);
     }
-    close(fd);
     return more;
 }
 
+int
+listing_open(const char *dir)
+{
+    return open(dir, OPEN_DIRECTORY);
+}
+
 void
-listing_read(struct listing *l, const char *dir)
+listing_read(struct listing *l, int dir)
 {
     struct walk w = {.to = l};
-    const int fd = open(dir, OPEN_DIRECTORY);
     struct stat st;
 
     l->n = l->n_text = 0;
     l->newest = (struct timespec){0, 0};
-    l->whole = fd >= 0 && fstat(fd, &st) == 0;
-    if (!l->whole) {
-        if (fd >= 0)
-            close(fd);
+    l->whole = dir >= 0 && lseek(dir, 0, SEEK_SET) == 0 && fstat(dir, &st) == 0;
+    if (!l->whole)
         return;
-    }
     w.device = st.st_dev;
-    (void)walk(&w, fd, "", 1);
+    (void)walk(&w, dir, "", 1);
 }

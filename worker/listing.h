@@ -35,8 +35,14 @@ struct listing {
     char text[LISTING_TEXT];
 };
 
-/* In the order in which the file system tells it, a directory before what it contains. */
-void listing_read(struct listing *, const char *dir);
+/* For listing_read; -1: errno says why. */
+int listing_open(const char *dir);
+
+/*
+ * In the order in which the file system tells it, a directory before what it contains.  dir: listing_open's, as often as one
+ * likes; -1: there is none.
+ */
+void listing_read(struct listing *, int dir);
 
 static inline const char *
 listing_path(const struct listing *l, size_t i)

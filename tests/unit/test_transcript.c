@@ -39,11 +39,20 @@ message(struct transcript *t, const char *type, const char *content)
     return kind;
 }
 
+static json_t *
+take(struct transcript *t)
+{
+    json_t *answer = json_object();
+
+    transcript_take(t, answer);
+    return answer;
+}
+
 /* The answer is so; its quotes are single ones, too. */
 static void
 assert_taken(struct transcript *t, const char *expected)
 {
-    json_auto_t *answer = transcript_take(t), *wanted = json(expected);
+    json_auto_t *answer = take(t), *wanted = json(expected);
     char *text = json_dumps(answer, JSON_COMPACT);
 
     if (!json_equal(answer, wanted))
@@ -107,7 +116,7 @@ a_result_is_text_and_value(void **state)
         snprintf(content, sizeof(content), "{'data':%s,'metadata':{},'execution_count':1}",
                  cases[i][0]);
         assert_int_equal(message(*state, "execute_result", content), SHOWN_RESULT);
-        answer = transcript_take(*state);
+        answer = take(*state);
         if (!json_equal(json_object_get(answer, "result"), wanted))
             fail_msg("%s", cases[i][0]);
     }
@@ -181,7 +190,7 @@ text_is_cut_at_a_character(void **state)
     for (int i = 0; i < 3000; i++)
         message(t, "stream", "{'name':'stdout','text':'\xc3\xa4'}");
     message(t, "stream", "{'name':'stderr','text':'later'}");
-    answer = transcript_take(t);
+    answer = take(t);
     assert_true(json_is_true(json_object_get(answer, "truncated")));
     assert_in_range(json_string_length(json_object_get(answer, "stdout")), BOUND - 100, BOUND);
     assert_int_equal(json_string_length(json_object_get(answer, "stdout")) % 2, 0);
@@ -214,7 +223,7 @@ there_is_a_bound_for_everything(void **state)
         message(t, "display_data", "{'data':{'text/plain':[[],[],[]]}}");
         message(t, "error", "{'ename':'A','evalue':'a','traceback':[]}");
     }
-    answer = transcript_take(t);
+    answer = take(t);
     assert_true(json_is_true(json_object_get(answer, "truncated")));
     assert_in_range(json_array_size(json_object_get(answer, "outputs")), 10, 100);
     assert_false(json_is_null(json_object_get(answer, "error")));
