@@ -64,7 +64,8 @@ on_begin(void *owner)
         return;
     run->started = timestamp_now();
     run->state = RUNNING;
-    tell(run, "start", run_summary(run));
+    if (run->feed)
+        tell(run, "start", run_summary(run));
 }
 
 static void

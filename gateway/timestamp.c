@@ -14,15 +14,19 @@ timestamp_now(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Most of those that are asked for are of one second, the present one. */
 void
 timestamp_text(int64_t ms, char text[TIMESTAMP_SIZE])
 {
+    static _Thread_local time_t last = -1;
+    static _Thread_local char last_text[TIMESTAMP_SIZE];
     const time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
-    size_t len;
 
-    len = strftime(text, TIMESTAMP_SIZE, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
-    snprintf(text + len, TIMESTAMP_SIZE - len, ".%03dZ", (int)(ms % 1000));
+    if (seconds != last)
+        strftime(last_text, sizeof(last_text), "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+    last = seconds;
+    snprintf(text, TIMESTAMP_SIZE, "%.19s.%03dZ", last_text, (int)(ms % 1000));
 }
 
 json_t *
