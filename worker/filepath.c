@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +24,44 @@ keep_errno_close(int fd)
     return -1;
 }
 
+static bool
+has_openat2(void)
+{
+    static int has = -1;
+
+    if (has < 0)
+        has = syscall(SYS_openat2, AT_FDCWD, ".", NULL, 0) == 0 || errno != ENOSYS;
+    return has;
+}
+
+/* gVisor (release 20221219) goes through a link in spite of O_NOFOLLOW when O_DIRECTORY is with it. */
+static int
+open_checked(int at, const char *name, int flags)
+{
+    const int found = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    int fd;
+
+    if (found < 0)
+        return -1;
+    if (fstat(found, &st) < 0)
+        return keep_errno_close(found);
+    if (!S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
+        return keep_errno_close(found);
+    }
+    fd = openat(found, ".", flags);
+    (void)keep_errno_close(found);
+    return fd;
+}
+
+int
+filepath_directory(int at, const char *name, int flags)
+{
+    flags |= O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    return has_openat2() ? openat(at, name, flags) : open_checked(at, name, flags);
+}
+
 /* Component by component, through no link at all. */
 static int
 walk(int root, const char *path, int flags)
@@ -36,8 +75,9 @@ walk(int root, const char *path, int flags)
 
         memcpy(name, path, (size_t)(slash - path));
         name[slash - path] = '\0';
-        next = openat(at, name, O_NOFOLLOW | O_CLOEXEC | (*slash ? O_RDONLY | O_DIRECTORY : flags),
-                      0644);
+        next = *slash || (flags & O_DIRECTORY)
+                   ? filepath_directory(at, name, *slash ? 0 : flags)
+                   : openat(at, name, flags | O_NOFOLLOW | O_CLOEXEC, 0644);
         (void)keep_errno_close(at);
         if (next < 0 || *slash == '\0')
             return next;

@@ -17,6 +17,12 @@ enum { FILEPATH_MAX = PATHRULE_MAX };
  */
 int filepath_open(int root, const char *path, int flags) __attribute__((warn_unused_result));
 
+/*
+ * The directory of that name in another, with O_RDONLY, O_CLOEXEC and these flags.  -1 with errno: ENOTDIR for anything else,
+ * and for a link to one.
+ */
+int filepath_directory(int at, const char *name, int flags) __attribute__((warn_unused_result));
+
 /* The directory of the path's last component, to be closed, and that component, in *name; a path of none is EBUSY. */
 int filepath_parent(int root, const char *path, const char **name)
     __attribute__((warn_unused_result));

@@ -20,8 +20,6 @@
 #include "filepath.h"
 #include "protocol.h"
 
-enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK };
-
 struct batch {
     char *names[FILETREE_BATCH];
     size_t n;
@@ -79,7 +77,7 @@ is_dot(const char *name)
 static DIR *
 open_stream(int dir)
 {
-    const int fd = openat(dir, ".", DIR_FLAGS);
+    const int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *stream = fd < 0 ? NULL : fdopendir(fd);
 
     if (stream == NULL && fd >= 0)
@@ -121,7 +119,7 @@ static int walk_dir(struct place *, int dir, const char *after);
 static int
 walk_into(struct place *p, int dir, const char *name, const char *after)
 {
-    const int sub = openat(dir, name, DIR_FLAGS);
+    const int sub = filepath_directory(dir, name, O_NONBLOCK);
     int rc;
 
     if (sub < 0)
@@ -245,10 +243,10 @@ move_up(struct removal *r, int dir, const char *name)
 static int
 open_to_remove(int dir, const char *name)
 {
-    int fd = openat(dir, name, DIR_FLAGS);
+    int fd = filepath_directory(dir, name, O_NONBLOCK);
 
     if (fd < 0 && errno == EACCES && fchmodat(dir, name, 0700, 0) == 0)
-        fd = openat(dir, name, DIR_FLAGS);
+        fd = filepath_directory(dir, name, O_NONBLOCK);
     return fd;
 }
 

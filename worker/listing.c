@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "filepath.h"
+
 enum {
     NAMES = 32 << 10, /* bytes of directory entries in one go */
     BREATH = 64,      /* files between two looks at the clock */
 };
-
-#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
 struct walk {
     struct listing *to;
@@ -146,7 +146,7 @@ walk(struct walk *w, int fd, const char *directory, unsigned depth)
 
         if (!w->to->files[i].is_dir)
             continue;
-        below = depth < LISTING_DEPTH ? openat(fd, last_name(path), OPEN_DIRECTORY) : -1;
+        below = depth < LISTING_DEPTH ? filepath_directory(fd, last_name(path), O_NONBLOCK) : -1;
         if (below < 0) {
             more = depth < LISTING_DEPTH && errno == ENOENT ? true : give_up(w);
             continue;
@@ -160,7 +160,7 @@ walk(struct walk *w, int fd, const char *directory, unsigned depth)
 int
 listing_open(const char *dir)
 {
-    return open(dir, OPEN_DIRECTORY);
+    return open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 void
