@@ -25,7 +25,7 @@ def brief(make_module_gateway):
 @pytest.fixture(scope="module")
 def lean(make_module_gateway):
     """A gateway with little memory for its workers and time enough to use it up on a busy machine."""
-    return make_module_gateway(min_idle_workers=1, max_total_workers=8, exec_timeout=60, worker_memory_mb=256)
+    return make_module_gateway(min_idle_workers=1, max_total_workers=8, exec_timeout=int(60 * harness.slack()), worker_memory_mb=256)
 
 
 def died(answer, *words):
