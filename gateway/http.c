@@ -25,7 +25,10 @@
 #include "requestid.h"
 #include "tls.h"
 
-enum { MAX_HEADERS = 16 << 10 }; /* bytes of a request's line and headers */
+enum {
+    MAX_HEADERS = 16 << 10, /* bytes of a request's line and headers */
+    MAX_WRITE = 256 << 10,  /* bytes of a connection in one turn */
+};
 
 static const enum evhttp_cmd_type every_method =
     EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
@@ -213,6 +216,8 @@ new_bufferevent(struct event_base *base, void *arg)
 
     listener_accepted(http->listener);
     bev = http->tls ? tls_accept(http->tls, base) : xnotnull(bufferevent_socket_new(base, -1, 0));
+    /* libevent writes 16 KiB a turn of its own accord, which costs a large file more turns than copies. */
+    bufferevent_set_max_single_write(bev, MAX_WRITE);
     peers_add(http->peers, bev);
     return bev;
 }
