@@ -151,7 +151,7 @@ def test_connections_leave_descriptors_for_workers(make_gateway):
     with contextlib.ExitStack() as stack:
         for _ in range(300):
             stack.enter_context(Connection(gateway))
-        harness.eventually(lambda: gateway.descriptors() > 80, 30, "connections are accepted")
+        harness.eventually(lambda: gateway.descriptors() > 60, 30, "connections are accepted")
         for i in range(4):
             assert gateway.value(f"user-{i}", "print(40 + 2)") == 42
         assert gateway.descriptors() < 150
