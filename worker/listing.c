@@ -163,17 +163,35 @@ listing_open(const char *dir)
     return open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* A later change has a later time, however coarse the clock is that files have theirs from. */
+static bool
+is_settled(const struct stat *st)
+{
+    return st->st_ctim.tv_sec + 1 < time(NULL);
+}
+
+static bool
+is_empty_still(const struct listing *l, const struct stat *st)
+{
+    return l->empty.tv_sec > 0 && l->empty.tv_sec == st->st_ctim.tv_sec &&
+           l->empty.tv_nsec == st->st_ctim.tv_nsec;
+}
+
 void
 listing_read(struct listing *l, int dir)
 {
     struct walk w = {.to = l};
     struct stat st;
+    const bool there = dir >= 0 && fstat(dir, &st) == 0;
 
+    if (there && is_empty_still(l, &st))
+        return;
     l->n = l->n_text = 0;
-    l->newest = (struct timespec){0, 0};
-    l->whole = dir >= 0 && lseek(dir, 0, SEEK_SET) == 0 && fstat(dir, &st) == 0;
+    l->newest = l->empty = (struct timespec){0, 0};
+    l->whole = there && lseek(dir, 0, SEEK_SET) == 0;
     if (!l->whole)
         return;
     w.device = st.st_dev;
-    (void)walk(&w, dir, "", 1);
+    if (walk(&w, dir, "", 1) && l->n == 0 && is_settled(&st))
+        l->empty = st.st_ctim;
 }

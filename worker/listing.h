@@ -31,6 +31,7 @@ struct listing {
     size_t n, n_text;
     bool whole;             /* that is all that there is */
     struct timespec newest; /* of what is no directory, when that was changed last */
+    struct timespec empty; /* when an empty directory was changed last; 0: just now, or it is not */
     struct listing_file files[LISTING_MAX];
     char text[LISTING_TEXT];
 };
@@ -39,8 +40,8 @@ struct listing {
 int listing_open(const char *dir);
 
 /*
- * In the order in which the file system tells it, a directory before what it contains.  dir: listing_open's, as often as one
- * likes; -1: there is none.
+ * In the order in which the file system tells it, a directory before what it contains.  dir: listing_open's, always the same,
+ * as often as one likes; -1: there is none.  The listing: of before, or all 0.
  */
 void listing_read(struct listing *, int dir);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/scratch.h"
@@ -93,6 +94,35 @@ nothing_is_nothing(void **state)
     put("a", "1");
     changes_begin(changes);
     EXPECT('.', "");
+}
+
+/* Once nothing has changed for a while, less is looked at. */
+static void
+a_directory_that_has_long_been_empty(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    do {
+        changes_begin(changes);
+        EXPECT('.', "");
+        assert_int_equal(stat(top, &st), 0);
+    } while (time(NULL) <= st.st_ctim.tv_sec + 1);
+    for (int i = 0; i < 3; i++) { /* of which the first has not been known to be so for long */
+        changes_begin(changes);
+        EXPECT('.', "");
+    }
+    changes_begin(changes);
+    put("a", "1");
+    EXPECT('.', "c a ");
+    changes_begin(changes);
+    EXPECT('.', "");
+    changes_begin(changes);
+    unlink("a");
+    EXPECT('.', "d a ");
+    changes_begin(changes);
+    put("a", "1");
+    EXPECT('.', "c a ");
 }
 
 static void
@@ -265,6 +295,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_directory_that_has_long_been_empty, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_of_each_kind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_change_right_after_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_in_the_place_of_a_directory, set_up, tear_down),
