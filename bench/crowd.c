@@ -52,10 +52,18 @@ static void on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* ---- sending ---- */
 
+static bool
+goes_to_v1(const struct user *u)
+{
+    const struct crowd_options *o = &u->crowd->options;
+
+    return o->v1 && u->n_done > 0 && (o->v1_turns == 0 || u->n_done / o->v1_turns % 2 == 1);
+}
+
 static void
 send_execute(struct user *u)
 {
-    const bool by_path = u->crowd->options.v1 && u->n_done > 0;
+    const bool by_path = goes_to_v1(u);
     cleanup_free char *path =
         by_path ? xasprintf("/v1/sessions/%s/executions", u->name) : xstrdup("/execute");
     json_auto_t *body = NULL;
@@ -226,6 +234,14 @@ outcome_of(const struct user *u, const struct http_answer *a)
     }
 }
 
+static enum request_kind
+kind_of(const struct user *u)
+{
+    if (u->n_done == 0)
+        return REQUEST_FIRST;
+    return goes_to_v1(u) ? REQUEST_V1 : REQUEST_LATER;
+}
+
 static void
 take_result(struct user *u, const struct http_answer *a)
 {
@@ -233,7 +249,7 @@ take_result(struct user *u, const struct http_answer *a)
     const enum outcome outcome = outcome_of(u, a);
 
     complain(u, a, outcome);
-    report_add(u->crowd->report, outcome, ms, u->n_done == 0);
+    report_add(u->crowd->report, outcome, ms, kind_of(u));
     u->n_done++;
     if (outcome != OUTCOME_OK)
         workload_user_restart(&u->work);

@@ -16,6 +16,7 @@ struct crowd_options { /* copied; the string must outlive the crowd */
     const char *prefix; /* the user_uuid is this and the user's number */
     int release;        /* release the sessions at the end */
     int v1; /* all but the first request of a user go to /v1, into the session that it made */
+    unsigned v1_turns; /* ... by turns, so many to /execute and so many to /v1; 0 = all do */
 };
 
 struct crowd *crowd_new(struct event_base *, struct http_target *, const struct crowd_options *,

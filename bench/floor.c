@@ -143,7 +143,8 @@ on_answer(void *owner, const struct workload_answer *a)
     const double ms = 1000 * (clock_now() - r->sent);
     const bool right = workload_is_right(&r->step, a);
 
-    report_add(r->floor->report, right ? OUTCOME_OK : OUTCOME_WRONG, ms, r->n_done == 0);
+    report_add(r->floor->report, right ? OUTCOME_OK : OUTCOME_WRONG, ms,
+               r->n_done == 0 ? REQUEST_FIRST : REQUEST_LATER);
     if (!right) {
         complain(r, a);
         workload_user_restart(&r->work);

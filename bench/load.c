@@ -40,6 +40,7 @@ static const char help[] =
     "  --release             release the sessions at the end\n"
     "  --v1                  all but the first request of a user go to "
     "/v1/sessions/.../executions\n"
+    "  --v1-turns N          ... by turns, N to /execute and N to there\n"
     "  --ca FILE             trusted certificates for https (the system's)\n"
     "  --insecure            do not check the server's certificate\n"
     "  --json FILE           write the report as JSON, - for standard output instead of the text\n"
@@ -66,6 +67,7 @@ enum option_id {
     OPT_PREFIX,
     OPT_RELEASE,
     OPT_V1,
+    OPT_V1_TURNS,
     OPT_CA,
     OPT_INSECURE,
     OPT_JSON,
@@ -86,6 +88,7 @@ static const struct option long_options[] = {
     {"user-prefix", required_argument, NULL, OPT_PREFIX},
     {"release", no_argument, NULL, OPT_RELEASE},
     {"v1", no_argument, NULL, OPT_V1},
+    {"v1-turns", required_argument, NULL, OPT_V1_TURNS},
     {"ca", required_argument, NULL, OPT_CA},
     {"insecure", no_argument, NULL, OPT_INSECURE},
     {"json", required_argument, NULL, OPT_JSON},
@@ -134,6 +137,10 @@ apply_measure(struct crowd_options *c, int id, const char *value)
         break;
     case OPT_V1:
         c->v1 = 1;
+        break;
+    case OPT_V1_TURNS:
+        c->v1 = 1;
+        c->v1_turns = (unsigned)usage_integer("v1-turns", value, 1, MAX_REQUESTS);
         break;
     }
 }

@@ -36,16 +36,20 @@ report_clear(struct report *r)
     stats_clear(&r->all);
     stats_clear(&r->first);
     stats_clear(&r->later);
+    stats_clear(&r->plain);
+    stats_clear(&r->v1);
 }
 
 void
-report_add(struct report *r, enum outcome outcome, double ms, int is_first)
+report_add(struct report *r, enum outcome outcome, double ms, enum request_kind kind)
 {
     r->outcomes[outcome]++;
     if (outcome != OUTCOME_OK)
         return;
     stats_add(&r->all, ms);
-    stats_add(is_first ? &r->first : &r->later, ms);
+    stats_add(kind == REQUEST_FIRST ? &r->first : &r->later, ms);
+    if (kind != REQUEST_FIRST)
+        stats_add(kind == REQUEST_V1 ? &r->v1 : &r->plain, ms);
 }
 
 void
@@ -54,6 +58,8 @@ report_finish(struct report *r)
     stats_sort(&r->all);
     stats_sort(&r->first);
     stats_sort(&r->later);
+    stats_sort(&r->plain);
+    stats_sort(&r->v1);
 }
 
 const char *
@@ -136,6 +142,8 @@ report_print(const struct report *r, FILE *out)
     print_latency(out, "latency, ms", &r->all);
     print_latency(out, "a user's first", &r->first);
     print_latency(out, "all later", &r->later);
+    if (r->plain.n > 0)
+        print_latency(out, "... to /v1", &r->v1);
     fprintf(out, "  %-18s  %.3f ms CPU per request, %.0f%% of one core%s\n", "this program",
             cpu_ms_per_request(r), 100 * cpu_share(r),
             cpu_share(r) > 0.8 ? ": IT IS THE BOTTLENECK" : "");
@@ -171,12 +179,14 @@ json_t *
 report_json(const struct report *r)
 {
     return xnotnull(json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:[ff], s:I, s:f, s:f, s:b, s:o, s:I, s:o, s:o, s:o, s:f, s:f}",
+        "{s:s, s:s, s:s, s:I, s:I, s:[ff], s:I, s:f, s:f, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, "
+        "s:f, s:f}",
         "program", r->program, "target", r->target, "workload", r->workload, "users",
         (json_int_t)r->users, "requests", (json_int_t)r->requests, "think_time", r->think_min,
         r->think_max, "seed", (json_int_t)r->seed, "seconds", r->seconds, "throughput",
         report_throughput(r), "right", report_is_right(r), "outcomes", outcomes_json(r),
         "releases_failed", (json_int_t)r->releases_failed, "latency_ms", latency_json(&r->all),
-        "first_ms", latency_json(&r->first), "later_ms", latency_json(&r->later), "cpu_seconds",
-        r->cpu_seconds, "cpu_share", cpu_share(r)));
+        "first_ms", latency_json(&r->first), "later_ms", latency_json(&r->later), "plain_ms",
+        latency_json(&r->plain), "v1_ms", latency_json(&r->v1), "cpu_seconds", r->cpu_seconds,
+        "cpu_share", cpu_share(r)));
 }

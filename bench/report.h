@@ -21,6 +21,13 @@ enum outcome {
     OUTCOME_COUNT,
 };
 
+/* Which of a user's requests it is. */
+enum request_kind {
+    REQUEST_FIRST,
+    REQUEST_LATER,
+    REQUEST_V1, /* a later one, to /v1 */
+};
+
 struct report {
     const char *program; /* "load" or "floor" */
     const char *target;  /* the URL or the kernel's name */
@@ -34,12 +41,13 @@ struct report {
     size_t outcomes[OUTCOME_COUNT];
     size_t releases_failed;
     struct stats all, first, later; /* milliseconds of right answers; first: each user's first */
+    struct stats plain, v1;         /* those of the later ones that went to /execute, and to /v1 */
 };
 
 void report_init(struct report *);
 void report_clear(struct report *); /* idempotent */
 
-void report_add(struct report *, enum outcome, double ms, int is_first);
+void report_add(struct report *, enum outcome, double ms, enum request_kind);
 void report_finish(struct report *); /* after the last report_add, before the functions below */
 
 const char *report_outcome_name(enum outcome);
