@@ -229,7 +229,7 @@ is_helper(const struct ociprogram *program, pid_t pid, const char *bundle)
 }
 
 bool
-ociprogram_kill_helpers(const struct ociprogram *program, const char *bundle)
+ociprogram_signal_helpers(const struct ociprogram *program, const char *bundle, int signal)
 {
     DIR *proc = opendir("/proc");
     struct dirent *entry;
@@ -241,7 +241,7 @@ ociprogram_kill_helpers(const struct ociprogram *program, const char *bundle)
         pid_t pid = smallfile_pid(entry->d_name);
 
         if (pid > 0 && pid != getpid() && is_helper(program, pid, bundle))
-            any |= kill(pid, SIGKILL) == 0;
+            any |= kill(pid, signal) == 0;
     }
     closedir(proc);
     return any;

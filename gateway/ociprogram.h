@@ -45,9 +45,9 @@ struct child *ociprogram_spawn(const struct ociprogram *, struct event_base *,
 void ociprogram_run_quietly(const struct ociprogram *, const char *const *args, unsigned limit_ms);
 
 /*
- * Kills what the program still does for this bundle: a start that was cut off may be going on in a process that nobody
- * waits for.  True if there was one, or may be: what it does until it is gone may have to be undone.
+ * Sends a signal to what the program still does for this bundle: a start that was cut off may be going on in a process that
+ * nobody waits for.  True if there was one, or may be: what it does until it is gone may have to be undone.  0: only looks.
  */
-bool ociprogram_kill_helpers(const struct ociprogram *, const char *bundle);
+bool ociprogram_signal_helpers(const struct ociprogram *, const char *bundle, int signal);
 
 #endif

@@ -51,6 +51,8 @@ static const char *const programs[] = {"crun", "runsc"};
 
 #define N_PROGRAMS (sizeof(programs) / sizeof(*programs))
 
+static const struct timespec purge_rest = {0, PURGE_REST_MS * 1000000L};
+
 struct box {
     struct oci *oci;
     char *id;
@@ -198,7 +200,7 @@ end_noted(const struct oci *oci, const char *id)
 static int
 clean_up(const struct oci *oci, const char *id, const char *bundle, bool cut_off, struct err *err)
 {
-    if ((cut_off && ociprogram_kill_helpers(oci->program, bundle)) ||
+    if ((cut_off && ociprogram_signal_helpers(oci->program, bundle, SIGKILL)) ||
         cgroup_kill(oci->cgroups, id) || kill_noted(oci, id))
         return err_set(err, ERR_SYSTEM, "processes are left");
     if (cgroup_remove(oci->cgroups, id, err) < 0 || remove_notes(oci, id, err) < 0)
@@ -228,7 +230,7 @@ runtime_oci_remove(void *arg, runtime_removed_fn *removed, void *owner, struct e
     const struct ociprogram_run run = {args, -1, -1, DELETE_LIMIT_MS};
 
     if (box->failed)
-        ociprogram_kill_helpers(box->oci->program, box->bundle.dir);
+        ociprogram_signal_helpers(box->oci->program, box->bundle.dir, SIGKILL);
     ocibundle_close_stdin(&box->bundle);
     box->removed = removed;
     box->owner = owner;
@@ -455,22 +457,38 @@ runtime_oci_list(void *arg)
     return names.list;
 }
 
+/*
+ * crun lets an init execute the worker before it notes its pid.  Without a control group nobody else would know of it: a
+ * start that is going on is let come to its end.
+ */
+static void
+await_note(const struct oci *oci, const char *bundle)
+{
+    if (oci->rootless == NULL)
+        return;
+    for (int i = 0; i < PURGE_ATTEMPTS; i++) {
+        if (!ociprogram_signal_helpers(oci->program, bundle, 0))
+            return;
+        nanosleep(&purge_rest, NULL);
+    }
+}
+
 int
 runtime_oci_purge(void *arg, const char *id, struct err *err)
 {
-    static const struct timespec pause = {0, PURGE_REST_MS * 1000000L};
     const char *const args[] = {"delete", "--force", id, NULL};
     struct oci *oci = arg;
     cleanup_free char *bundle = bundle_dir(oci, id);
 
-    ociprogram_kill_helpers(oci->program, bundle);
+    await_note(oci, bundle);
+    ociprogram_signal_helpers(oci->program, bundle, SIGKILL);
     cgroup_kill(oci->cgroups, id);
     end_noted(oci, id);
     ociprogram_run_quietly(oci->program, args, DELETE_LIMIT_MS);
     for (int i = 0; i < PURGE_ATTEMPTS; i++) {
         if (clean_up(oci, id, bundle, true, err) == 0)
             return 0;
-        nanosleep(&pause, NULL);
+        nanosleep(&purge_rest, NULL);
     }
     return -1;
 }

@@ -2,10 +2,12 @@
 
 It takes root to make that user, and to look at what he does.
 """
+import contextlib
 import errno
 import os
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -208,6 +210,64 @@ def test_sessions_survive_a_kill(make_gateway, account, users):
     assert answer["result_text"] == "still here\n" and answer["restarted"] is False
     assert gateway.execute(user, "import os; os._exit(0)").status_code == 503, "its end is seen"
     assert gateway.ok(user, "1")["restarted"] is True
+
+
+def descendants_of(pid):
+    """By the kernel's lists: harness.children_of, which looks through all of /proc, takes longer than crun gives us."""
+    found = [pid]
+    for one in found:
+        found += [int(child) for child in harness.read_text(f"/proc/{one}/task/{one}/children", "").split()]
+    return found[1:]
+
+
+def stop_before_the_note(gateway):
+    """Stops a crun that has an init run the worker, and has not written down yet that it is one.  Its processes; none: it was
+    quicker."""
+    def init():
+        return next((pid for pid in descendants_of(gateway.pid) if (harness.status_field(pid, "NSpid") or "").endswith("\t1")), None)
+
+    pid = eventually(init, 30, "a container is started", interval=0.0005)
+    stopped = [other for other in descendants_of(gateway.pid) if other != pid and harness.arguments_of(other)[0] == "crun"]
+    while harness.arguments_of(pid)[0] == "crun":
+        pass
+    for one in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGSTOP)
+    notes = os.path.join(gateway.state_dir, "crun")
+    if not any("status" in os.listdir(os.path.join(notes, name)) for name in os.listdir(notes)):
+        return stopped
+    resume(stopped)
+    return []
+
+
+def resume(stopped):
+    for one in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGCONT)
+
+
+def test_nothing_is_left_of_a_start_that_is_cut_off(make_gateway, account, users):
+    """A container's init is known by what crun notes, which it does last."""
+    gateway = make_gateway(account=account, min_idle_workers=0)
+    for _ in range(20):
+        user = users()
+        waits = gateway.spawn(user, "1")
+        stopped = stop_before_the_note(gateway)
+        if stopped:
+            break
+        waits.result()
+        gateway.release(user)
+        gateway.quiet()
+    else:
+        pytest.skip("crun was quicker every time")
+    gateway.kill9()
+    with ThreadPoolExecutor(1) as pool:
+        removal = pool.submit(gateway.run_again, "--remove-containers")
+        wait([removal], 1)
+        assert not removal.done(), "it waits for what is going on"
+        resume(stopped)
+        assert removal.result().returncode == 0, removal.result().stderr
+    assert gateway.container_processes() == []
 
 
 def test_nothing_is_left(make_gateway, account, users):
