@@ -36,7 +36,8 @@ os.mkdir('d'); os.symlink('../shadow', 'd/chain')
     for path in ("up/new", "root/tmp/new", "home/sandbox/new", "link/new"):
         assert call(arena, "PUT", "/" + path, content=b"x").status_code in (403, 404, 409), path
     assert call(arena, "GET", params={"path": "up"}).status_code in (403, 409)
-    assert call(arena, "DELETE", "/up/passwd").status_code in (403, 404, 409)
+    refusals = (403, 404) if harness.runtime() == "crun" else (403, 404, 409)  # gVisor does not say that it is a link
+    assert call(arena, "DELETE", "/up/passwd").status_code in refusals
     archive = call(arena, "GET", ":archive")
     with tarfile.open(fileobj=io.BytesIO(archive.content)) as tar:
         assert all(m.issym() or m.isdir() for m in tar.getmembers())

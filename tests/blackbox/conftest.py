@@ -31,6 +31,7 @@ def pytest_configure():
     begins closes again."""
     if harness.rootless():
         directory = os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix="tci-tmp.")
+        os.chmod(directory, 0o755)
         atexit.register(shutil.rmtree, directory)  # after pytest's own look at it, which was registered later
 
 

@@ -109,8 +109,8 @@ def test_peak_of_memory(session):
         pytest.skip("this host's Linux tells no peak of a while")
     large = session.ok("b = bytearray(100 << 20)\ndel b")["memory_peak_bytes"]
     assert large > small + (90 << 20)
-    again = session.ok("x = 2")["memory_peak_bytes"]
-    assert again < large - (50 << 20)
+    # at once, but that gVisor gives memory back some time after it is free
+    eventually(lambda: session.ok("x = 2")["memory_peak_bytes"] < large - (50 << 20), 30, "less memory is used again")
     usage = session.client.get(session.path).json()["usage"]
     assert usage["memory_peak_bytes"] >= large
 
