@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <utlist.h>
 #include <sys/socket.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -25,11 +26,24 @@ enum {
 };
 
 struct listener {
+    struct listener *next;
     struct event_base *base;
     struct evconnlistener *socket;
     struct event *resume; /* accepting again after descriptors ran out */
     int max_descriptors;
 };
+
+/* evhttp has callbacks of the sockets that it takes called with an argument of its own, the one for errors, too. */
+static struct listener *listeners;
+
+static struct listener *
+listener_of(const struct evconnlistener *socket)
+{
+    struct listener *l;
+
+    LL_SEARCH_SCALAR(listeners, l, socket, socket);
+    return l;
+}
 
 /* --- descriptors that run out ------------------------------------------------------------- */
 
@@ -65,11 +79,11 @@ on_resume(evutil_socket_t fd, short what, void *arg)
 
 /* Out of descriptors: the waiting connection would wake the loop again and again, so look away for a while. */
 static void
-on_accept_error(struct evconnlistener *listener, void *arg)
+on_accept_error(struct evconnlistener *socket, void *arg)
 {
-    (void)listener;
+    (void)arg;
     log_error("http: cannot accept a connection: %s", strerror(errno));
-    pause_accepting(arg);
+    pause_accepting(listener_of(socket));
 }
 
 void
@@ -136,6 +150,7 @@ listener_new(struct event_base *base, const char *address, unsigned max_descript
     l->base = base;
     l->max_descriptors = (int)max_descriptors;
     l->resume = xnotnull(evtimer_new(base, on_resume, l));
+    LL_PREPEND(listeners, l);
     if (bind_to(l, address, err) == 0)
         return l;
     listener_free(l);
@@ -147,6 +162,7 @@ listener_free(struct listener *l)
 {
     if (l == NULL)
         return;
+    LL_DELETE(listeners, l);
     event_free(l->resume);
     free(l);
 }

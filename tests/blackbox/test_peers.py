@@ -160,6 +160,16 @@ def test_connections_leave_descriptors_for_workers(make_gateway):
         assert c.ask("GET", "/healthz").status == 200
 
 
+def test_no_descriptor_is_left_for_a_connection(make_gateway):
+    """They are gone from one moment to the next, so that no connection was made to wait before."""
+    gateway = make_gateway(ready=False, min_idle_workers=0)
+    gateway.limit("nofile", 4)
+    with Connection(gateway) as c:
+        harness.eventually(lambda: "cannot accept a connection: Too many open files" in gateway.log(), 30, "it is told")
+        gateway.limit("nofile", 1024)
+        assert c.ask("GET", "/healthz").status == 200
+
+
 def test_a_limit_on_open_files_that_is_too_low(make_gateway):
     gateway = make_gateway(ready=False, min_idle_workers=0, max_total_workers=1000)
     limit_open_files(gateway, 160)
