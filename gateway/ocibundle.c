@@ -150,6 +150,7 @@ ocibundle_pid(const struct ocibundle *bundle)
 {
     char text[32];
 
+    errno = ESRCH;
     smallfile_read(bundle->pid_file, text, sizeof(text));
     return smallfile_pid(text);
 }

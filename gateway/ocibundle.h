@@ -37,7 +37,7 @@ int ocibundle_make(struct ocibundle *, const json_t *config, const struct contai
 void ocibundle_close_stdin(struct ocibundle *);
 void ocibundle_clear(struct ocibundle *); /* the directory stays */
 
-/* What the pid file says; 0 if nothing. */
+/* What the pid file says; 0 with errno if nothing (ESRCH), or if it cannot be read. */
 pid_t ocibundle_pid(const struct ocibundle *);
 
 /* To the log: what the worker wrote. */

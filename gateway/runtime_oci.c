@@ -86,14 +86,15 @@ on_run(void *owner, bool ok, const char *why)
 {
     struct box *box = owner;
     struct err err = ERR_INIT;
-    pid_t init = ok ? ocibundle_pid(&box->bundle) : 0;
+    pid_t init;
 
     box->child = NULL;
     ocibundle_close_stdin(&box->bundle);
+    init = ok ? ocibundle_pid(&box->bundle) : 0;
     if (!ok)
         ocibundle_explain(&box->bundle, why, &err);
     else if (init == 0)
-        err_set(&err, ERR_SYSTEM, "The container could not be started: no process is named");
+        err_sys(&err, "The container could not be started: no process is named");
     box->failed = init == 0;
     box->started(box->owner, init, init == 0 ? &err : NULL);
 }

@@ -213,18 +213,19 @@ def disk_full(run, fault):
 
 
 def descriptors(run, fault):
-    """Not one more than it has; some clients have to connect anew."""
+    """Not one more than it has, and then none even where one is closed; some clients have to connect anew."""
     pid = run.gateway.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    used = len(os.listdir(f"/proc/{pid}/fd"))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, hard))
     try:
-        release_some(run, 7)
-        for user in run.dice.sample(run.crowd.users, 4):
-            user.reconnect_now.set()
-        hold(run)
+        for limit in len(os.listdir(f"/proc/{pid}/fd")), 4:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+            release_some(run, 4)
+            for user in run.dice.sample(run.crowd.users, 4):
+                user.reconnect_now.set()
+            hold(run)
     finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        with contextlib.suppress(ProcessLookupError):  # it has ended, which hold tells
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class Lock:
