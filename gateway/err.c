@@ -8,19 +8,7 @@
 #include "mem.h"
 #include "utf8.h"
 
-/*
- * Messages go into JSON, and may repeat what a program said or a file's name, cut anywhere.  What is no UTF-8 becomes '?'.
- */
-static void
-make_valid(char *msg)
-{
-    size_t len = strlen(msg), used;
-
-    for (size_t i = 0; i < len; i += used)
-        if (utf8_next(msg + i, len - i, &used) != UTF8_CHAR)
-            memset(msg + i, '?', used);
-}
-
+/* Messages go into JSON, and may repeat what a program said or a file's name, cut anywhere. */
 static void __attribute__((format(printf, 4, 0)))
 fill(struct err *err, enum err_code code, const char *field, const char *fmt, va_list ap)
 {
@@ -30,7 +18,7 @@ fill(struct err *err, enum err_code code, const char *field, const char *fmt, va
     err->sys_errno = 0;
     snprintf(err->field, sizeof(err->field), "%s", field);
     vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-    make_valid(err->msg);
+    utf8_make_valid(err->msg);
 }
 
 int

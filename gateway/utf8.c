@@ -91,3 +91,13 @@ utf8_cut(const char *s, size_t len, size_t max)
         max--;
     return max;
 }
+
+void
+utf8_make_valid(char *text)
+{
+    size_t len = strlen(text), used;
+
+    for (size_t i = utf8_valid_prefix(text, len); i < len; i += used)
+        if (utf8_next(text + i, len - i, &used) != UTF8_CHAR)
+            memset(text + i, '?', used);
+}

@@ -24,4 +24,7 @@ size_t utf8_valid_prefix(const void *s, size_t len);
 /* Bytes of the longest prefix of valid text that has at most max and ends with a character. */
 size_t utf8_cut(const char *s, size_t len, size_t max);
 
+/* Text that has been cut anywhere, or was none: each byte that is of no character becomes '?'. */
+void utf8_make_valid(char *text);
+
 #endif

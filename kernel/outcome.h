@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "mem.h"
+#include "utf8.h"
 
 /* All strings are its own; NULL where it went well. */
 struct outcome {
@@ -14,6 +15,7 @@ struct outcome {
     char *text; /* what the compiler said; may be NULL */
 };
 
+/* Both may be what a program said: what is no UTF-8 in them becomes '?'. */
 static inline void
 outcome_fail(struct outcome *o, const char *ename, char *evalue_taken)
 {
@@ -22,6 +24,8 @@ outcome_fail(struct outcome *o, const char *ename, char *evalue_taken)
     o->failed = true;
     o->ename = xstrdup(ename);
     o->evalue = evalue_taken;
+    utf8_make_valid(o->ename);
+    utf8_make_valid(o->evalue);
 }
 
 static inline void

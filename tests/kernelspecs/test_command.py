@@ -306,6 +306,14 @@ def test_what_users_do_to_their_shell(bash, code):
     assert "done 1\n" in output(bash, "command echo 'done' 1")
 
 
+def test_an_error_that_is_no_utf8(make):
+    say = r"read -r number file; printf 'error N\351: f\374r\nexit %s 1\n' $number >$TCI_STATUS; sleep 600"
+    kernel = make("bash", session=["bash", "-c", say], feed="{number} {file}")
+    answer = kernel.run("x")
+    assert (answer["ename"], answer["evalue"]) == ("N?", "f?r")
+    assert kernel.process.poll() is None
+
+
 def test_background_jobs_live_on(bash):
     output(bash, "sleep 600 & job=$!")
     interrupt_soon(bash)

@@ -189,6 +189,20 @@ test_what_went_wrong(void **state)
     assert_failed(run("(exit 77)"), "ExitStatus", "exit status 77");
 }
 
+/* Some languages' text is of bytes, and a line that is too long is cut anywhere. */
+static void
+test_errors_that_are_no_utf8(void **state)
+{
+    const struct outcome *o;
+
+    (void)state;
+    assert_failed(run("printf 'error N\\351: f\\374r\\n' >$status; false"), "N?", "f?r");
+    o = run("{ printf 'error Cut: '; i=0; while [ $i -lt 2000 ]; do printf '\\342\\200\\223'; "
+            "i=$((i + 1)); done; echo; } >$status; false");
+    assert_failed(o, "Cut", "\xe2\x80\x93\xe2\x80\x93");
+    assert_string_equal(o->evalue + strlen(o->evalue) - 4, "\xe2\x80\x93?");
+}
+
 static void
 test_what_is_shown(void **state)
 {
@@ -371,6 +385,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_state_lives_on),
         TEST(test_what_went_wrong),
+        TEST(test_errors_that_are_no_utf8),
         TEST(test_what_is_shown),
         TEST(test_strange_lines),
         TEST(test_completion),
