@@ -4,19 +4,19 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "mem.h"
-
-void
-capture_open(struct capture *c)
+int
+capture_open(struct capture *c, struct err *err)
 {
     int fds[2];
 
-    if (pipe2(fds, O_CLOEXEC) < 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
-        abort(); /* no descriptors: nothing can be run */
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_sys(err, "cannot make a pipe");
+    (void)fcntl(fds[0], F_SETFL, O_NONBLOCK); /* of a pipe of ours: that cannot fail */
     c->read_fd = fds[0];
     c->write_fd = fds[1];
     c->len = 0;
     c->text[0] = '\0';
+    return 0;
 }
 
 void

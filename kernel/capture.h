@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+#include "err.h"
+#include "mem.h"
+
 enum { CAPTURE_MAX = 64 << 10 }; /* bytes */
 
 struct capture {
@@ -12,7 +15,7 @@ struct capture {
     char text[CAPTURE_MAX + 1]; /* ends with a NUL */
 };
 
-void capture_open(struct capture *);
+int capture_open(struct capture *, struct err *) must_check;
 void capture_read(void *capture); /* all that is there now */
 
 /* Closes both ends, after all that is there has been read. */

@@ -110,31 +110,41 @@ now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* Starts one of the language's commands and waits for its end; what it writes is captured, or goes where ours does. */
+/* Starts one of the language's commands and waits for its end; w->input is taken. */
 static int
 execute(struct runner *r, const json_t *command, const struct language_values *values,
-        struct watch *w, bool captured, struct err *err)
+        const struct program_fds *out, struct watch *w, struct err *err)
 {
     char **argv = language_argv(r->language, command, values);
     cleanup_close int in = w->input < 0 ? -1 : open(values->stdin_path, O_RDONLY | O_CLOEXEC);
-    struct program_fds fds = {in < 0 ? r->null : in, -1, -1};
-    int rc;
+    const struct program_fds fds = {in < 0 ? r->null : in, out->out, out->err};
+    const int rc = program_start(w->program, argv, &fds, err);
 
     w->attendant = r->attendant;
-    w->fd = -1;
-    if (captured) {
-        capture_open(&r->capture);
-        fds.out = fds.err = r->capture.write_fd;
-        w->fd = r->capture.read_fd;
-        w->on_readable = capture_read;
-        w->owner = &r->capture;
-    }
-    rc = program_start(w->program, argv, &fds, err);
     if (rc == 0)
         watch_run(w);
-    if (captured)
-        capture_close(&r->capture);
+    else
+        watch_give_up(w);
     language_free_argv(argv);
+    return rc;
+}
+
+/* The same, of one that has no input, and whose output is captured. */
+static int
+execute_captured(struct runner *r, const json_t *command, const struct language_values *values,
+                 struct watch *w, struct err *err)
+{
+    int rc;
+
+    if (capture_open(&r->capture, err) < 0)
+        return -1;
+    w->fd = r->capture.read_fd;
+    w->input = -1;
+    w->on_readable = capture_read;
+    w->owner = &r->capture;
+    rc = execute(r, command, values,
+                 &(struct program_fds){-1, r->capture.write_fd, r->capture.write_fd}, w, err);
+    capture_close(&r->capture);
     return rc;
 }
 
@@ -174,11 +184,11 @@ build(struct runner *r, const struct cell *cell, struct outcome *o)
     const struct language_values values = values_of(cell);
     const char *compiler = json_string_value(json_array_get(r->language->build, 0));
     struct program program;
-    struct watch w = {.program = &program, .input = -1};
+    struct watch w = {.program = &program};
     struct err err = ERR_INIT;
     char ename[32], evalue[96];
 
-    if (execute(r, r->language->build, &values, &w, true, &err) < 0) {
+    if (execute_captured(r, r->language->build, &values, &w, &err) < 0) {
         outcome_fail(o, "CompileError", xstrdup(err.msg));
         return;
     }
@@ -198,11 +208,12 @@ run(struct runner *r, const struct cell *cell, double built, struct outcome *o)
     const struct language_values values = values_of(cell);
     const double begin = now();
     struct program program;
-    struct watch w = {.program = &program, .input = cell->input};
+    struct watch w = {.program = &program, .fd = -1, .input = cell->input};
+    const struct program_fds ours = {-1, -1, -1};
     struct err err = ERR_INIT;
     char after[64] = "";
 
-    if (execute(r, r->language->run, &values, &w, false, &err) < 0) {
+    if (execute(r, r->language->run, &values, &ours, &w, &err) < 0) {
         outcome_fail(o, "NotStarted", xstrdup(err.msg));
         return;
     }
@@ -263,7 +274,7 @@ const char *
 runner_check(struct runner *r, const char *code, size_t len)
 {
     struct program program = {0, 0};
-    struct watch w = {.program = &program, .input = -1};
+    struct watch w = {.program = &program};
     struct language_values values;
     struct cell cell;
     struct err err = ERR_INIT;
@@ -272,7 +283,7 @@ runner_check(struct runner *r, const char *code, size_t len)
     if (r->language->check == NULL || cell_open(r, &cell, code, len, false, &err) < 0)
         return answer;
     values = values_of(&cell);
-    if (execute(r, r->language->check, &values, &w, true, &err) == 0) {
+    if (execute_captured(r, r->language->check, &values, &w, &err) == 0) {
         answer = program_went_well(&program) ? "complete" : "invalid";
         if (!program_went_well(&program) && wants_more(r))
             answer = "incomplete";
@@ -304,11 +315,12 @@ runner_version(struct runner *r)
 {
     const struct language_values none = {NULL, NULL, NULL, NULL};
     struct program program;
-    struct watch w = {.program = &program, .input = -1};
+    struct watch w = {.program = &program};
     struct err err = ERR_INIT;
     const char *at;
 
-    if (r->language->version == NULL || execute(r, r->language->version, &none, &w, true, &err) < 0)
+    if (r->language->version == NULL ||
+        execute_captured(r, r->language->version, &none, &w, &err) < 0)
         return xstrdup("");
     at = r->capture.text + strcspn(r->capture.text, "0123456789");
     return xnotnull(strndup(at, strspn(at, "0123456789.")));

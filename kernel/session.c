@@ -249,6 +249,8 @@ session_run(struct session *s, struct language_values *values, int input, struct
 
     if (program_has_ended(&s->program) || feed(s, s->language->feed, values) < 0) {
         program_kill(&s->program);
+        if (input >= 0)
+            close(input);
         outcome_fail(o, "SessionEnded",
                      xstrdup("the interpreter had ended; the code was not run, and state is lost"));
     } else {

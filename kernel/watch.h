@@ -29,4 +29,7 @@ struct watch {
 /* Returns when the program has ended, or is over. */
 void watch_run(struct watch *);
 
+/* In its place, where the program could not be started: the input is closed. */
+void watch_give_up(struct watch *);
+
 #endif

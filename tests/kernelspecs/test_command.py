@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -215,6 +216,30 @@ def test_a_compiler_that_is_not_there(make):
 def test_a_program_that_is_not_there(make):
     kernel = make("perl", run=["no-such-program"])
     assert kernel.run("1;")["ename"] == "NotStarted"
+
+
+def descriptors(kernel):
+    return set(map(int, os.listdir(f"/proc/{kernel.process.pid}/fd")))
+
+
+def test_a_program_that_cannot_be_started_keeps_no_input(make):
+    kernel = make("perl", run=["no-such-program"])
+    before = descriptors(kernel)
+    for _ in range(3):
+        answer = request(kernel, "execute", code="1;", silent=False, allow_stdin=True, stop_on_error=False)
+        assert answer["ename"] == "NotStarted"
+    assert descriptors(kernel) == before
+
+
+def test_without_descriptors_the_kernel_lives_on(make):
+    kernel = make("c")
+    usual = resource.prlimit(kernel.process.pid, resource.RLIMIT_NOFILE)
+    used = descriptors(kernel)
+    free = [fd for fd in range(len(used) + 2) if fd not in used]
+    resource.prlimit(kernel.process.pid, resource.RLIMIT_NOFILE, (free[1], usual[1]))  # one is enough for a file
+    assert "Too many open files" in kernel.run("int main(void) {}")["evalue"]
+    resource.prlimit(kernel.process.pid, resource.RLIMIT_NOFILE, usual)
+    assert kernel.run("int main(void) {}")["status"] == "ok"
 
 
 def test_files_beside_the_cell(make):

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel/program.h"
@@ -378,6 +380,24 @@ test_end_of_input(void **state)
     assert_int_equal(world.asked, 1);
 }
 
+/* It is closed, too, where nothing was run. */
+static void
+test_input_that_nobody_reads(void **state)
+{
+    cleanup_free char *path = NULL;
+    struct err err = ERR_INIT;
+    siginfo_t ended;
+    int input;
+
+    (void)state;
+    assert_went_well("echo exit $number 0 >$status; exit");
+    assert_int_equal(waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT), 0);
+    input = scratch_fifo(world.dir, "in", &path, &err);
+    assert_true(input >= 0);
+    assert_failed(run_with("true", path, input), "SessionEnded", "the code was not run");
+    assert_int_equal(fcntl(input, F_GETFD), -1);
+}
+
 int
 main(void)
 {
@@ -398,6 +418,7 @@ main(void)
         TEST(test_input),
         TEST(test_input_of_a_client_who_comes_later),
         TEST(test_end_of_input),
+        TEST(test_input_that_nobody_reads),
     };
 
     signal(SIGPIPE, SIG_IGN); /* as tci-kernel has it */
