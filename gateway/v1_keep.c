@@ -22,7 +22,7 @@ enum { PIECE = 64 << 10 };
 
 struct keeping {
     struct api *api;
-    struct filework *work;
+    struct filework *work; /* when it is kept */
     struct v1_session session;
     struct kept_file *file; /* NULL: it is kept */
     struct event *turn;     /* when it is, for the session's end */
@@ -77,10 +77,12 @@ on_archived(struct filework *w)
     struct err err = ERR_INIT;
 
     k->file = NULL;
-    if (kept_commit(file, &err) < 0)
+    if (kept_commit(file, &err) < 0) {
         filework_fail(w, &err);
-    else
-        event_active(k->turn, 0, 0);
+        return;
+    }
+    k->work = w;
+    event_active(k->turn, 0, 0);
 }
 
 static const struct filework_kind keeping = {.action = "release",
@@ -108,7 +110,7 @@ v1_keep_and_end(struct api *api, struct http_request *r, const struct v1_session
         keeping_free(k);
         return;
     }
-    k->work = filework_begin(
+    filework_begin(
         api, r, session, who, &keeping,
         xnotnull(json_pack("{s:s,s:s,s:s}", "op", "archive", "path", "", "format", "tar")),
         "keep_files", k);

@@ -117,6 +117,16 @@ def test_a_container_that_has_ended(gateway, name):
     assert gateway.text(name, "print(open('a').read())") == "1\n"
 
 
+def test_no_worker_to_read_them_with(make_gateway):
+    """A session whose containers come with what it runs has none when its files are to be kept."""
+    gateway = make_gateway(min_idle_workers=0, max_total_workers=1)
+    idle = make(gateway, strategy="execution")["id"]
+    gateway.ok(make(gateway)["id"], "1")
+    for _ in range(3):
+        error(end(gateway, idle, status=503), 503, "capacity")
+    assert gateway.client.get(f"/v1/sessions/{idle}").json()["state"] == "idle" and kept(gateway) == []
+
+
 @pytest.mark.parametrize("query, field", [({"keep_files": "maybe"}, "keep_files"), ({"keep": "true"}, "keep")])
 def test_queries_that_are_refused(gateway, name, query, field):
     error(gateway.client.delete(f"/v1/sessions/{name}", params=query), 400, "invalid_request", field)
