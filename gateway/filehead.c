@@ -22,6 +22,15 @@ filehead_is_path(const char *path)
     return utf8_valid_prefix(path, len) == len && pathrule_allows(path);
 }
 
+bool
+filehead_is_cursor(const char *cursor)
+{
+    const size_t len = strlen(cursor);
+    char path[PATHRULE_MAX + 1];
+
+    return utf8_valid_prefix(cursor, len) == len && pathrule_decode(cursor, path);
+}
+
 /* --- ranges ------------------------------------------------------------------------------- */
 
 /* -1: there is no number. */

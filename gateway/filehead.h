@@ -9,6 +9,9 @@
 /* Whether it is UTF-8, and a path below the workspace (worker/pathrule.h). */
 bool filehead_is_path(const char *path);
 
+/* Whether it is UTF-8, and a cursor of listings (pathrule_decode). */
+bool filehead_is_cursor(const char *);
+
 /* {"first"?, "last"?} of a Range header, a new object; NULL: it has none, or one that is to be ignored (RFC 9110, 14.2). */
 json_t *filehead_range(const char *header);
 

@@ -172,6 +172,18 @@ static const struct filework_kind moving = {.action = "file_move", .on_reply = o
 
 /* --- GET and DELETE ----------------------------------------------------------------------- */
 
+static bool
+check_cursor(struct http_request *r, const char *cursor)
+{
+    struct err err = ERR_INIT;
+
+    if (filehead_is_cursor(cursor))
+        return true;
+    err_field(&err, ERR_BAD_REQUEST, "cursor", "cursor: must be a next_cursor of this session");
+    http_reply_error(r, &err, NULL);
+    return false;
+}
+
 void
 v1_files_list(struct api *api, struct http_request *r, const struct caller *who,
               const struct target *target)
@@ -184,8 +196,7 @@ v1_files_list(struct api *api, struct http_request *r, const struct caller *who,
     struct err err = ERR_INIT;
 
     if (!v1_find_session(api, r, who, target, &session) ||
-        !v1_files_path(r, "path", path ? path : "", true) ||
-        !v1_files_path(r, "cursor", after ? after : "", true))
+        !v1_files_path(r, "path", path ? path : "", true) || !check_cursor(r, after ? after : ""))
         return;
     if (target_only(target, names, &err) < 0 ||
         target_number(target, "limit", 1, LIST_MAX, LIST_STANDARD, &limit, &err) < 0 ||

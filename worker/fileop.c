@@ -20,8 +20,7 @@
 
 enum {
     LIST_MAX = 1000,        /* entries of one page */
-    LIST_BYTES = 160 << 10, /* of their JSON, about: before the last one */
-    ENTRY_BYTES = 200,      /* of an entry beside its path */
+    LIST_BYTES = 160 << 10, /* of their JSON, before the last one */
 };
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -76,21 +75,26 @@ static int
 list_one(void *arg, const struct filetree_entry *e)
 {
     struct listing *l = arg;
+    json_t *entry;
 
     if ((json_int_t)json_array_size(l->entries) == l->limit || l->bytes > LIST_BYTES)
         return 1;
-    json_array_append_new(l->entries, filetree_describe(e));
-    l->bytes += strlen(e->path) + ENTRY_BYTES;
+    entry = filetree_describe(e);
+    l->bytes += json_dumpb(entry, NULL, 0, JSON_COMPACT);
+    json_array_append_new(l->entries, entry);
     snprintf(l->last, sizeof(l->last), "%s", e->path);
     return 0;
 }
 
-/* Paths are the workspace's; so is the one to go on behind. */
+/* What the cursor says; and what of it is in the directory. */
 static const char *
-behind(const char *path, const char *after)
+behind(const char *path, const json_t *request, char after[FILEPATH_MAX + 1])
 {
+    const char *cursor = json_string_value(json_object_get(request, "after"));
     const size_t len = strlen(path);
 
+    if (cursor == NULL || !pathrule_decode(cursor, after))
+        fileio_fail("invalid", "That is no cursor of a listing");
     if (len == 0 || after[0] == '\0')
         return after;
     if (strncmp(path, after, len) != 0 || after[len] != '/')
@@ -98,13 +102,28 @@ behind(const char *path, const char *after)
     return after + len + 1;
 }
 
+/* Of a listing that goes on behind that path. */
+static json_t *
+cursor_of(const char *last)
+{
+    char encoded[PATHRULE_CURSOR_MAX + 1];
+    json_t *cursor = json_string(last);
+
+    if (cursor == NULL) { /* it is no UTF-8 */
+        pathrule_encode(last, encoded);
+        cursor = json_string(encoded);
+    }
+    return cursor;
+}
+
 static void
 do_list(int root, const json_t *request)
 {
     const char *path = fileop_path(request, "path");
+    char after[FILEPATH_MAX + 1];
     struct listing l = {json_array(), fileop_integer(request, "limit", LIST_MAX), 0, ""};
     struct filetree_walk walk = {list_one, &l, fileop_flag(request, "recursive"),
-                                 behind(path, fileop_path(request, "after")), false};
+                                 behind(path, request, after), false};
     const int dir = filepath_open(root, path, O_RDONLY | O_DIRECTORY);
     int rc;
 
@@ -115,8 +134,8 @@ do_list(int root, const json_t *request)
     rc = filetree_walk(dir, path, &walk);
     if (rc < 0)
         fileio_fail_errno();
-    fileio_reply(json_pack("{s:o,s:s?,s:b}", "entries", l.entries, "next", rc ? l.last : NULL,
-                           "truncated", (int)walk.truncated));
+    fileio_reply(json_pack("{s:o,s:o,s:b}", "entries", l.entries, "next",
+                           rc ? cursor_of(l.last) : json_null(), "truncated", (int)walk.truncated));
 }
 
 static void

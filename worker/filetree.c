@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,9 @@
 #include "die.h"
 #include "filepath.h"
 #include "protocol.h"
+
+#define TIME_FIRST INT64_C(-62135596800) /* 0001-01-01T00:00:00Z */
+#define TIME_LAST INT64_C(253402300799)  /* 9999-12-31T23:59:59Z */
 
 struct batch {
     char *names[FILETREE_BATCH];
@@ -355,16 +359,18 @@ filetree_etag(const struct stat *st, char out[FILETREE_ETAG_MAX])
              (unsigned long)st->st_ctim.tv_nsec);
 }
 
+/* A file may have any time; those that RFC 3339 has no year for are told as the nearest second that it has. */
 static json_t *
 time_text(const struct timespec *t)
 {
+    const time_t seconds = t->tv_sec < TIME_FIRST  ? TIME_FIRST
+                           : t->tv_sec > TIME_LAST ? TIME_LAST
+                                                   : t->tv_sec;
     struct tm tm;
-    char day[40];
 
-    if (gmtime_r(&t->tv_sec, &tm) == NULL)
-        return json_null();
-    strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-    return json_sprintf("%s.%03ldZ", day, t->tv_nsec / 1000000);
+    gmtime_r(&seconds, &tm);
+    return json_sprintf("%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, t->tv_nsec / 1000000);
 }
 
 /* Names are bytes and JSON is UTF-8: what is none comes with the bytes that are none as '?', and as unreachable. */

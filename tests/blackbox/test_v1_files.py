@@ -274,6 +274,22 @@ def test_list_of_what_is_no_file(files):
     error(files.call("GET", "/l"), 403, "forbidden")
 
 
+def test_odd_files_do_not_hide_the_others(files):
+    """Of a time that no calendar has, of a name that is no text, and with long targets, each where a page ends."""
+    files.text("import os; [open(b, 'w').close() for b in (b'a\\xff', b'b', b'late')]; os.utime('late', (1 << 40, 1 << 40));"
+               "[os.symlink('x' * 4000, f'link{i:03}') for i in range(150)]; print()")
+    found, cursor = [], None
+    for limit in [1, 1, 1, 1000, 1000, 1000, 1000, 1000]:
+        page = files.list(limit=limit, **({"cursor": cursor} if cursor else {}))
+        found += [f["path"] for f in page["files"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert found == ["a?", "b", "late"] + [f"link{i:03}" for i in range(150)]
+    assert files.get("late").content == b""
+    error(files.call("GET", params={"cursor": "/~2e~2e"}), 400, "invalid_request", "cursor")
+
+
 def test_directories(files):
     answer = files.call("POST", ":mkdir", json={"path": "a/b"})
     assert answer.status_code == 201 and answer.json()["type"] == "directory"

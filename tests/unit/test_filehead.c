@@ -144,13 +144,27 @@ test_etags(void **state)
     assert_false(filehead_is_etag("a\""));
 }
 
+static void
+test_cursors(void **state)
+{
+    static const char *const good[] = {"", "a", "a/b", "a~", "\xc3\xa4", "/a~ff/~7e", "/~c3"};
+    static const char *const bad[] = {"/",    "//",     "/a~", "/a~f", "/a~FF",     "/a~00", "/..",
+                                      "/~2e", "/a~2f~", "a/",  "\xff", "/\xc3\xa4", "/a\xff"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(filehead_is_cursor(good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(filehead_is_cursor(bad[i]));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths), cmocka_unit_test(test_ranges),   cmocka_unit_test(test_match),
         cmocka_unit_test(test_names), cmocka_unit_test(test_if_range), cmocka_unit_test(test_types),
-        cmocka_unit_test(test_etags),
+        cmocka_unit_test(test_etags), cmocka_unit_test(test_cursors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,6 +166,45 @@ def test_a_directory_of_many(files):
     assert found == [f"{i:05}" for i in range(3000)]
 
 
+def pages(files, **request):
+    """Of all pages the paths, one list each."""
+    after = ""
+    while after is not None:
+        page = files.list(after=after, **request)
+        after = page["next"]
+        yield [e["path"] for e in page["entries"]]
+
+
+def test_names_that_are_no_utf8(files):
+    """A page may end with any of them."""
+    files.worker.run_code("import os; os.mkdir(b'd\\xff'); [open(b, 'w').close() for b in"
+                          " (b'a\\xff', b'a~', b'\\xc3\\xa4\\xc3', b'd\\xff/f', b'd\\xff/\\xfe~41', b'e')]")
+    expected = ["a~", "a?", "d?", "d?/f", "d?/?~41", "e", "???"]
+    assert list(pages(files, recursive=True)) == [expected]
+    assert sum(pages(files, recursive=True, limit=1), []) == expected
+    assert sum(pages(files, recursive=True, limit=2), []) == expected
+    for cursor in ["/", "/a~f", "/a~zz", "/..", "/a~2f~2f", "/~2e~2e", "/a~00"]:
+        assert files.error("list", path="", recursive=False, limit=10, after=cursor) == "invalid", cursor
+
+
+def test_times_that_no_calendar_has(files):
+    times = {253402300799: "9999-12-31T23:59:59", 253402300800: "9999-12-31T23:59:59", 1 << 60: "9999-12-31T23:59:59",
+             -62135596800: "0001-01-01T00:00:00", -62135596801: "0001-01-01T00:00:00",
+             -42000000000: "0639-01-27T21:20:00"}
+    files.worker.run_code(f"import os\nfor t in {list(times)}: open(str(t), 'w').close(); os.utime(str(t), (t, t))")
+    assert {int(e["path"]): e["modified_at"] for e in files.list()["entries"]} == {
+        seconds: text + ".000Z" for seconds, text in times.items()}
+
+
+def test_a_page_is_as_large_as_its_json(files):
+    """Links' targets, and characters that JSON escapes."""
+    files.worker.run_code("import os; [os.symlink('x' * 4000, f'l{i:03}') for i in range(150)]")
+    assert sum(pages(files), []) == [f"l{i:03}" for i in range(150)]
+    files.worker.run_code("import os; [os.unlink(f'l{i:03}') for i in range(150)];"
+                          "[open(chr(1) * 250 + f'{i:03}', 'w').close() for i in range(500)]")
+    assert sum(pages(files), []) == ["\x01" * 250 + f"{i:03}" for i in range(500)]
+
+
 def test_directories(files):
     assert files.run("mkdir", path="a/b/c", parents=True)["created"]
     assert not files.run("mkdir", path="a/b/c", parents=True)["created"]
