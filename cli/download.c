@@ -13,7 +13,7 @@
 #include "remotepath.h"
 #include "retry.h"
 
-static const char part_end[] = ".part";
+static const char part_end[] = ".part", has_changed[] = "The file has changed meanwhile";
 
 struct download {
     const struct transfer_place *place;
@@ -135,7 +135,7 @@ static int
 start_anew(struct download *d, const struct client_head *head)
 {
     if (!d->is_part && d->have > 0)
-        return err_set(&d->problem, ERR_SYSTEM, "The file has changed meanwhile");
+        return err_set(&d->problem, ERR_SYSTEM, has_changed);
     if (d->part && d->etag[0] && strcmp(d->etag, head->etag) != 0) {
         unlink(d->part);
         close(d->fd);
@@ -221,11 +221,11 @@ ask(struct download *d, struct client_answer *answer, struct err *err)
     return client_perform(d->place->client, &r, answer, err);
 }
 
-/* An empty body has no first piece, by which the file would have been made. */
+/* An empty body has no first piece, by which the file would have been made, or what is there of an earlier one would have gone. */
 static int
 take_nothing(struct download *d, const struct client_head *head, struct err *err)
 {
-    if (head->length != 0 || d->moved || d->begun)
+    if (d->moved || head->status == 206)
         return 0;
     (void)on_head(d, head);
     if (d->problem.code == ERR_NONE)
@@ -245,6 +245,8 @@ judge_part(struct download *d, struct err *err)
         return -1;
     if (strcmp(answer.head.etag, d->etag) == 0 && answer.head.length == d->have)
         return 0;
+    if (!d->is_part)
+        return err_set(err, ERR_SYSTEM, has_changed);
     d->have = 0;
     return 1;
 }

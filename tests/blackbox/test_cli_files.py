@@ -213,6 +213,26 @@ def test_a_download_goes_on_after_a_cut(disk, session, much, here):
     assert ran.returncode == 0 and ran.stdout == much and line.cuts >= 3
 
 
+def test_a_file_that_is_emptied_meanwhile(disk, session, much, here):
+    """What has come of its old bytes is not what the file is."""
+    def empty_it(n):
+        if n > 0:
+            disk.client.put(f"/v1/sessions/{session}/files/much", content=b"")
+        return 900_000 if n == 0 else None
+
+    ran = {}
+    for target in (str(here / "got"), "-"):
+        disk.client.put(f"/v1/sessions/{session}/files/much", content=much)
+        line = Relay(disk, empty_it)
+        ran[target] = subprocess.run([harness.build_dir() + "/cli/tci", "files", "-s", session, "get", "much", target],
+                                     capture_output=True, env={**harness.clean_environment(), "TCI_URL": line.url,
+                                                               "TCI_AUTH_TOKEN": disk.token}, timeout=60, **harness.identity())
+        line.close()
+        assert line.cuts == 1
+    assert ran[str(here / "got")].returncode == 0 and (here / "got").read_bytes() == b"" and os.listdir(here) == ["got"]
+    assert ran["-"].returncode == 1 and ran["-"].stderr == b"tci files: The file has changed meanwhile\n"
+
+
 def test_the_next_one_goes_on_where_the_last_was(disk, session, files, much, here):
     etag = disk.client.head(f"/v1/sessions/{session}/files/much").headers["etag"].strip('"')
     part = here / f"got.{etag}.part"
