@@ -70,7 +70,11 @@ send(struct execution *x, const char *verb, json_t *body)
     cleanup_free char *path = session_path(x->session, more);
     struct err err = ERR_INIT;
 
-    if (client_call(x->client, "POST", path, body, NULL, &err) < 0 && err.code != ERR_NONE)
+    if (client_call(x->client, "POST", path, body, NULL, &err) == 0)
+        return;
+    if (err.code == ERR_NONE)
+        interrupt_put_back(); /* it is for the execution */
+    else
         terminal_fail(x->command, &err);
 }
 

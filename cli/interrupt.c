@@ -61,6 +61,12 @@ interrupt_taken(void)
     return any;
 }
 
+void
+interrupt_put_back(void)
+{
+    (void)!write(ends[1], "", 1);
+}
+
 bool
 interrupt_is_final(void)
 {

@@ -16,6 +16,9 @@ int interrupt_fd(void);
 /* Whether there was one since the last call. */
 bool interrupt_taken(void);
 
+/* That one is there again, for who comes next: what took it was not all that it was meant for. */
+void interrupt_put_back(void);
+
 /* Whether one of them was not Ctrl-C: then it is over, and there is no second one to wait for. */
 bool interrupt_is_final(void);
 

@@ -68,16 +68,16 @@ take_size(struct line *l)
     el_set(l->el, EL_REFRESH);
 }
 
-/* Waits for a key, or for Ctrl-C. */
+/* Waits for a key, or for Ctrl-C.  A final signal may have been taken by a request, of a completion. */
 static bool
 wait_for_key(struct line *l)
 {
     struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
                            {.fd = interrupt_fd(), .events = POLLIN}};
 
-    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+    while (!interrupt_is_final() && poll(fds, 2, -1) < 0 && errno == EINTR)
         take_size(l);
-    l->interrupted = interrupt_taken();
+    l->interrupted = interrupt_taken() || interrupt_is_final();
     return !l->interrupted;
 }
 

@@ -22,7 +22,8 @@ static const char usage[] =
     "next, the arrows recall earlier lines, which are kept in $XDG_STATE_HOME/tci/history\n"
     "(~/.local/state).  Where the kernel says that more is to come, there is another line.  "
     "Ctrl-C\n"
-    "interrupts what runs, or drops what is typed; Ctrl-D leaves.\n"
+    "interrupts what runs, or drops what is typed; Ctrl-D leaves, and a block that is not\n"
+    "finished is not run.\n"
     "\n"
     "  :files [PATH]     what is in the session's workspace\n"
     "  :upload FILE [PATH]\n"
@@ -52,6 +53,7 @@ struct repl {
     struct show *show;
     struct line *line;
     struct colon colon;          /* those lines that begin with one */
+    bool at_terminal;            /* stdin was one at the start; one that has gone is none */
     char *code;                  /* the lines before the one that is typed; "" at first */
     char indent[MAX_INDENT + 1]; /* what the next line begins with */
     enum exit_status last;       /* of what has run */
@@ -59,17 +61,18 @@ struct repl {
 
 /* --- what the kernel says ----------------------------------------------------------------- */
 
-/* Its answer to a question about code, or NULL. */
+/* Its answer to a question about code; NULL: it has none, or err is told. */
 static json_t *
-ask(const struct repl *r, const char *verb, const char *code)
+ask(const struct repl *r, const char *verb, const char *code, struct err *err)
 {
     cleanup_free char *path = session_path(&r->session, verb);
     json_t *body = json_pack("{s:s}", "code", code);
     json_t *answer = NULL;
-    struct err err = ERR_INIT;
 
-    if (body == NULL || client_call(r->client, "POST", path, body, &answer, &err) < 0)
-        return NULL; /* no UTF-8; or it is as if the kernel could not tell */
+    if (body == NULL)
+        err_set(err, ERR_CONFIG, "The code is no UTF-8");
+    else if (client_call(r->client, "POST", path, body, &answer, err) < 0)
+        return NULL;
     return answer;
 }
 
@@ -91,7 +94,8 @@ complete(void *owner, const char *text, size_t *replaces)
     if (r->code[0] == '\0' && text[0] == ':')
         return colon_complete(text, replaces);
     cleanup_free char *code = xasprintf("%s%s%s", r->code, r->code[0] ? "\n" : "", text);
-    json_t *answer = ask(r, "/complete", code);
+    struct err err = ERR_INIT;
+    json_t *answer = ask(r, "/complete", code, &err);
     json_t *matches = json_incref(json_object_get(answer, "matches"));
     const json_int_t start = json_integer_value(json_object_get(answer, "cursor_start"));
     const size_t end = characters(code), typed = characters(text);
@@ -104,17 +108,22 @@ complete(void *owner, const char *text, size_t *replaces)
     return NULL;
 }
 
-/* Whether more lines are to come; sets the indent of the next. */
-static bool
-wants_more(struct repl *r)
+/*
+ * Whether more lines are to come: 1, which sets the indent of the next, or 0, also when the kernel cannot tell; -1: it was not asked,
+ * or its answer has not come, and what may be half of something is not to be run.
+ */
+static int
+wants_more(struct repl *r, struct err *err)
 {
-    json_t *answer = ask(r, "/is_complete", r->code);
+    json_t *answer = ask(r, "/is_complete", r->code, err);
     const char *status = json_string_value(json_object_get(answer, "status"));
     const char *indent = json_string_value(json_object_get(answer, "indent"));
     const bool more = status && strcmp(status, "incomplete") == 0;
 
     if (more && indent && strspn(indent, " \t") == strlen(indent))
         snprintf(r->indent, sizeof(r->indent), "%s", indent);
+    if (answer == NULL && (err->code == ERR_NONE || err->code == ERR_PEER))
+        return -1;
     json_decref(answer);
     return more;
 }
@@ -148,7 +157,9 @@ static void
 take_line(struct repl *r, const char *text)
 {
     const bool blank = text[strspn(text, " \t")] == '\0';
+    struct err err = ERR_INIT;
     char *code;
+    int more = 0;
 
     if (blank && r->code[0] == '\0')
         return;
@@ -157,11 +168,24 @@ take_line(struct repl *r, const char *text)
     free(r->code);
     r->code = code;
     r->indent[0] = '\0';
-    if (strlen(code) < MAX_CODE && wants_more(r))
+    if (strlen(code) < MAX_CODE)
+        more = wants_more(r, &err);
+    if (more > 0)
         return;
     (void)interrupt_taken();
-    run(r);
+    if (more < 0)
+        r->last = terminal_fail("repl", &err);
+    else if (!interrupt_is_final())
+        run(r);
     begin_anew(r);
+}
+
+/* A file may end inside a block; who leaves a terminal there, or whose terminal goes, has not finished it. */
+static void
+take_end(struct repl *r)
+{
+    if (r->code[0] && !r->at_terminal && !interrupt_is_final())
+        run(r);
 }
 
 static bool
@@ -175,8 +199,7 @@ turn(struct repl *r)
         return true;
     }
     if (end == LINE_OVER) {
-        if (r->code[0])
-            run(r); /* of a file whose end is inside a block */
+        take_end(r);
         return false;
     }
     if (r->code[0] == '\0' && text[0] == ':')
@@ -188,13 +211,21 @@ turn(struct repl *r)
 static void
 greet(const struct repl *r)
 {
-    if (!isatty(STDIN_FILENO) || r->o->json)
+    if (!r->at_terminal || r->o->json)
         return;
     fputs("Session ", stdout);
     terminal_put(stdout, r->session.id);
     fputs(", ", stdout);
     terminal_put(stdout, r->session.kernel);
     puts(".  :help says more.");
+}
+
+static enum exit_status
+status_of(const struct repl *r)
+{
+    if (interrupt_is_final())
+        return STATUS_INTERRUPTED;
+    return r->at_terminal ? STATUS_OK : r->last;
 }
 
 static enum exit_status
@@ -217,21 +248,21 @@ converse(struct repl *r)
     };
     begin_anew(r);
     greet(r);
-    while (turn(r))
+    while (!interrupt_is_final() && turn(r))
         ;
     session_leave(r->client, &r->session, "repl");
     free(r->code);
     line_free(r->line);
     show_free(r->show);
     session_clear(&r->session);
-    return isatty(STDIN_FILENO) ? STATUS_OK : r->last;
+    return status_of(r);
 }
 
 enum exit_status
 repl_command(int argc, char *argv[])
 {
     struct options o;
-    struct repl r = {.o = &o};
+    struct repl r = {.o = &o, .at_terminal = isatty(STDIN_FILENO)};
     struct err err = ERR_INIT;
     enum exit_status status;
 

@@ -1,4 +1,6 @@
 """test_cli_repl.py - tci repl in a real pseudo-terminal: editing, history, completion, several lines, interrupts."""
+import contextlib
+import glob
 import json
 import os
 import pty
@@ -151,6 +153,86 @@ def test_several_lines(terminal):
     one.expect(r"\.\.\. ")
     one.line("")
     one.expect(r"n 0\r\nn 1\r\nn 2\r\n>>> ")
+
+
+def begin_block(one, path):
+    """Types all of a block but the empty line that ends it."""
+    one.line("for name in ['" + path + "']:")
+    one.expect(r"\.\.\. ")
+    one.line("open(name, 'w')")
+    one.expect(r"\.\.\. ")
+
+
+def exists(gateway, session, path):
+    return gateway.client.get(f"/v1/sessions/{session}/files/{path}").status_code == 200
+
+
+@pytest.mark.parametrize("how", ["hangup", "terminate", "control-d", "in the code"])
+def test_a_block_that_is_not_finished_never_runs(gateway, terminal, how):
+    one = terminal("--session", "unfinished")
+    if how == "in the code":  # which has the signal while it runs, and ends the conversation
+        one.line("import time; print('be' + 'gun', flush=True); time.sleep(60)")
+        one.expect(r"\nbegun")
+    else:
+        begin_block(one, "ran")
+    if how == "hangup":
+        os.close(one.fd)
+        one.fd = -1
+        os.waitpid(one.pid, 0)
+    elif how == "control-d":
+        one.type("\x15\x04")  # without the indent
+        assert one.end() == 0
+    else:
+        os.kill(one.pid, signal.SIGTERM)
+        assert one.end() == 130
+    gateway.client.put("/v1/sessions/unfinished/files/other", content=b"")
+    assert exists(gateway, "unfinished", "other") and not exists(gateway, "unfinished", "ran")
+    eventually(lambda: [s["state"] for s in sessions(gateway)] == ["idle"])
+
+
+def test_an_interrupt_while_the_kernel_judges_a_block(gateway, terminal):
+    """Its answer, which is not waited for any more, was not that the block be run."""
+    one = terminal("--session", "judged")
+    url = "/v1/sessions/judged/executions"
+    one.line("for name in ['ran']:")
+    one.expect(r"\.\.\. ")
+    busy = gateway.client.post(url, json={"code": "import time; time.sleep(60)", "background": True}).json()["id"]
+    one.line("open(name, 'w')")  # the question waits behind that
+    eventually(lambda: connections(one))
+    one.type("\x03")
+    one.expect(r"tci repl: interrupted\r\n>>> ")
+    gateway.client.delete(f"{url}/{busy}")
+    one.line("'still ' + 'here'")
+    one.expect("'still here'\r\n>>> ")
+    assert not exists(gateway, "judged", "ran")
+
+
+def connections(one):
+    """The sockets that it has."""
+    found = set()
+    for fd in glob.glob(f"/proc/{one.pid}/fd/*"):
+        with contextlib.suppress(OSError):
+            found |= {name for name in [os.readlink(fd)] if name.startswith("socket:")}
+    return found
+
+
+def test_a_signal_while_an_answer_is_sent(gateway, terminal):
+    """It is not for that request alone, but for the code, and for all of the conversation."""
+    one = terminal("--session", "asked")
+    one.line("import time; input('na' + 'me? '); time.sleep(60)")
+    one.expect("name\\? ")
+    before = connections(one)
+    os.kill(gateway.pid, signal.SIGSTOP)
+    try:
+        one.line("x")
+        eventually(lambda: connections(one) > before)
+        sending = connections(one) - before
+        os.kill(one.pid, signal.SIGTERM)
+        eventually(lambda: not connections(one) & sending)
+    finally:
+        os.kill(gateway.pid, signal.SIGCONT)
+    assert one.end() == 130
+    eventually(lambda: [s["state"] for s in sessions(gateway)] == ["idle"])
 
 
 def test_completion(terminal):
