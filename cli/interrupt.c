@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static int ends[2] = {-1, -1};
-static volatile sig_atomic_t final;
+static volatile sig_atomic_t final, was_pipe;
 
 static void
 on_signal(int sig)
@@ -17,31 +17,38 @@ on_signal(int sig)
 
     if (sig != SIGINT)
         final = 1;
+    if (sig == SIGPIPE)
+        was_pipe = 1;
     (void)!write(ends[1], "", 1); /* a full pipe says as much */
     errno = kept;
 }
 
+static const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
 /* nohup(1) and its like stay what they are. */
 static void
-catch_unless_ignored(int sig, const struct sigaction *action)
+catch_unless_ignored(int sig)
 {
     struct sigaction before;
 
     if (sigaction(sig, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-        sigaction(sig, action, NULL);
+        sigaction(sig, &action, NULL);
 }
 
 void
 interrupt_catch(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-
     if (ends[0] >= 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return;
-    sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
-    catch_unless_ignored(SIGTERM, &action);
-    catch_unless_ignored(SIGHUP, &action);
+    catch_unless_ignored(SIGTERM);
+    catch_unless_ignored(SIGHUP);
+}
+
+void
+interrupt_catch_pipe(void)
+{
+    catch_unless_ignored(SIGPIPE);
 }
 
 int
@@ -71,4 +78,10 @@ bool
 interrupt_is_final(void)
 {
     return final;
+}
+
+bool
+interrupt_was_pipe(void)
+{
+    return was_pipe;
 }

@@ -10,6 +10,12 @@
  */
 void interrupt_catch(void);
 
+/*
+ * SIGPIPE, too, unless it is ignored: for who has something at the server that is to end when nobody reads any further.  What
+ * wrote has EPIPE.
+ */
+void interrupt_catch_pipe(void);
+
 /* -1 as long as interrupts are not caught. */
 int interrupt_fd(void);
 
@@ -21,5 +27,8 @@ void interrupt_put_back(void);
 
 /* Whether one of them was not Ctrl-C: then it is over, and there is no second one to wait for. */
 bool interrupt_is_final(void);
+
+/* Whether one of them was SIGPIPE. */
+bool interrupt_was_pipe(void);
 
 #endif

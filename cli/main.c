@@ -1,10 +1,14 @@
 /* main.c - tci: the command line of The Code Interpreter, one command after another in a table. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <sodium.h>
 
 #include "command.h"
 #include "files.h"
+#include "interrupt.h"
 #include "keys.h"
 #include "packages.h"
 #include "remote.h"
@@ -48,19 +52,44 @@ run(const char *name, int argc, char *argv[])
     return STATUS_USAGE;
 }
 
+/* What was to end at the server has: so SIGPIPE, which the shell knows, does what it would have done at first. */
+static void
+end_as_pipe(void)
+{
+    if (!interrupt_was_pipe())
+        return;
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
+}
+
+/* A file or socket of ours in the place of one that is closed would be taken for it: reading or writing those goes on to fail. */
+static void
+fill_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 /* What was printed may be a key that nobody can get a second time. */
 static enum exit_status
 flush(enum exit_status status)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if (fflush(stdout) < 0)
+        perror("tci: cannot write");
+    else if (ferror(stdout))
+        fputs("tci: cannot write all of it\n", stderr); /* nobody knows any more why */
+    else
         return status;
-    perror("tci: cannot write");
     return STATUS_FAILED;
 }
 
 int
 main(int argc, char *argv[])
 {
+    enum exit_status status;
+
+    fill_closed_streams();
     if (sodium_init() < 0) {
         fputs("tci: libsodium cannot be initialised\n", stderr);
         return STATUS_FAILED;
@@ -78,5 +107,7 @@ main(int argc, char *argv[])
         puts("tci " PACKAGE_VERSION);
         return flush(STATUS_OK);
     }
-    return flush(run(argv[1], argc - 1, argv + 1));
+    status = run(argv[1], argc - 1, argv + 1);
+    end_as_pipe();
+    return flush(status);
 }

@@ -275,6 +275,7 @@ repl_command(int argc, char *argv[])
     if (r.client == NULL)
         return terminal_fail("repl", &err);
     interrupt_catch();
+    interrupt_catch_pipe();
     status = converse(&r);
     client_free(r.client);
     return status;

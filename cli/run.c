@@ -220,6 +220,7 @@ run(const struct job *job)
     if (client == NULL)
         return terminal_fail(job->command, &err);
     interrupt_catch();
+    interrupt_catch_pipe();
     status = run_in(client, job);
     client_free(client);
     return status;

@@ -233,6 +233,7 @@ start(const char *dir, bool packing, struct tarball_job *job, struct err *err)
 {
     int data[2], notes[2];
     const int theirs = packing ? 1 : 0;
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
 
     if (pipe2(data, O_CLOEXEC) < 0)
         return err_sys(err, "pipe");
@@ -252,7 +253,8 @@ start(const char *dir, bool packing, struct tarball_job *job, struct err *err)
     close(notes[1]);
     job->pipe = data[1 - theirs];
     job->notes = notes[0];
-    signal(SIGPIPE, SIG_IGN); /* a pipe whose other end has gone is an error like others */
+    sigaction(SIGPIPE, &ignore,
+              &job->before); /* a pipe whose other end has gone is an error like others */
     return job->pid < 0 ? err_sys(err, "fork") : 0;
 }
 
@@ -281,7 +283,7 @@ tarball_finish(struct tarball_job *job, struct err *err)
     n = read(job->notes, text, sizeof(text) - 1);
     text[n > 0 ? n : 0] = '\0';
     close(job->notes);
-    signal(SIGPIPE, SIG_DFL);
+    sigaction(SIGPIPE, &job->before, NULL);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
     return err_set(err, ERR_SYSTEM, "%s", text[0] ? text : "The archive's process failed");

@@ -7,6 +7,7 @@
 #ifndef CLI_TARBALL_H
 #define CLI_TARBALL_H
 
+#include <signal.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,8 +16,9 @@
 
 struct tarball_job {
     pid_t pid;
-    int pipe;  /* the tar is read from it, or written to it */
-    int notes; /* what went wrong */
+    int pipe;                /* the tar is read from it, or written to it */
+    int notes;               /* what went wrong */
+    struct sigaction before; /* what SIGPIPE did, which is ignored meanwhile */
 };
 
 /* The directory's files, directories and links. */

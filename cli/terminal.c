@@ -187,6 +187,8 @@ terminal_fail(const char *command, const struct err *err)
         fail_in_json(err);
         return status_of(err->code);
     }
+    if (err->code == ERR_NONE && interrupt_was_pipe())
+        return STATUS_INTERRUPTED; /* nobody minds */
     fflush(stdout);
     fprintf(stderr, "tci %s: ", command);
     terminal_put(stderr, err->code == ERR_NONE ? "interrupted" : err->msg);

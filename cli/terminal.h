@@ -36,7 +36,7 @@ void terminal_cell(const char *text, size_t width);
 /*
  * The error as one line on stderr, "tci COMMAND: ...", and the exit status that goes with its code.  With --json it is on stdout, in
  * the shape of the API's: {"error": {"code", "message"}}, where the code is the server's, or one of client_error,
- * interrupted, timeout, unreachable.
+ * interrupted, timeout, unreachable.  That nobody reads the output any further is no error to tell.
  */
 enum exit_status terminal_fail(const char *command, const struct err *);
 void terminal_fail_in_json(bool);

@@ -129,6 +129,35 @@ def test_a_second_interrupt_leaves(gateway, running):
     eventually(lambda: sessions(gateway) == [])
 
 
+def shell(gateway, command):
+    """The command in a shell, whose $TCI is tci and where no core is written."""
+    env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir,
+           "TCI": os.path.join(harness.build_dir(), "cli", "tci")}
+    return subprocess.run(["bash", "-c", f"ulimit -c 0; {command}"], env=env, capture_output=True, text=True, timeout=60,
+                          **gateway.identity())
+
+
+@pytest.mark.parametrize("command", ["exec -c -", "repl"])
+def test_who_reads_no_further_ends_the_code(gateway, command):
+    """Its session does not stay behind, and nothing is said of what was wanted."""
+    ran = shell(gateway, f"echo \"while True: print('x' * 1000)\" | $TCI {command} | head -c 3; echo ${{PIPESTATUS[1]}}")
+    assert (ran.stdout, ran.stderr) == (f"xxx{128 + signal.SIGPIPE}\n", "")
+    assert sessions(gateway) == []
+
+
+def test_streams_that_are_closed(gateway):
+    """Nothing of its own takes their place."""
+    ran = shell(gateway, "$TCI exec -c 'input()' <&-")
+    assert ran.returncode == 1 and "EOFError" in ran.stderr
+    ran = shell(gateway, "$TCI exec -c 'print(1)' >&-")
+    assert (ran.returncode, ran.stdout) == (1, "") and re.fullmatch("tci: cannot write.*\n", ran.stderr)
+    ran = shell(gateway, "$TCI exec -c 'print(1); import sys; print(2, file=sys.stderr)' 2>&-")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "1\n", "")
+    ran = shell(gateway, "$TCI repl <&-")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert sessions(gateway) == []
+
+
 def test_a_session_stays(gateway, users):
     one = users()
     assert gateway.tci("exec", "--session", one, "-c", "x = 41").returncode == 0
