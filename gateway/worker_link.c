@@ -80,6 +80,21 @@ on_changes(struct worker *w, char verb, const struct wire_frame *f, size_t n)
         kernel_on_changes(w->kernel, changes);
 }
 
+/*
+ * One that was adopted says it as well if the earlier gateway had it renewed: what it was asked since its HELLO, while there
+ * was no kernel, it has dropped.
+ */
+static void
+on_started(struct worker *w)
+{
+    if (w->phase == CONFIGURED)
+        worker_probe(w);
+    else if (w->phase == PROBING && w->adopted)
+        kernel_probe(w->kernel);
+    else
+        metrics_add(METRIC_LINK_DROPPED, 1);
+}
+
 void
 worker_on_link(void *owner, char verb, const struct wire_frame *f, size_t n)
 {
@@ -87,8 +102,8 @@ worker_on_link(void *owner, char verb, const struct wire_frame *f, size_t n)
 
     if ((verb == TCI_HELLO || verb == TCI_EXITED) && n == 1)
         on_json(w, verb, f);
-    else if (verb == TCI_STARTED && n == 0 && w->phase == CONFIGURED)
-        worker_probe(w);
+    else if (verb == TCI_STARTED && n == 0)
+        on_started(w);
     else if (verb == TCI_DATA || verb == TCI_GRANT || verb == TCI_ENDED)
         on_files_message(w, verb, f, n);
     else if (verb == TCI_CHANGES || verb == TCI_DISK)

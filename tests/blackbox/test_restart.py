@@ -1,6 +1,7 @@
 """test_restart.py - a gateway that dies and comes back finds its sessions again, and leaves nothing behind."""
 import concurrent.futures
 import contextlib
+import ctypes
 import glob
 import os
 import signal
@@ -218,6 +219,38 @@ def test_kernel_that_dies_while_the_gateway_is_down(make_gateway, users):
     gateway.start(ready=False)
     answer = answered(gateway, user, "'kept' in globals()")
     assert answer["result_text"] == "False" and answer["restarted"] is True
+
+
+@contextlib.contextmanager
+def held_by_us(process):
+    """When it is killed it stays as a zombie: whose child it is does not see its end before we have."""
+    seize, libc = 0x4206, ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long] * 4
+    if libc.ptrace(seize, process, 0, 0) != 0:
+        pytest.skip(f"nothing may be traced here: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield
+    finally:
+        eventually(lambda: harness.process_state(process) == "Z", 30)
+        os.waitpid(process, 0)
+
+
+@pytest.mark.skipif(harness.runtime() == "runsc", reason="the host does not see the sandbox's processes")
+def test_kill_while_a_session_is_restarted(make_gateway, users):
+    """The gateway is back before what ran has ended: the new kernel is awaited."""
+    gateway = make_gateway(min_idle_workers=1, exec_timeout=15, log_level="debug")
+    user = users()
+    gateway.ok(user, "kept = 1")
+    init, kernel = gateway.init_of(user), gateway.kernel_of(user)
+    with held_by_us(kernel):
+        assert gateway.client.post(f"/v1/sessions/{user}/restart").status_code == 200
+        eventually(lambda: harness.process_state(kernel) == "Z", 30)
+        gateway.kill9()
+        before = gateway.log().count("RECALLED -> PROBING")
+        gateway.start(ready=False)
+        eventually(lambda: gateway.log().count("RECALLED -> PROBING") >= before + 1, 30)
+    assert answered(gateway, user, "'kept' in globals()")["result_text"] == "False"
+    assert gateway.init_of(user) == init
 
 
 def test_a_lock_that_is_about_to_go(make_gateway):
