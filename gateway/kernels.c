@@ -32,6 +32,15 @@ kernel_kind_ref(struct kernel_kind *kind)
     return kind;
 }
 
+int
+kernel_kind_check(const struct kernel_kind *kind, struct err *err)
+{
+    if (kind->spec.name)
+        return 0;
+    return err_field(err, ERR_UNSUPPORTED, "kernel", "kernel: %s cannot be used: %.300s",
+                     kind->name, kind->why_not);
+}
+
 static void
 stop_preparing(struct kernel_kind *kind)
 {
@@ -213,9 +222,9 @@ is_same(const struct kernel_kind *a, const struct kernel_kind *b)
            is_same_text(s->language, t->language) && is_same_json(s->argv, t->argv) &&
            is_same_json(s->env, t->env) && is_same_json(s->prepare, t->prepare) &&
            is_same_json(s->warmup, t->warmup) && is_same_json(s->package, t->package) &&
-           is_same_json(s->needs, t->needs) && s->warm == t->warm &&
-           s->interrupt_message == t->interrupt_message && s->flow_control == t->flow_control &&
-           is_same_portion(&s->limits, &t->limits);
+           is_same_json(s->needs, t->needs) && is_same_json(s->packages, t->packages) &&
+           s->warm == t->warm && s->interrupt_message == t->interrupt_message &&
+           s->flow_control == t->flow_control && is_same_portion(&s->limits, &t->limits);
 }
 
 static void

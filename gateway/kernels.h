@@ -74,6 +74,9 @@ struct kernel_kind *kernels_for_language(const struct kernels *, const char *lan
  */
 bool kernel_kind_is_prepared(struct kernel_kind *);
 
+/* Fails with ERR_UNSUPPORTED where its kernel.json could not be read: there is nothing to start. */
+int kernel_kind_check(const struct kernel_kind *, struct err *) must_check;
+
 struct kernel_kind *kernel_kind_ref(struct kernel_kind *);
 void kernel_kind_unref(struct kernel_kind *); /* accepts NULL */
 

@@ -385,6 +385,8 @@ make_key(const struct packages *all, const struct kernel_kind *kind, const json_
 int
 packages_check(const struct packages *all, const struct kernel_kind *kind, struct err *err)
 {
+    if (kernel_kind_check(kind, err) < 0)
+        return -1;
     if (kind->spec.packages == NULL)
         return err_field(err, ERR_UNSUPPORTED, "packages",
                          "packages: the kernel %s has no tool to install any", kind->name);

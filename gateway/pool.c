@@ -207,10 +207,11 @@ pool_add_packages(struct pool *pool, const struct caller *who, const char *user,
 struct kernel_kind *
 pool_kind(const struct pool *pool, const struct caller *who, const char *user)
 {
+    static const struct pool_wish none;
     cleanup_free char *name = user_full_name(who, user);
     const struct user *u = user_find(&pool->lists, name);
 
-    return user_has_session(u) ? u->kind : NULL;
+    return user_has_session(u) ? user_kind_for(pool, u, &none) : NULL;
 }
 
 bool
@@ -228,8 +229,9 @@ pool_is_python(const struct pool *pool, const struct caller *who, const char *us
     static const struct pool_wish none;
     cleanup_free char *name = user_full_name(who, user);
 
-    return strcasecmp(user_kind_for(pool, user_find(&pool->lists, name), &none)->spec.language,
-                      "python") == 0;
+    const char *language = user_kind_for(pool, user_find(&pool->lists, name), &none)->spec.language;
+
+    return language == NULL || strcasecmp(language, "python") == 0;
 }
 
 double

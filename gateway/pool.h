@@ -126,7 +126,10 @@ bool pool_has_session(const struct pool *, const struct caller *, const char *us
 /* The same by the user's name in full (pool_lists.h). */
 bool pool_has_session_named(const struct pool *, const char *full_name);
 
-/* Whether the user's session runs Python, or one that pool_submit would make. */
+/*
+ * Whether the user's session runs Python, or one that pool_submit would make.  Also where its kernel.json cannot be read: whoever
+ * goes on as with Python is told so by pool_submit.
+ */
 bool pool_is_python(const struct pool *, const struct caller *, const char *user);
 /*
  * Starts the session's kernel anew, in the same container if there is one; what runs is answered with ERR_WORKER_DIED.

@@ -82,6 +82,10 @@ int
 pool_admit_running(const struct pool *pool, const struct caller *who, const struct user *u,
                    struct err *err)
 {
+    static const struct pool_wish none;
+
+    if (kernel_kind_check(user_kind_for(pool, u, &none), err) < 0)
+        return -1;
     if (pool->draining)
         return err_set(err, ERR_NO_WORKER, "%s", pool_shutting_down);
     return u->session ? 0 : admit_session(pool, who, err);
@@ -95,7 +99,7 @@ pool_admit(const struct pool *pool, const struct caller *who, const struct user 
     unsigned jobs = u && u->session ? session_jobs(u->session) : 0;
 
     if (admit_network(pool, u, wish->network, err) < 0 || admit_kernel(u, wish, err) < 0 ||
-        admit_terms(u, wish, err) < 0)
+        admit_terms(u, wish, err) < 0 || kernel_kind_check(kind, err) < 0)
         return -1;
     if (pool->draining)
         return err_set(err, ERR_NO_WORKER, "%s", pool_shutting_down);

@@ -14,10 +14,15 @@
 #include "store.h"
 #include "worker.h"
 
-/* What a recall is about: the pool, and the ids of workers that are not taken back. */
+/* A worker that is not taken back. */
+struct dropped {
+    char *id;
+    struct user *user; /* whose it was; NULL: nobody's */
+};
+
 struct recall {
     struct pool *pool;
-    char **dropped;
+    struct dropped *dropped;
     size_t n_dropped;
 };
 
@@ -50,7 +55,7 @@ recall(void *owner, const struct store_row *row)
         if (u)
             pool_record_ended(u, err.msg);
         r->dropped = xrealloc(r->dropped, (r->n_dropped + 1) * sizeof(*r->dropped));
-        r->dropped[r->n_dropped++] = xstrdup(row->identity->id);
+        r->dropped[r->n_dropped++] = (struct dropped){xstrdup(row->identity->id), u};
     } else if (u) {
         m->user = u;
         u->member = m;
@@ -59,12 +64,15 @@ recall(void *owner, const struct store_row *row)
     }
 }
 
+/* The next gateway, too, is to know what their users had. */
 static void
 forget_dropped(struct recall *r)
 {
     for (size_t i = 0; i < r->n_dropped; i++) {
-        store_remove_worker(r->pool->store, r->dropped[i]);
-        free(r->dropped[i]);
+        if (r->dropped[i].user)
+            user_save(r->dropped[i].user, NULL);
+        store_remove_worker(r->pool->store, r->dropped[i].id);
+        free(r->dropped[i].id);
     }
     free(r->dropped);
 }

@@ -43,11 +43,20 @@ user_terms(const struct user *u)
     return t;
 }
 
+/* The kernelspec by that name as it is now, where it can run; who has lost his worker gets one of it. */
+static struct kernel_kind *
+renewed(const struct pool *pool, struct kernel_kind *kind)
+{
+    struct kernel_kind *now = kernels_find(pool->kernels, kind->name);
+
+    return now && now->why_not == NULL ? now : kind;
+}
+
 struct kernel_kind *
 user_kind_for(const struct pool *pool, const struct user *u, const struct pool_wish *wish)
 {
     if (user_is_settled(u))
-        return u->kind;
+        return u->session ? u->kind : renewed(pool, u->kind);
     return wish->kind ? wish->kind : kernels_standard(pool->kernels);
 }
 
@@ -196,15 +205,6 @@ hurry(struct pool *pool)
     DL_FOREACH (pool->lists.members[STARTING], m)
         worker_prefer(m->worker);
     pool_refill_soon(pool->refill, 0);
-}
-
-/* The kernelspec by that name as it is now, where it can run; who has lost his worker gets one of it. */
-static struct kernel_kind *
-renewed(const struct pool *pool, struct kernel_kind *kind)
-{
-    struct kernel_kind *now = kernels_find(pool->kernels, kind->name);
-
-    return now && now->why_not == NULL ? now : kind;
 }
 
 struct user *

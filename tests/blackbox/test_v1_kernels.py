@@ -185,6 +185,36 @@ def test_a_restart_takes_each_back(make_gateway, kernelspec):
     assert get(gateway, session)["kernel"] == kernelspec.name
 
 
+def test_a_session_whose_kernel_cannot_be_read(make_gateway, kernelspec):
+    """Its file breaks while the gateway is down: the session is refused with why, and goes on when the file is mended."""
+    kernelspec.write(language="tci-test")
+    gateway = make_gateway(min_idle_workers=1, max_total_workers=4)
+    session = make(gateway, kernel=kernelspec.name)["id"]
+    gateway.ok(session, "1")
+    path = f"/v1/sessions/{session}"
+    assert gateway.stop() == 0
+    kernelspec.write(text="{")
+    gateway.start()
+    for method, what, body in (("POST", "/executions", {"code": "1"}), ("GET", "/variables", None),
+                               ("POST", "/complete", {"code": "1"}), ("POST", "/restart", None),
+                               ("GET", "/files", None), ("POST", "/packages", {"packages": ["a"]})):
+        said = error(gateway.client.request(method, path + what, json=body), 422, "unsupported", "kernel")
+        assert kernelspec.name in said["message"] and "kernel.json:1" in said["message"]
+    error(gateway.client.post("/v1/sessions", json={"user_uuid": session}), 422, "unsupported", "kernel")
+    answer = gateway.execute(session, "1")
+    assert answer.status_code == 422 and "kernel.json:1" in answer.json()["detail"]
+    gateway.restart()
+    listed = get(gateway, session)
+    assert listed["kernel"] == kernelspec.name and listed["state"] == "stopped"
+    assert listed["container"] is None and len(listed["history"]) == 1
+    assert gateway.execute(session, "1").status_code == 422
+    kernelspec.write(language="tci-test")
+    reload(gateway, lambda: kernels(gateway)[kernelspec.name]["available"])
+    answer = gateway.ok(session, "print(1)")
+    assert answer["result_text"] == "1\n" and answer["restarted"] is True
+    assert get(gateway, session)["language"] == "tci-test"
+
+
 def test_limits_of_a_kernel(make_gateway, kernelspec):
     kernelspec.write(language="tci-test", limits={"memory_mb": 200, "cpu": 0.5, "disk_mb": 20, "pids": 40})
     gateway = make_gateway(min_idle_workers=0, max_total_workers=2)

@@ -44,6 +44,10 @@ remove_spec(const char *name)
     "{\"argv\": [\"" program "\", \"{connection_file}\"], \"language\": \"" language               \
     "\", \"metadata\": {\"tci\": {" more "}}}"
 
+#define PACKAGES                                                                                   \
+    "{\"install\": [\"/bin/sh\", \"{target}\", \"{sources}\", \"{packages}\"],"                    \
+    " \"dir\": \"d\", \"from_dir\": [\"{dir}\"]}"
+
 static int
 set_up(void **state)
 {
@@ -164,7 +168,25 @@ what_has_not_changed_stays(void **state)
     assert_int_equal(old->spec.warm, 0); /* whoever has it can go on with it */
     assert_null(old->kernels);
     kernel_kind_unref(old);
+    write_spec("zz-other", SPEC("/bin/sh", "y", "\"warm\": 1, \"packages\": " PACKAGES));
+    assert_non_null(reload_and_find("zz-other")->spec.packages);
     remove_spec("zz-other");
+}
+
+static void
+one_that_cannot_be_read_is_refused(void **state)
+{
+    struct err err = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(kernel_kind_check(kernels_standard(kernels), &err), 0);
+    write_spec("zz-unread", "{");
+    assert_int_equal(kernel_kind_check(reload_and_find("zz-unread"), &err), -1);
+    assert_int_equal(err.code, ERR_UNSUPPORTED);
+    assert_string_equal(err.field, "kernel");
+    assert_non_null(strstr(err.msg, "zz-unread"));
+    assert_non_null(strstr(err.msg, "kernel.json:1"));
+    remove_spec("zz-unread");
 }
 
 static void
@@ -294,6 +316,7 @@ main(void)
         cmocka_unit_test(lists_the_broken_ones),
         cmocka_unit_test(reads_what_is_ours),
         cmocka_unit_test(what_has_not_changed_stays),
+        cmocka_unit_test(one_that_cannot_be_read_is_refused),
         cmocka_unit_test(the_standard_one_stays),
         cmocka_unit_test(finds_by_language),
         cmocka_unit_test(prepares_once),
