@@ -164,18 +164,23 @@ end_check(struct packstore_check *c, bool usable)
     found(owner, fd, size);
 }
 
-/* -1: there is no such file, or none that can be read. */
+/* -1: it cannot be read.  *gone: it never will, for there is no such file; else what is in the way may pass. */
 static int
-open_entry(struct packstore_check *c, const struct entry *e)
+open_entry(struct packstore_check *c, const struct entry *e, bool *gone)
 {
     cleanup_free char *path = path_of(c->store, e);
     struct stat st;
 
     c->fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (c->fd < 0 || fstat(c->fd, &st) < 0 || !S_ISREG(st.st_mode))
+    *gone = c->fd < 0 && (errno == ENOENT || errno == ELOOP);
+    if (c->fd < 0 || fstat(c->fd, &st) < 0) {
+        if (!*gone)
+            log_warn("packages: %s cannot be opened: %s", path, strerror(errno));
         return -1;
+    }
+    *gone = !S_ISREG(st.st_mode);
     c->version = version_of(&st);
-    return 0;
+    return *gone ? -1 : 0;
 }
 
 static void
@@ -189,11 +194,13 @@ static void
 begin_check(struct packstore_check *c)
 {
     struct entry *e = find(c->store, c->key);
+    bool gone;
 
     if (e == NULL) {
         end_check(c, false);
-    } else if (open_entry(c, e) < 0) {
-        remove_entry(c->store, e);
+    } else if (open_entry(c, e, &gone) < 0) {
+        if (gone)
+            remove_entry(c->store, e);
         end_check(c, false);
     } else if (is_same(&e->seen, &c->version)) {
         use(c->store, e);
@@ -237,7 +244,12 @@ on_turn(evutil_socket_t fd, short what, void *arg)
         return;
     }
     n = pread(c->fd, piece, sizeof(piece), c->at);
-    if (n <= 0) {
+    if (n < 0) { /* the file may be well */
+        log_warn("packages: %s cannot be read: %s", c->key, strerror(errno));
+        end_check(c, false);
+        return;
+    }
+    if (n == 0) {
         conclude(c);
         return;
     }

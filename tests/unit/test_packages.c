@@ -4,10 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <event2/event.h>
 
 #include "gateway/clock.h"
@@ -390,6 +393,66 @@ test_store(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* A disk that does not read, in the place of the C library's. */
+static bool disk_fails;
+
+ssize_t
+pread(int fd, void *buf, size_t len, off_t at)
+{
+    if (!disk_fails)
+        return syscall(SYS_pread64, fd, buf, len, at);
+    errno = EIO;
+    return -1;
+}
+
+/* The lowest descriptor that is free is one too many, or is not any more. */
+static void
+limit_descriptors(bool limited)
+{
+    const int lowest = dup(0);
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limited ? (rlim_t)lowest : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (lowest >= 0)
+        close(lowest);
+}
+
+/* What cannot be read now is not used, and is there again when it can. */
+static void
+test_faults_that_pass(void **state)
+{
+    char dir[] = "/tmp/tci-test-packages.XXXXXX", a[PACKSTORE_KEY_SIZE];
+    struct event_base *base = event_base_new();
+    struct err err = ERR_INIT;
+    struct packstore *store = packstore_new(base, mkdtemp(dir), &err);
+    char *path;
+
+    (void)state;
+    key_of("a", a);
+    put(store, a, "text", 100);
+    packstore_free(store);
+    store = packstore_new(base, dir, &err);
+    limit_descriptors(true);
+    assert_string_equal(look(base, store, a), "");
+    limit_descriptors(false);
+    disk_fails = true;
+    assert_string_equal(look(base, store, a), "");
+    disk_fails = false;
+    assert_string_equal(look(base, store, a), "text");
+
+    path = file_of(dir, a);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/dev/null", path), 0);
+    assert_string_equal(look(base, store, a), "");
+    assert_int_equal(access(path, F_OK), -1);
+    free(path);
+    packstore_free(store);
+    event_base_free(base);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* --- and others meanwhile ----------------------------------------------------------------- */
 
 enum { LARGE = 4 << 20 };
@@ -465,7 +528,7 @@ main(void)
         cmocka_unit_test(test_imports),           cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_index_without_tls), cmocka_unit_test(test_unusable_tools),
         cmocka_unit_test(test_indexes),           cmocka_unit_test(test_store),
-        cmocka_unit_test(test_large_archives),
+        cmocka_unit_test(test_faults_that_pass),  cmocka_unit_test(test_large_archives),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
