@@ -70,16 +70,16 @@ disconnect(struct audit_db *a)
 }
 
 static int
-connect_to(struct audit_db *a, struct err *err)
+reconnect(struct audit_db *a, bool *unusable, struct err *err)
 {
-    if (a->db)
-        return 0;
-    a->db = database_open(a->path, &layout, 0, NULL, err);
+    a->db = database_open(a->path, &layout, 0, unusable, err);
     if (a->db == NULL)
         return -1;
     for (int i = 0; i < N_STATEMENTS; i++) {
         a->statements[i] = database_prepare(a->db, statement_sql[i], err);
         if (a->statements[i] == NULL) {
+            if (unusable)
+                *unusable = database_is_unusable(a->db);
             disconnect(a);
             return -1;
         }
@@ -87,17 +87,29 @@ connect_to(struct audit_db *a, struct err *err)
     return 0;
 }
 
+static int
+connect_to(struct audit_db *a, struct err *err)
+{
+    return a->db ? 0 : reconnect(a, NULL, err);
+}
+
 struct audit_db *
 audit_db_open(const char *path, struct err *err)
 {
     struct audit_db *a = xcalloc(1, sizeof(*a));
+    bool unusable = false;
 
     a->path = xstrdup(path);
     if (connect_to(a, err) == 0 || err->code == ERR_BUSY)
         return a;
-    log_error("%s; it is kept as %s.unusable", err->msg, path);
-    if (database_set_aside(path, err) == 0 && connect_to(a, err) == 0)
+    /* Why is looked into only now: to read all of it takes long. */
+    if (reconnect(a, &unusable, err) == 0 || err->code == ERR_BUSY)
         return a;
+    if (unusable) {
+        log_error("%s", err->msg);
+        if (database_set_aside(path, err) == 0 && connect_to(a, err) == 0)
+            return a;
+    }
     audit_db_close(a);
     return NULL;
 }

@@ -11,7 +11,8 @@
 struct audit_db;
 
 /*
- * Opens path, or makes it, 0600.  What cannot be read is set aside.  If it is locked it is opened later.
+ * Opens path, or makes it, 0600.  What is damaged, or no database of ours, is set aside (database.h); where the disk is full, or
+ * something else is at fault, it stays, and this fails.  If it is locked it is opened later.
  */
 struct audit_db *audit_db_open(const char *path, struct err *) must_check;
 void audit_db_close(struct audit_db *); /* accepts NULL; what waits is lost */

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
 
 int
 database_fail(sqlite3 *db, const char *what, struct err *err)
@@ -59,9 +62,8 @@ make_tables(sqlite3 *db, const struct database_layout *layout, struct err *err)
                : database_fail(db, "cannot set up", err);
 }
 
-/* Whether the file itself is at fault, and not who uses it, the disk or the memory. */
-static bool
-is_unusable(sqlite3 *db)
+bool
+database_is_unusable(sqlite3 *db)
 {
     switch (sqlite3_errcode(db) & 0xff) {
     case SQLITE_BUSY:
@@ -128,7 +130,7 @@ database_open(const char *path, const struct database_layout *layout, int wait_m
     else
         rc = unusable && look_through(db, err) < 0 ? -1 : set_up(db, layout, err);
     if (unusable) /* to another layout, and to damage that was looked for, SQLite says OK */
-        *unusable = rc != 0 && is_unusable(db);
+        *unusable = rc != 0 && database_is_unusable(db);
     umask(mask);
     if (rc == 0)
         return db;
@@ -156,16 +158,30 @@ database_prepare(sqlite3 *db, const char *sql, struct err *err)
     return st;
 }
 
+/* One that was set aside before stays: what is in it may be all there is. */
+static char *
+name_aside(const char *path)
+{
+    char *aside = xasprintf("%s.unusable", path);
+
+    for (unsigned n = 2; access(aside, F_OK) == 0; n++) {
+        free(aside);
+        aside = xasprintf("%s.unusable.%u", path, n);
+    }
+    return aside;
+}
+
 int
 database_set_aside(const char *path, struct err *err)
 {
-    cleanup_free char *aside = xasprintf("%s.unusable", path);
+    cleanup_free char *aside = name_aside(path);
     cleanup_free char *journal = xasprintf("%s-wal", path);
     cleanup_free char *journal_aside = xasprintf("%s-wal", aside);
     cleanup_free char *index = xasprintf("%s-shm", path);
 
     if (rename(path, aside) < 0)
         return err_sys(err, "cannot rename %s", path);
+    log_error("%s is kept as %s", path, aside);
     unlink(journal_aside); /* of an earlier one */
     if (rename(journal, journal_aside) < 0 && errno != ENOENT)
         return err_sys(err, "cannot rename %s", journal);

@@ -33,7 +33,13 @@ sqlite3_stmt *database_prepare(sqlite3 *, const char *sql, struct err *) must_ch
 /* -1 with ERR_BUSY if it is locked, else ERR_SYSTEM: the file, what could not be done, and what SQLite says about it. */
 int database_fail(sqlite3 *, const char *what, struct err *);
 
-/* Renames a file that nobody has open, with its journal, to path.unusable. */
+/* After a failure: whether the file itself is at fault, and not who uses it, the disk or the memory. */
+bool database_is_unusable(sqlite3 *);
+
+/*
+ * Renames a file that nobody has open, with its journal, to path.unusable, or if there is one, to path.unusable.2 and so on; says so
+ * in the log.
+ */
 int database_set_aside(const char *path, struct err *) must_check;
 
 #endif

@@ -307,13 +307,12 @@ static struct store *
 open_store(const struct config *config, struct err *err)
 {
     cleanup_free char *path = statedir_path(config->state_dir, "tci.db");
-    cleanup_free char *aside = unusable_store(config);
     bool unusable;
     struct store *store = store_open(path, &unusable, err);
 
     if (store || !unusable)
         return store;
-    log_error("%s; it is kept as %s, and its sessions are lost", err->msg, aside);
+    log_error("%s; its sessions are lost", err->msg);
     return database_set_aside(path, err) < 0 ? NULL : store_open(path, &unusable, err);
 }
 

@@ -466,6 +466,43 @@ what_is_no_database_is_set_aside(void **state)
     assert_int_equal(stat(aside, &st), 0);
 }
 
+/* A full disk: what is there stays, and is not replaced when something is set aside after all. */
+static void
+what_is_well_is_not_set_aside(void **state)
+{
+    struct err err = ERR_INIT;
+    struct audit_db *db = open_db();
+    char aside[160];
+    struct stat st;
+    ino_t inode;
+
+    (void)state;
+    add_rows(db, 0, 1);
+    flush_db(db);
+    audit_db_close(db);
+    assert_int_equal(stat(path, &st), 0);
+    inode = st.st_ino;
+    limit_files(1);
+    for (int i = 0; i < 2; i++)
+        assert_null(audit_db_open(path, &err));
+    limit_files(0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_ino, inode);
+    check_rows(1);
+    audit_db_close(open_db());
+
+    for (int i = 1; i <= 3; i++) {
+        FILE *f = fopen(path, "we");
+
+        assert_non_null(f);
+        fprintf(f, "this is no database, for the time number %d", i);
+        fclose(f);
+        audit_db_close(open_db());
+        snprintf(aside, sizeof(aside), i == 1 ? "%s.unusable" : "%s.unusable.%d", path, i);
+        assert_int_equal(stat(aside, &st), 0);
+    }
+}
+
 /* --- both --------------------------------------------------------------------------------- */
 
 static void
@@ -516,6 +553,7 @@ main(void)
         IN_DIRECTORY(rows_that_wait_are_bounded),
         IN_DIRECTORY(old_rows_go),
         IN_DIRECTORY(what_is_no_database_is_set_aside),
+        IN_DIRECTORY(what_is_well_is_not_set_aside),
         IN_DIRECTORY(a_flood_of_denied_requests_is_thinned_out),
     };
 
