@@ -581,6 +581,10 @@ v1_files_watch(struct api *api, struct http_request *r, const struct caller *who
         http_reply_error(r, &err, NULL);
         return;
     }
+    if (http_is_head(r)) { /* of events that nobody gets there would be no end */
+        sse_end(sse_start(http_base(r), r, &watch_ops, NULL));
+        return;
+    }
     filework_begin(api, r, &session, api_audit_name(who), &watching_kind,
                    xnotnull(json_pack("{s:s,s:s,s:b}", "op", "watch", "path", path ? path : "",
                                       "recursive", (int)recursive)),

@@ -341,6 +341,14 @@ def test_watch(files):
     eventually(lambda: files.call("GET", ":usage").status_code == 200)
 
 
+def test_watching_by_head(files):
+    """It ends with the headers, and the connection goes on."""
+    with rawhttp.Connection(files.gateway) as connection:
+        answer = connection.ask("HEAD", files.base + ":watch")
+        assert answer.status == 200 and answer.header("content-type") == "text/event-stream"
+        assert connection.ask("GET", files.base).status == 200
+
+
 # --------------------------------------------------------------------------------------------------------- archives
 
 
