@@ -317,6 +317,7 @@ static void
 on_worker(void *owner, struct worker *worker, const struct err *why)
 {
     struct install *i = owner;
+    struct transfers *files = worker ? worker_files(worker) : NULL;
     struct transfer_spec spec = {.events = true};
     struct err err = ERR_INIT;
 
@@ -324,8 +325,12 @@ on_worker(void *owner, struct worker *worker, const struct err *why)
         end(i, why);
         return;
     }
+    if (files == NULL) {
+        fail(i, ERR_WORKER_DIED, "The worker died");
+        return;
+    }
     spec.request = request(i);
-    i->transfer = transfer_start(worker_files(worker), &spec, &tool_ops, i, &err);
+    i->transfer = transfer_start(files, &spec, &tool_ops, i, &err);
     if (i->transfer == NULL)
         end(i, &err);
 }
