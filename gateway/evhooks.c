@@ -41,7 +41,8 @@ static void
 on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *bev)
 {
     (void)info;
-    if (evbuffer_get_length(input) > hooked.bound)
+    if (evbuffer_get_length(input) > hooked.bound && hooked.hooks &&
+        !hooked.hooks->on_excess(bev, hooked.owner))
         shutdown(bufferevent_getfd(bev), SHUT_RDWR); /* evhttp finds its end */
 }
 

@@ -10,8 +10,10 @@
 #ifndef GATEWAY_EVHOOKS_H
 #define GATEWAY_EVHOOKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
+struct bufferevent;
 struct evhttp;
 struct evhttp_request;
 
@@ -20,12 +22,14 @@ struct evhooks {
     void (*on_headers)(struct evhttp_request *, void *owner);
     /* Has to answer the request with the status.  The client may be sending still. */
     void (*on_error)(struct evhttp_request *, int status, void *owner);
+    /* A connection has more unread than evhooks_bound permits.  False: it is to be shut down. */
+    bool (*on_excess)(struct bufferevent *, void *owner);
 };
 
 /* For the connections of one server at a time, from its next request on; the hooks are borrowed.  NULL: no hooks any more. */
 void evhooks_set(struct evhttp *, const struct evhooks *, void *owner);
 
-/* A connection that has more than this unread behind a request's headers is shut down.  Must hold the largest body. */
+/* What a connection may have unread behind a request's headers: on_excess.  Must hold the largest body. */
 void evhooks_bound(size_t bytes);
 
 #endif

@@ -205,6 +205,18 @@ on_evhttp_error(struct evhttp_request *ev, int status, void *arg)
         refuse_plainly(ev, status);
 }
 
+/* evhttp keeps a chunk until all of it is there. */
+static bool
+on_excess(struct bufferevent *bev, void *arg)
+{
+    struct http *http = arg;
+    struct http_request *r = http->requests;
+
+    while (r && evhttp_connection_get_bufferevent(evhttp_request_get_connection(r->ev)) != bev)
+        r = r->next;
+    return r && http_body_refuse_chunk(r);
+}
+
 /* --- the server --------------------------------------------------------------------------- */
 
 /* evhttp's hook for each connection. */
@@ -225,7 +237,8 @@ new_bufferevent(struct event_base *base, void *arg)
 static void
 set_up_server(struct http *http)
 {
-    static const struct evhooks hooks = {.on_headers = on_headers, .on_error = on_evhttp_error};
+    static const struct evhooks hooks = {
+        .on_headers = on_headers, .on_error = on_evhttp_error, .on_excess = on_excess};
 
     evhooks_set(http->server, &hooks, http);
     evhttp_set_allowed_methods(http->server, every_method);

@@ -1,11 +1,13 @@
 /* http_body.c - see http_body.h. */
 #include "http_body.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <event2/event.h>
 #include <event2/http.h>
 
 #include "http_intake.h"
+#include "http_json.h"
 #include "http_request.h"
 #include "http_state.h"
 #include "log.h"
@@ -34,12 +36,33 @@ time_stream(struct http_request *r)
         r->timed = taken + STREAM_PIECE;
 }
 
+/* Whoever handles it learns that it is no more, as if its client had gone. */
+static void
+refuse_chunk(struct http_request *r)
+{
+    http_gone_fn *gone = r->gone;
+    void *owner = r->gone_owner;
+    char detail[120];
+
+    snprintf(detail, sizeof(detail),
+             "A chunk of the request body is too large: %zu bytes at most may be in one",
+             r->http->max_body);
+    r->gone = NULL;
+    if (gone)
+        gone(owner);
+    http_reply_status(r, 413, detail);
+}
+
 static void
 on_stream_turn(void *arg)
 {
     struct http_request *r = arg;
     void (*handle)(struct http_request *);
 
+    if (r->has_long_chunk) {
+        refuse_chunk(r);
+        return;
+    }
     time_stream(r);
     if (r->begin) {
         handle = r->begin;
@@ -62,6 +85,17 @@ http_body_begin(struct http *http, struct evhttp_request *ev, size_t most,
     http_request_await(r);
     r->intake = http_intake_new(http->base, ev, http->tls == NULL, on_stream_turn, r);
     evhttp_connection_set_max_body_size(evhttp_request_get_connection(ev), (ssize_t)most);
+}
+
+bool
+http_body_refuse_chunk(struct http_request *r)
+{
+    /* Without a function to call, its handler would not learn that it has been answered. */
+    if (r->intake == NULL || !http_intake_is_reading(r->intake) || (!r->begin && !r->gone))
+        return false;
+    r->has_long_chunk = true;
+    http_intake_wake(r->intake);
+    return true;
 }
 
 bool

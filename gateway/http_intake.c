@@ -173,6 +173,12 @@ http_intake_take(struct http_intake *in, size_t len)
 }
 
 void
+http_intake_wake(struct http_intake *in)
+{
+    event_active(in->turn, 0, 0);
+}
+
+void
 http_intake_stop(struct http_intake *in)
 {
     in->stopped = true;

@@ -31,6 +31,9 @@ bool http_intake_has_ended(const struct http_intake *); /* and all of it has bee
 size_t http_intake_peek(const struct http_intake *, const char **data);
 void http_intake_take(struct http_intake *, size_t len);
 
+/* wake is called once more. */
+void http_intake_wake(struct http_intake *);
+
 /* Nothing is read any more: there is an answer already. */
 void http_intake_stop(struct http_intake *);
 

@@ -50,6 +50,7 @@ struct http_request {
     struct http_intake *intake;           /* of a body in pieces; NULL: it is here whole */
     void (*begin)(struct http_request *); /* such a one: it is to be handled; NULL: it has been */
     bool watched;                         /* all of it is here */
+    bool has_long_chunk;                  /* which is to be refused */
     unsigned long long timed;             /* bytes of it that the client has been given time for */
     void (*more)(void *owner);            /* when there is more of it */
     void *more_owner;

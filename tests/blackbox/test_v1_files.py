@@ -321,6 +321,21 @@ def test_usage(files):
         assert after["files"] is None  # gVisor counts none
 
 
+def test_a_chunk_that_is_too_large(make_gateway):
+    """Each is kept whole before it goes on; there is a bound for that."""
+    files = Files(make_gateway(min_idle_workers=1, max_total_workers=2, max_code_bytes=10000), "chunks")
+    bound = 6 * 10000 + (64 << 10)
+    for size, status in ((bound, 201), (bound + (80 << 10), 413), (2 << 20, 413)):
+        with rawhttp.Connection(files.gateway) as connection:
+            connection.send(connection.request("PUT", f"{files.base}/{size}", headers=["Transfer-Encoding: chunked"], length=False))
+            connection.send(b"a\r\n0123456789\r\n%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n")
+            answer = connection.response()
+            assert answer.status == status, answer.body
+            if status == 413:
+                assert "chunk" in answer.json()["error"]["message"] and str(bound) in answer.json()["error"]["message"]
+    assert files.names() == [str(bound)]
+
+
 def test_watch(files):
     """Each change is told once, in the order of time."""
     seen = []
