@@ -110,20 +110,28 @@ pool_refill_has_failed(const struct kernel_kind *kind)
     return kind->starts.n_failures >= FAILURES_TO_TELL;
 }
 
-/* When the first back-off is over. */
+static double
+sooner(double soonest, const struct kernel_kind *kind, double now)
+{
+    const double due = kind->starts.not_before;
+
+    return due > now && (soonest <= 0 || due < soonest) ? due : soonest;
+}
+
+/* When the first back-off is over.  The standard kernel, and those that users wait for, may be in the list no more. */
 static void
 arm_retry(const struct pool_refill *refill)
 {
+    const struct pool *pool = refill->pool;
     const double now = clock_now();
-    double soonest = 0;
+    double soonest = sooner(0, kernels_standard(pool->kernels), now);
+    const struct kernel_kind *kind;
+    const struct user *u;
 
-    for (const struct kernel_kind *kind = kernels_first(refill->pool->kernels); kind;
-         kind = kind->next) {
-        const double due = kind->starts.not_before;
-
-        if (due > now && (soonest <= 0 || due < soonest))
-            soonest = due;
-    }
+    for (kind = kernels_first(pool->kernels); kind; kind = kind->next)
+        soonest = sooner(soonest, kind, now);
+    DL_FOREACH (pool->lists.user_lists[WAITING], u)
+        soonest = sooner(soonest, u->kind, now);
     if (soonest > 0)
         clock_arm(refill->retry_event, 1 + (unsigned)((soonest - now) * 1000));
 }

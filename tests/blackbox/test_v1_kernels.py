@@ -173,6 +173,22 @@ def test_one_that_cannot_start_hurts_nobody_else(make_gateway, kernelspec):
     assert gateway.status()["last_start_error"] is None and gateway.client.get("/readyz").status_code == 200
 
 
+def test_the_default_one_goes_for_a_while(make_gateway, kernelspec):
+    """Read anew meanwhile; nobody asks for anything, and nothing is read anew when it is back."""
+    kernelspec.write()
+    gateway = make_gateway(kernel=kernelspec.name, min_idle_workers=1, max_total_workers=4)
+    os.rename(kernelspec.dir, kernelspec.dir + ".away")
+    try:
+        reload(gateway, lambda: kernelspec.name not in kernels(gateway))
+        gateway.ok("somebody", "1")  # which takes the one that is warm
+        eventually(lambda: gateway.status()["last_start_error"])
+    finally:
+        os.rename(kernelspec.dir + ".away", kernelspec.dir)
+    eventually(lambda: gateway.status()["idle_workers_in_pool"] == 1)
+    assert gateway.status()["last_start_error"] is None
+    gateway.ok("somebody-else", "1")
+
+
 def test_a_restart_takes_each_back(make_gateway, kernelspec):
     kernelspec.write(language="tci-test")
     gateway = make_gateway(min_idle_workers=1, max_total_workers=4)
