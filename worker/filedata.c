@@ -2,7 +2,8 @@
  * filedata.c - the bytes of one file, read and written.  Part of fileop.h.
  *
  * What is written goes to a file without a name, which gets its name when all of it is there: nobody sees the half of it, and
- * when this process is ended before, nothing is left of it.  Where there are no such files (gVisor) it has a name of its own.
+ * when this process is ended before, nothing is left of it.  Where there are no such files (gVisor) it has a name of its own,
+ * which another process removes when this one has ended.
  */
 #include "fileop.h"
 
@@ -133,6 +134,26 @@ static void __attribute__((noreturn)) give_up(const struct upload *u)
     fileio_fail_errno();
 }
 
+/* Outlives us, however we end.  A file that has been given its real name has this one no more. */
+static void
+begin_removal(const struct upload *u)
+{
+    int ends[2];
+    char none;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return;
+    if (fork() == 0) {
+        close(ends[1]);
+        close(FILEIO_SOCKET);
+        while (read(ends[0], &none, 1) < 0 && errno == EINTR)
+            ;
+        unlinkat(u->dir, u->temporary, 0);
+        _exit(EXIT_SUCCESS);
+    }
+    close(ends[0]); /* the other end is open until our own */
+}
+
 static void
 open_upload(struct upload *u)
 {
@@ -142,6 +163,8 @@ open_upload(struct upload *u)
     u->file =
         openat(u->dir, u->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     u->named = u->file >= 0;
+    if (u->named)
+        begin_removal(u);
 }
 
 static bool

@@ -435,10 +435,6 @@ def test_strangers_are_refused_before_the_body(files):
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(files):
-    host, port = files.gateway.url.rpartition("/")[2].split(":")
-    with socket.create_connection((host, int(port))) as s:
-        s.sendall(f"PUT {files.base}/f HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {files.gateway.token}\r\n"
-                  "Content-Length: 100000000\r\n\r\n".encode() + b"x" * 1000000)
     count = '''
 import os
 n = 0
@@ -448,6 +444,11 @@ for p in os.listdir('/proc'):
     except OSError:
         pass  # it has ended meanwhile
 print(n)'''
+    host, port = files.gateway.url.rpartition("/")[2].split(":")
+    with socket.create_connection((host, int(port))) as s:
+        s.sendall(f"PUT {files.base}/f HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {files.gateway.token}\r\n"
+                  "Content-Length: 100000000\r\n\r\n".encode() + b"x" * 1000000)
+        eventually(lambda: files.text(count) != "0\n")
     eventually(lambda: files.text(count) == "0\n")
     assert files.names() == [] and files.put("f", b"1")
 
