@@ -102,6 +102,8 @@ on_bytes(char *bytes, size_t size, size_t n, void *arg)
         rc = ops_of(x->request)->take(x->request->owner, bytes, size * n, &x->err);
     else
         rc = keep(x, bytes, size * n);
+    if (rc < 0 && x->err.code == ERR_NONE)
+        x->interrupted = true;
     return rc < 0 ? 0 : size * n; /* 0 ends the transfer */
 }
 

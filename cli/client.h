@@ -41,7 +41,8 @@ struct client_head {
 
 /* What a request does beside its JSON.  All may be NULL. */
 struct client_ops {
-    /* The body of an answer of 2xx in pieces, in place of JSON, if `wants` is absent or true; -1: enough. */
+    /* The body of an answer of 2xx in pieces, in place of JSON, if `wants` is absent or true; -1: enough, by Ctrl-C
+       unless err says what else. */
     bool (*wants)(void *owner, const struct client_head *);
     int (*take)(void *owner, const char *bytes, size_t len, struct err *);
     /* The request's body: up to len bytes, 0: that was all, -1.  May wait. */

@@ -4,14 +4,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "tarball.h"
+#include "interrupt.h"
 #include "progress.h"
 #include "remotepath.h"
 #include "retry.h"
+
+enum { PIPE_PAUSE_MS = 100 };
 
 static const char part_end[] = ".part", has_changed[] = "The file has changed meanwhile";
 
@@ -21,6 +26,7 @@ struct download {
     char *url;
     int fd;         /* -1: not open yet */
     bool is_part;   /* it becomes the local file in the end */
+    bool may_wait;  /* writing to it */
     char *part;     /* its path, if so */
     char etag[128]; /* with its quotes; "": not known yet */
     int64_t have;   /* bytes */
@@ -108,6 +114,23 @@ open_part(struct download *d)
     return 0;
 }
 
+/* A named pipe opens when somebody reads it; only Ctrl-C ends that wait. */
+static int
+open_no_file(struct download *d, bool is_pipe)
+{
+    struct pollfd interrupt = {.fd = interrupt_fd(), .events = POLLIN};
+
+    d->may_wait = true;
+    while ((d->fd = open(d->local, O_WRONLY | O_CLOEXEC | O_NONBLOCK)) < 0 && errno == ENXIO &&
+           is_pipe)
+        if (poll(&interrupt, 1, PIPE_PAUSE_MS) > 0)
+            return err_set(&d->problem, ERR_NONE, "interrupted");
+    if (d->fd < 0)
+        return err_sys(&d->problem, "%s", d->local);
+    fcntl(d->fd, F_SETFL, 0);
+    return 0;
+}
+
 /* stdout, what is no file, or a part. */
 static int
 open_local(struct download *d)
@@ -117,12 +140,11 @@ open_local(struct download *d)
     d->fd = -1;
     if (strcmp(d->local, "-") == 0) {
         d->fd = STDOUT_FILENO;
+        d->may_wait = fstat(d->fd, &st) < 0 || !S_ISREG(st.st_mode);
         return 0;
     }
-    if (stat(d->local, &st) == 0 && !S_ISREG(st.st_mode)) {
-        d->fd = open(d->local, O_WRONLY | O_CLOEXEC);
-        return d->fd < 0 ? err_sys(&d->problem, "%s", d->local) : 0;
-    }
+    if (stat(d->local, &st) == 0 && !S_ISREG(st.st_mode))
+        return open_no_file(d, S_ISFIFO(st.st_mode));
     d->is_part = true;
     find_part(d);
     return d->etag[0] ? open_part(d) : 0;
@@ -178,6 +200,28 @@ write_all(int fd, const char *bytes, size_t len)
     return 0;
 }
 
+/* The same of what nobody may be reading: a piece for which there is room, after another, up to Ctrl-C, which is EINTR. */
+static int
+write_waiting(int fd, const char *bytes, size_t len)
+{
+    struct pollfd fds[] = {{.fd = fd, .events = POLLOUT}, {.fd = interrupt_fd(), .events = POLLIN}};
+
+    while (len > 0) {
+        const size_t n = len < PIPE_BUF ? len : PIPE_BUF;
+
+        while (poll(fds, 2, -1) < 0 && errno == EINTR)
+            ;
+        if (fds[1].revents) {
+            errno = EINTR;
+            return -1;
+        }
+        if (write_all(fd, bytes, n) < 0)
+            return -1;
+        bytes += n, len -= n;
+    }
+    return 0;
+}
+
 static int
 take(void *owner, const char *bytes, size_t len, struct err *err)
 {
@@ -187,8 +231,8 @@ take(void *owner, const char *bytes, size_t len, struct err *err)
         *err = d->problem;
         return -1;
     }
-    if (write_all(d->fd, bytes, len) < 0)
-        return err_sys(err, "%s cannot be written", d->local);
+    if ((d->may_wait ? write_waiting : write_all)(d->fd, bytes, len) < 0)
+        return errno == EINTR ? -1 : err_sys(err, "%s cannot be written", d->local);
     d->have += (int64_t)len;
     d->moved = true;
     progress_move(&d->progress, (int64_t)len);

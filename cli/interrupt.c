@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <termios.h>
 #include <unistd.h>
 
 static int ends[2] = {-1, -1};
 static volatile sig_atomic_t final, was_pipe;
+static struct termios at_first; /* how the terminal was */
 
 static void
 on_signal(int sig)
@@ -23,16 +25,36 @@ on_signal(int sig)
     errno = kept;
 }
 
+/* Nobody is there afterwards to have the terminal echo again.  The signal comes once more when this is over. */
+static void
+on_quit(int sig)
+{
+    tcsetattr(STDIN_FILENO, TCSANOW, &at_first);
+    raise(sig);
+}
+
 static const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
 /* nohup(1) and its like stay what they are. */
 static void
-catch_unless_ignored(int sig)
+catch_unless_ignored(int sig, const struct sigaction *how)
 {
     struct sigaction before;
 
     if (sigaction(sig, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-        sigaction(sig, &action, NULL);
+        sigaction(sig, how, NULL);
+}
+
+static void
+keep_terminal(void)
+{
+    struct sigaction quit = {.sa_handler = on_quit, .sa_flags = (int)SA_RESETHAND};
+
+    if (tcgetattr(STDIN_FILENO, &at_first) < 0)
+        return;
+    sigemptyset(&quit.sa_mask);
+    sigaddset(&quit.sa_mask, SIGTTOU); /* in the background, too */
+    catch_unless_ignored(SIGQUIT, &quit);
 }
 
 void
@@ -41,14 +63,15 @@ interrupt_catch(void)
     if (ends[0] >= 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return;
     sigaction(SIGINT, &action, NULL);
-    catch_unless_ignored(SIGTERM);
-    catch_unless_ignored(SIGHUP);
+    catch_unless_ignored(SIGTERM, &action);
+    catch_unless_ignored(SIGHUP, &action);
+    keep_terminal();
 }
 
 void
 interrupt_catch_pipe(void)
 {
-    catch_unless_ignored(SIGPIPE);
+    catch_unless_ignored(SIGPIPE, &action);
 }
 
 int

@@ -6,7 +6,7 @@
 
 /*
  * From here on SIGINT, SIGTERM and SIGHUP (these two unless they are ignored) end nothing, but make interrupt_fd() readable; what waits
- * for something waits for that, too.
+ * for something waits for that, too.  SIGQUIT ends it still, with the terminal as it is now.
  */
 void interrupt_catch(void);
 

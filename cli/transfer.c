@@ -137,12 +137,23 @@ put_directory(const struct transfer_place *place, const char *local, const char 
     return rc;
 }
 
+/* Of a named pipe that nobody writes to yet, too, without waiting here. */
+static int
+open_source(const char *local)
+{
+    const int fd = open(local, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, 0);
+    return fd;
+}
+
 int
 transfer_put(const struct transfer_place *place, const char *local, const char *path, json_t **told,
              struct err *err)
 {
     const bool is_stdin = strcmp(local, "-") == 0;
-    const int fd = is_stdin ? STDIN_FILENO : open(local, O_RDONLY | O_CLOEXEC);
+    const int fd = is_stdin ? STDIN_FILENO : open_source(local);
     struct stat st;
     int rc;
 
@@ -151,6 +162,8 @@ transfer_put(const struct transfer_place *place, const char *local, const char *
         return err_sys(err, "%s", local);
     if (fstat(fd, &st) < 0)
         rc = err_sys(err, "%s", local);
+    else if (S_ISFIFO(st.st_mode) && !is_stdin && !wait_for_bytes(fd))
+        rc = err_set(err, ERR_NONE, "interrupted");
     else if (S_ISDIR(st.st_mode) && !is_stdin)
         rc = put_directory(place, local, path, told, err);
     else

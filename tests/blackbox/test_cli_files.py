@@ -1,16 +1,21 @@
 """test_cli_files.py - tci files against a real gateway: up, down, resumed, directories, and what does not belong on a terminal."""
+import fcntl
 import json
 import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import tarfile
+import termios
+import threading
 
 import pytest
 
 import harness
 from cutting import Relay
+from harness import eventually
 
 STRANGE = "a b\x1b[2J\u009bü&+%#?.txt"
 
@@ -257,6 +262,51 @@ def test_a_part_is_no_link(disk, session, files, much, here):
     (here / f"got.{etag}.part").symlink_to(here / "precious")
     assert files("get", "much", str(here / "got")).returncode == 1
     assert (here / "precious").read_text() == "precious"
+
+
+# ---------------------------------------------------------------------------------------------------- named pipes
+
+
+def test_interrupts_at_a_named_pipe(disk, session, much, here):
+    """That nobody reads or writes, or reads any further, keeps nobody."""
+    os.mkfifo(here / "pipe", 0o666)
+    catching = 1 << (signal.SIGTERM - 1)
+    env = {**harness.clean_environment(), "TCI_STATE_DIR": disk.state_dir}
+    for words, reads in ((["get", "much", str(here / "pipe")], False), (["put", str(here / "pipe"), "up"], False),
+                         (["get", "much", str(here / "pipe")], True)):
+        ran = subprocess.Popen([harness.build_dir() + "/cli/tci", "files", "-s", session, *words], stderr=subprocess.PIPE, env=env,
+                               **harness.identity())
+        caught = re.compile(r"SigCgt:\s*(\w+)")
+        reader = None
+        try:
+            eventually(lambda: int(caught.search(harness.read_text(f"/proc/{ran.pid}/status")).group(1), 16) & catching)
+            if reads:
+                reader = os.open(here / "pipe", os.O_RDONLY)
+                eventually(lambda: int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, bytes(4)), "little") > 32768)
+            ran.send_signal(signal.SIGTERM)
+            assert (ran.wait(20), ran.stderr.read()) == (130, b"tci files: interrupted\n")
+        finally:
+            ran.kill()
+            ran.wait()
+            ran.stderr.close()
+            if reader is not None:
+                os.close(reader)
+
+
+def test_named_pipes(disk, session, files, here):
+    """What goes through them is whole."""
+    content = os.urandom(300_000)
+    os.mkfifo(here / "pipe", 0o666)
+    writer = threading.Thread(target=lambda: (here / "pipe").write_bytes(content))
+    writer.start()
+    ok(files("put", str(here / "pipe"), "up"))
+    writer.join()
+    got = []
+    reader = threading.Thread(target=lambda: got.append((here / "pipe").read_bytes()))
+    reader.start()
+    ok(files("get", "up", str(here / "pipe")))
+    reader.join()
+    assert got == [content]
 
 
 # ------------------------------------------------------------------------------------------------------- progress

@@ -5,9 +5,11 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -28,6 +30,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                signal.signal(signal.SIGQUIT, signal.SIG_DFL)
                 account = gateway.identity()
                 if account:
                     os.setgroups([])
@@ -233,6 +236,18 @@ def test_a_signal_while_an_answer_is_sent(gateway, terminal):
         os.kill(gateway.pid, signal.SIGCONT)
     assert one.end() == 130
     eventually(lambda: [s["state"] for s in sessions(gateway)] == ["idle"])
+
+
+def test_quitting_leaves_the_terminal_as_it_was(terminal):
+    one = terminal()
+    resource.prlimit(one.pid, resource.RLIMIT_CORE, (0, 0))
+    editing = termios.ICANON | termios.ECHO
+    assert termios.tcgetattr(one.fd)[3] & editing == 0
+    os.kill(one.pid, signal.SIGQUIT)
+    assert os.waitstatus_to_exitcode(os.waitpid(one.pid, 0)[1]) == -signal.SIGQUIT
+    assert termios.tcgetattr(one.fd)[3] & editing == editing
+    os.close(one.fd)
+    one.fd = -1
 
 
 def test_completion(terminal):
