@@ -82,14 +82,30 @@ write_all(int fd, const unsigned char *bytes, size_t len)
     return true;
 }
 
+/* Half a picture does not stay. */
+static bool
+write_file(const char *path, int fd, const unsigned char *bytes, size_t len)
+{
+    bool done = write_all(fd, bytes, len);
+    int why = errno;
+
+    if (close(fd) < 0 && done) {
+        done = false;
+        why = errno;
+    }
+    if (!done)
+        unlink(path);
+    errno = why;
+    return done;
+}
+
 static void
 save(struct show *s, const char *suffix, const unsigned char *bytes, size_t len)
 {
     int fd = -1;
     cleanup_free char *path = make_file(s, suffix, &fd);
-    const bool ok = path && write_all(fd, bytes, len);
 
-    if (path && close(fd) == 0 && ok)
+    if (path && write_file(path, fd, bytes, len))
         fprintf(stderr, "[image: %s]\n", path);
     else
         fprintf(stderr, "[an image could not be written to %s: %s]\n", s->dir, strerror(errno));

@@ -200,6 +200,16 @@ def test_images(gateway, tmp_path):
     assert "could not be written" in ran.stderr
 
 
+def test_an_image_without_room(gateway, tmp_path):
+    """Half of it does not stay."""
+    if harness.rootless():
+        tmp_path.chmod(0o777)
+    (tmp_path / "code").write_text(PNG)
+    ran = shell(gateway, f"trap '' XFSZ; ulimit -f 0; $TCI exec --images {tmp_path} -c - < {tmp_path}/code")
+    assert (ran.returncode, ran.stderr) == (0, f"[an image could not be written to {tmp_path}: File too large]\n")
+    assert os.listdir(tmp_path) == ["code"]
+
+
 def test_much_output_arrives_whole(gateway):
     ran = gateway.tci("exec", "-c", "for i in range(20000): print(i)")
     assert ran.returncode == 0 and ran.stdout == "".join(f"{i}\n" for i in range(20000))
