@@ -345,5 +345,10 @@ http_drain(struct http *http)
 unsigned
 http_pending(const struct http *http)
 {
-    return http->n_pending;
+    unsigned n = http->n_pending;
+    const struct http_answer *a;
+
+    DL_FOREACH (http->answers, a)
+        n -= a->lasting;
+    return n;
 }

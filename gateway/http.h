@@ -60,7 +60,8 @@ const char *http_url(const struct http *);
 
 /* Answers from now on close their connection. */
 void http_drain(struct http *);
-unsigned http_pending(const struct http *); /* requests unanswered, and answers not sent in full */
+/* Requests unanswered, and answers not sent in full, but those that last (http_stream.h). */
+unsigned http_pending(const struct http *);
 
 /* --- a request ---------------------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 #ifndef GATEWAY_HTTP_ANSWER_H
 #define GATEWAY_HTTP_ANSWER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct evhttp_request;
@@ -16,6 +17,7 @@ struct http_answer {
     struct evhttp_request *ev;
     /* Its connection has ended; it is not of the server any more.  NULL: the server is being freed, and nobody is told. */
     void (*on_lost)(struct http_answer *);
+    bool lasting; /* it ends with the client, and a server that drains does not wait for it */
     struct http_answer *prev, *next;
 };
 

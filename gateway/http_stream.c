@@ -135,6 +135,12 @@ http_stream_bound(struct http_stream *s, int bytes)
 }
 
 void
+http_stream_let_last(struct http_stream *s)
+{
+    s->answer.lasting = true;
+}
+
+void
 http_stream_hasten(struct http_stream *s, size_t left)
 {
     http_answer_hasten(&s->answer, left);

@@ -40,6 +40,9 @@ void http_stream_bound(struct http_stream *, int bytes);
 /* What is left, so many bytes, is ready: from now on the client is to take it in the time that any answer has. */
 void http_stream_hasten(struct http_stream *, size_t left);
 
+/* It lasts as long as the client stays: http_pending does not count it. */
+void http_stream_let_last(struct http_stream *);
+
 /* That was all.  The stream is no more; what is unsent goes out. */
 void http_stream_end(struct http_stream *);
 

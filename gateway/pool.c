@@ -93,6 +93,17 @@ pool_drain(struct pool *pool, void (*idle)(void *owner), void *owner)
     pool_sweep_drain(pool->sweep, idle, owner);
 }
 
+void
+pool_cut(struct pool *pool)
+{
+    struct err why = ERR_INIT;
+
+    err_set(&why, ERR_NO_WORKER, "%s", pool_shutting_down);
+    for (struct user *u = pool->lists.users; u; u = u->hh.next)
+        if (u->session && !u->installer)
+            session_fail_all(u->session, &why);
+}
+
 /* --- what is done in sessions -------------------------------------------------------------- */
 
 /* No longer than the session's executions may take. */

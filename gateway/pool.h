@@ -154,6 +154,9 @@ void pool_release(struct pool *, const struct caller *, const char *user);
 /* No job is accepted any more; idle tells when the last one has been answered. */
 void pool_drain(struct pool *, void (*idle)(void *owner), void *owner);
 
+/* Once it drains, and is not to take any longer: all that is asked for is answered.  Workers go on with what they run. */
+void pool_cut(struct pool *);
+
 /* Since the start as many have been warm at once as are wanted, or as there was room for. */
 bool pool_is_ready(const struct pool *);
 

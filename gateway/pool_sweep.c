@@ -129,9 +129,13 @@ drain(const struct pool_sweep *sweep)
     struct err why = ERR_INIT;
 
     err_set(&why, ERR_NO_WORKER, "%s", pool_shutting_down);
-    for (struct user *u = pool->lists.users; u; u = u->hh.next)
-        if (u->session)
-            session_fail_queue(u->session, &why);
+    for (struct user *u = pool->lists.users; u; u = u->hh.next) {
+        if (u->session == NULL)
+            continue;
+        session_fail_queue(u->session, &why);
+        if (session_state(u->session) == SESSION_WAITING && !u->installer)
+            session_fail_visits(u->session, &why);
+    }
     for (struct user *u = pool->lists.users; u; u = u->hh.next)
         if (u->session && session_jobs(u->session) > 0)
             return;

@@ -44,6 +44,7 @@ enum {
     LAG_PERIOD_MS = 250,
     DRAIN_POLL_MS = 20,
     DRAIN_EXTRA_S = 5,          /* over the execution time limit */
+    CUT_S = 1,                  /* for the answers that are given then to go out */
     INTRODUCE_LIMIT_MS = 10000, /* for a worker on a busy machine to say who it is */
     LINK_SLACK = 8 << 20, /* of what an execution sends over the output limit: replies, statuses */
     /* Of each worker: its pidfd and link, two at its start, and connections that call it. */
@@ -82,7 +83,7 @@ struct server {
     struct http *http;
     struct event *signals[N_SIGNALS], *lag_timer, *drain_timer;
     double lag_due, drain_deadline; /* clock_now */
-    bool drained;
+    bool drained, cut;
 };
 
 /* --- signals and timers ------------------------------------------------------------------- */
@@ -128,14 +129,30 @@ load_scan_rules(struct server *s, struct err *err)
     return scan_load(s->scan, own[0] ? own : s->files.scan_rules, err);
 }
 
+/* Nothing is waited for any more but that the answers go out; the second time, not even that. */
+static void
+cut(struct server *s)
+{
+    if (s->cut) {
+        event_base_loopbreak(s->base);
+        return;
+    }
+    s->cut = true;
+    s->drain_deadline = clock_now() + CUT_S;
+    packages_stop(s->packages);
+    pool_cut(s->pool);
+}
+
 static void
 on_drain_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct server *s = arg;
 
     (void)fd, (void)what;
-    if ((s->drained && http_pending(s->http) == 0) || clock_now() > s->drain_deadline)
+    if ((s->drained || s->cut) && http_pending(s->http) == 0)
         event_base_loopbreak(s->base);
+    else if (clock_now() > s->drain_deadline)
+        cut(s);
 }
 
 static void
@@ -154,7 +171,7 @@ on_terminate(evutil_socket_t signal, short what, void *arg)
 
     (void)what;
     if (evtimer_pending(s->drain_timer, NULL)) {
-        event_base_loopbreak(s->base);
+        cut(s);
         return;
     }
     log_info("%s: finishing what runs, then stopping", strsignal((int)signal));

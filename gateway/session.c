@@ -201,6 +201,12 @@ session_fail_queue(struct session *s, const struct err *why)
     }
 }
 
+void
+session_fail_visits(struct session *s, const struct err *why)
+{
+    visits_fail(s->visits, why);
+}
+
 static void
 unlimit(struct session *s)
 {
@@ -459,6 +465,22 @@ job_cancel(struct job *job)
     } else {
         job_free(job);
     }
+}
+
+void
+session_fail_all(struct session *s, const struct err *why)
+{
+    struct job *job = s->state == SESSION_BUSY ? s->jobs : NULL;
+    const struct job_result result = {.err = why, .execution_count = -1};
+
+    session_fail_queue(s, why);
+    session_fail_visits(s, why);
+    if (job == NULL || job->done == NULL)
+        return;
+    execution_unplug(job->execution);
+    job_pause(job, false);
+    answer(job, outcome_of(why), &result);
+    job->done = NULL;
 }
 
 bool

@@ -125,6 +125,12 @@ void session_detach(struct session *, const struct err *why);
 /* Answers all queued jobs with why. */
 void session_fail_queue(struct session *, const struct err *why);
 
+/* Tells those who wait for a worker, on files, why none will come. */
+void session_fail_visits(struct session *, const struct err *why);
+
+/* Both, and answers what runs, which goes on running without an owner. */
+void session_fail_all(struct session *, const struct err *why);
+
 enum session_state session_state(const struct session *);
 unsigned session_jobs(const struct session *);            /* waiting and running */
 unsigned long session_executions(const struct session *); /* ended ones */

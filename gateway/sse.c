@@ -148,6 +148,12 @@ sse_unsent(const struct sse *sse)
 }
 
 void
+sse_let_last(struct sse *sse)
+{
+    http_stream_let_last(sse->stream);
+}
+
+void
 sse_hasten(struct sse *sse, size_t left)
 {
     http_stream_hasten(sse->stream, left);

@@ -33,6 +33,7 @@ bool sse_has_body(const struct sse *);
 /* data is one line.  Never blocks: see http_stream_write. */
 void sse_send(struct sse *, uint64_t id, const char *event, const char *data, size_t len);
 size_t sse_unsent(const struct sse *);
+void sse_let_last(struct sse *); /* as http_stream_let_last */
 void sse_hasten(struct sse *, size_t left);
 
 /* They end the answer, and the sse is no more: in good order, or so that the client can tell that it was cut. */

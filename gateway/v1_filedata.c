@@ -520,6 +520,7 @@ begin_watch(struct filework *w)
     w->request = NULL;
     http_on_gone(r, NULL, NULL);
     watch->sse = sse_start(base, r, &watch_ops, w);
+    sse_let_last(watch->sse);
 }
 
 /* The event's name, of those that there are; NULL: it is none. */

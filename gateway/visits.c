@@ -92,6 +92,21 @@ leave(struct visits *all, struct visit *v)
     v->all = NULL;
 }
 
+void
+visits_fail(struct visits *all, const struct err *why)
+{
+    struct visit *v;
+
+    while ((v = first_waiting(all)) != NULL) {
+        visit_fn *fn = v->fn;
+        void *owner = v->owner;
+
+        leave(all, v);
+        free(v);
+        fn(owner, NULL, why);
+    }
+}
+
 struct worker *
 visit_worker(const struct visit *v)
 {

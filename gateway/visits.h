@@ -25,6 +25,9 @@ void visits_free(struct visits *,
 /* fn is called in a turn of its own. */
 struct visit *visits_add(struct visits *, visit_fn *, void *owner);
 
+/* Those that wait are told. */
+void visits_fail(struct visits *, const struct err *why);
+
 /* The session has this worker now; NULL: none.  Those who have met a worker that ended hear of it from their transfers. */
 void visits_attach(struct visits *, struct worker *);
 

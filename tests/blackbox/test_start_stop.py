@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 import harness
+from executions import Session
 from harness import eventually
 from rawhttp import Connection
 from test_lifecycle import cpu_seconds
@@ -147,6 +148,34 @@ def test_sigterm_with_code_that_does_not_end(make_gateway, users):
     eventually(lambda: gateway.session(user)["state"] == "busy", 30)
     assert gateway.stop(60) == 0
     assert future.result(10).status_code == 504
+
+
+def test_a_second_sigterm_does_not_wait(make_gateway, users):
+    """What runs, and who follows it, is told."""
+    gateway = make_gateway(min_idle_workers=2, exec_timeout=120)
+    user, session = users(), Session(gateway)
+    code = "import time\nprint('x', flush=True)\ntime.sleep(100)"
+    future = gateway.spawn(user, code)
+    eventually(lambda: (gateway.session(user) or {}).get("state") == "busy", 30)
+    with session.stream(code) as stream:
+        next(one for one in stream if one[1] == "stdout")
+        gateway.process.send_signal(signal.SIGTERM)
+        eventually(lambda: "finishing what runs" in gateway.log())
+        gateway.process.send_signal(signal.SIGTERM)
+        rest = list(stream)
+    assert rest[-1][1] == "end"
+    assert future.result(30).status_code == 503
+    assert gateway.wait_end(60) == 0
+
+
+def test_who_watches_files_holds_nothing_up(make_gateway):
+    gateway = make_gateway(min_idle_workers=1, exec_timeout=300)
+    session = Session(gateway)
+    session.ok("1")
+    with session.client.stream("GET", f"{session.path}/files:watch") as answer:
+        assert next(answer.iter_lines())
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.wait_end(60) == 0
 
 
 def test_sigint_ends_it_too(make_gateway):

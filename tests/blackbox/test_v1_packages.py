@@ -306,7 +306,7 @@ def test_who_waits_when_the_gateway_stops(eager):
         eventually(lambda: gateway.status()["busy_workers"] > len(gateway.status()["sessions"]), 60, "something is installed")
         os.kill(gateway.pid, signal.SIGTERM)
         assert gateway.stop() == 0
-        assert {w.result(60) for w in waiting} <= {None, 200, 201, 503}
+        assert {w.result(60) for w in waiting} == {503}  # each has an answer
     gateway.start()
     for one in gateway.status()["sessions"]:
         delete(gateway, one["user_uuid"])
