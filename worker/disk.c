@@ -7,7 +7,7 @@
 #include "bigendian.h"
 #include "protocol.h"
 
-bool
+void
 disk_tell(struct uplink *uplink)
 {
     uint8_t numbers[TCI_DISK_SIZE];
@@ -15,8 +15,8 @@ disk_tell(struct uplink *uplink)
     struct statvfs fs;
 
     if (statvfs(TCI_PATH_WORKSPACE, &fs) < 0)
-        return true;
+        return;
     bigendian_put64(numbers, (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize);
     bigendian_put64(numbers + 8, (uint64_t)fs.f_blocks * fs.f_frsize);
-    return uplink_send(uplink, TCI_DISK, &frame, 1) == 0;
+    uplink_send(uplink, TCI_DISK, &frame, 1);
 }

@@ -2,11 +2,8 @@
 #ifndef WORKER_DISK_H
 #define WORKER_DISK_H
 
-#include <stdbool.h>
-
 #include "uplink.h"
 
-/* False: the link takes nothing now. */
-bool disk_tell(struct uplink *);
+void disk_tell(struct uplink *);
 
 #endif

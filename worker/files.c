@@ -64,15 +64,14 @@ struct files {
 
 /* --- what goes over the link -------------------------------------------------------------- */
 
-/* false: the link takes nothing now. */
-static bool
+static void
 say(struct files *f, enum tci_verb verb, uint32_t id, const void *data, size_t len)
 {
     uint8_t number[4];
     const struct frame frames[2] = {{number, sizeof(number)}, {data, len}};
 
     bigendian_put32(number, id);
-    return uplink_send(f->uplink, verb, frames, 2) == 0;
+    uplink_send(f->uplink, verb, frames, 2);
 }
 
 /* --- starting one ------------------------------------------------------------------------- */
@@ -165,8 +164,7 @@ begin(struct files *f, uint32_t id, const struct frame *request)
             snprintf(why, sizeof(why), "%d file operations of the session run already", PROCESSES);
         else
             snprintf(why, sizeof(why), "no process can be started for it: %s", strerror(errno));
-        if (!say(f, TCI_ENDED, id, why, strlen(why)))
-            note("the gateway was not told that a file operation could not begin");
+        say(f, TCI_ENDED, id, why, strlen(why));
         return;
     }
     t->id = id;
@@ -239,8 +237,8 @@ grant(struct files *f, struct transfer *t)
     if (t->taken < GRANT_AT || t->input_ended || t->aborted)
         return;
     bigendian_put32(number, (uint32_t)t->taken);
-    if (say(f, TCI_GRANT, t->id, number, sizeof(number)))
-        t->taken = 0;
+    say(f, TCI_GRANT, t->id, number, sizeof(number));
+    t->taken = 0;
 }
 
 /* One chunk, if the link has nothing else to do. */
@@ -262,7 +260,7 @@ carry(struct files *f, struct transfer *t)
         return;
     }
     t->credit -= (size_t)n;
-    (void)say(f, TCI_DATA, t->id, f->chunk, (size_t)n); /* idle: it is taken */
+    say(f, TCI_DATA, t->id, f->chunk, (size_t)n);
 }
 
 /* --- its end ------------------------------------------------------------------------------ */
@@ -291,16 +289,16 @@ transfer_free(struct files *f, struct transfer **at)
     free(t);
 }
 
-/* False: the link takes nothing now.  One that was aborted may have done all that it was to do. */
-static bool
-is_over(struct files *f, const struct transfer *t)
+/* One that was aborted may have done all that it was to do. */
+static void
+tell_end(struct files *f, const struct transfer *t)
 {
     char why[80];
 
-    if (t->pid != 0 || t->fd >= 0 || !disk_tell(f->uplink))
-        return false;
+    disk_tell(f->uplink);
     explain(t, why, sizeof(why));
-    return t->aborted || say(f, TCI_ENDED, t->id, why, strlen(why));
+    if (!t->aborted)
+        say(f, TCI_ENDED, t->id, why, strlen(why));
 }
 
 void
@@ -384,7 +382,8 @@ files_run(struct files *f)
     mark_ready(f);
     for (struct transfer **at = &f->transfers; *at;) {
         serve(f, *at);
-        if (is_over(f, *at)) {
+        if ((*at)->pid == 0 && (*at)->fd < 0) {
+            tell_end(f, *at);
             transfer_free(f, at);
         } else {
             watch(f, *at);

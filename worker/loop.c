@@ -244,8 +244,8 @@ start_kernel(struct loop *l, const struct launch *launch)
     relay_open(&l->relay, l->uplink, &spawned, launch->flow_control);
     l->phase = RUNNING;
     uplink_set_running(l->uplink);
-    if (uplink_send(l->uplink, TCI_STARTED, NULL, 0) < 0 || !disk_tell(l->uplink))
-        note("the gateway was not told that the kernel started"); /* its queue holds nothing yet */
+    uplink_send(l->uplink, TCI_STARTED, NULL, 0);
+    disk_tell(l->uplink);
 }
 
 static void
@@ -413,7 +413,7 @@ orphaned_at_ms(const struct loop *l)
 static int64_t
 quiet_at_ms(const struct loop *l)
 {
-    return l->relay.blocked ? CLOCK_NEVER : l->heard_at_ms + QUIET_MS;
+    return relay_is_held_up(&l->relay) ? CLOCK_NEVER : l->heard_at_ms + QUIET_MS;
 }
 
 /* Milliseconds until something has to be done by the clock; -1 = nothing. */
@@ -461,12 +461,11 @@ say_farewell(struct loop *l)
 {
     const struct frame frame = {l->farewell, strlen(l->farewell)};
 
-    if (!uplink_is_up(l->uplink)) {
+    if (!uplink_is_up(l->uplink))
         finish(l, TCI_EXIT_OK);
-        return;
-    }
-    if (!l->said_farewell && uplink_is_writable(l->uplink))
-        l->said_farewell = uplink_send(l->uplink, TCI_EXITED, &frame, 1) == 0;
+    else if (!l->said_farewell)
+        uplink_send(l->uplink, TCI_EXITED, &frame, 1);
+    l->said_farewell = true;
 }
 
 static void
@@ -489,7 +488,6 @@ turn(struct loop *l)
     files_run(l->files);
     if (l->phase != OVER)
         on_clock(l);
-    relay_unblock(&l->relay);
     if (l->phase == PARTING)
         say_farewell(l);
 }

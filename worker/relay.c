@@ -78,7 +78,7 @@ grant(struct relay *r, const struct request *request)
     tail_reset(&r->tail,
                request->max_bytes / 4 < TAIL_MAX_BYTES ? request->max_bytes / 4 : TAIL_MAX_BYTES,
                request->max_messages / 4);
-    r->tail_due = r->changes_due = r->changes_told = r->disk_due = false;
+    r->tail_due = r->changes_due = r->changes_told = false;
     r->looks = request->watch ? LOOKS : 0;
     r->hurry_until_ms = 0;
     limits_execute(&r->limits, request->max_bytes - r->tail.max_bytes,
@@ -108,65 +108,45 @@ relay_request(struct relay *r, const struct request *request, struct message *m)
 
 /* --- to the gateway ----------------------------------------------------------------------- */
 
-static int
-send_chunk(struct relay *r)
+static void
+send_chunk(struct relay *r, int which, size_t len)
 {
-    const char fd = (char)('1' + r->chunk_pipe);
-    const struct frame frames[] = {{&fd, 1}, {r->chunk, r->chunk_len}};
+    const char fd = (char)('1' + which);
+    const struct frame frames[] = {{&fd, 1}, {r->chunk, len}};
 
-    return uplink_send(r->uplink, TCI_OUTPUT, frames, 2);
+    uplink_send(r->uplink, TCI_OUTPUT, frames, 2);
 }
 
-static bool
+static void
 send_tail(struct relay *r)
 {
-    if (r->tail.dropped && uplink_send(r->uplink, TCI_TRUNCATED, NULL, 0) < 0)
-        return false;
+    if (r->tail.dropped)
+        uplink_send(r->uplink, TCI_TRUNCATED, NULL, 0);
     r->tail.dropped = false;
-    if (tail_send(&r->tail, r->uplink) < 0)
-        return false;
+    tail_send(&r->tail, r->uplink);
     r->tail_due = false;
-    return true;
 }
 
-static bool
+static void
 send_changes(struct relay *r)
 {
-    if (r->changes_due && uplink_send(r->uplink, TCI_CHANGES, r->changes_frames, 2) < 0)
-        return false;
-    r->changes_told |= r->changes_due;
-    r->disk_due |= r->changes_due;
+    uplink_send(r->uplink, TCI_CHANGES, r->changes_frames, 2);
+    disk_tell(r->uplink);
+    r->changes_told = true;
     r->changes_due = false;
-    if (r->disk_due && !disk_tell(r->uplink))
-        return false;
-    r->disk_due = false;
-    return true;
 }
 
-/* Sends what waits; false, and blocked, when the link does not take all of it. */
-static bool
+/* Sends the messages that were read, and what goes before them. */
+static void
 settle(struct relay *r)
 {
-    r->blocked = true;
-    if (r->tail_due && !send_tail(r))
-        return false;
-    if ((r->changes_due || r->disk_due) && !send_changes(r))
-        return false;
-    if (r->batch.n > 0 && uplink_relay(r->uplink, &r->batch) < 0)
-        return false;
+    if (r->tail_due)
+        send_tail(r);
+    if (r->changes_due)
+        send_changes(r);
+    if (r->batch.n > 0)
+        uplink_relay(r->uplink, &r->batch);
     message_clear(&r->batch);
-    if (r->chunk_len > 0 && send_chunk(r) < 0)
-        return false;
-    r->chunk_len = 0;
-    r->blocked = false;
-    return true;
-}
-
-void
-relay_unblock(struct relay *r)
-{
-    if (r->blocked && (!uplink_is_up(r->uplink) || uplink_is_writable(r->uplink)))
-        (void)settle(r);
 }
 
 /* --- what is left unread ------------------------------------------------------------------ */
@@ -180,9 +160,16 @@ is_paused(const struct relay *r)
 }
 
 static bool
+is_output_left(const struct relay *r)
+{
+    return is_paused(r) || uplink_is_late(r->uplink);
+}
+
+static bool
 is_left(const struct relay *r, const struct channel *c)
 {
-    return c->name == TCI_IOPUB && r->flow_control && is_paused(r);
+    return uplink_is_full(r->uplink) ||
+           (c->name == TCI_IOPUB && r->flow_control && is_output_left(r));
 }
 
 void
@@ -194,13 +181,19 @@ relay_hurry(struct relay *r)
 bool
 relay_hears(const struct relay *r, const struct channel *c)
 {
-    return !r->blocked && c->held_ms == 0 && !is_left(r, c);
+    return c->held_ms == 0 && !is_left(r, c);
 }
 
 bool
 relay_hears_pipes(const struct relay *r)
 {
-    return !r->blocked && !is_paused(r);
+    return !uplink_is_full(r->uplink) && !is_output_left(r);
+}
+
+bool
+relay_is_held_up(const struct relay *r)
+{
+    return uplink_is_full(r->uplink) || uplink_is_late(r->uplink);
 }
 
 bool
@@ -210,53 +203,50 @@ relay_is_pending(const struct relay *r)
 
     for (int i = 0; i < CHANNELS_COUNT; i++)
         pending |= r->channels[i].pending && !is_left(r, &r->channels[i]);
-    return pending && !r->blocked;
+    return pending;
 }
 
 /* --- from the pipes ----------------------------------------------------------------------- */
 
 /* The part of the chunk that is within the limit goes over the link, the rest into the tail. */
 static void
-judge_chunk(struct relay *r, int which, size_t len)
+pass_chunk(struct relay *r, int which, size_t len)
 {
     const uint64_t room = limits_room(&r->limits);
     const size_t part = len < room ? len : (size_t)room;
+    bool passes;
 
     if (!uplink_is_up(r->uplink))
         return;
-    if (part > 0 && limits_output(&r->limits, part, clock_ms()) == LIMITS_PASS) {
-        r->chunk_pipe = which;
-        r->chunk_len = part;
-    }
+    passes = part > 0 && limits_output(&r->limits, part, clock_ms()) == LIMITS_PASS;
     if (part < len && limits_output(&r->limits, len - part, clock_ms()) == LIMITS_TAIL)
         tail_add_bytes(&r->tail, (char)('1' + which), r->chunk + part, len - part);
+    settle(r);
+    if (passes)
+        send_chunk(r, which, part);
 }
 
 static ssize_t
-read_chunk(struct relay *r, int which)
+carry_chunk(struct relay *r, int which)
 {
     const ssize_t n = read(r->pipes[which], r->chunk, sizeof(r->chunk));
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         close_pipe(&r->pipes[which]); /* no writer is left, and none can come */
     if (n > 0)
-        judge_chunk(r, which, (size_t)n);
+        pass_chunk(r, which, (size_t)n);
     return n;
 }
 
 bool
 relay_pipe(struct relay *r, int which)
 {
-    const bool any = !r->blocked && r->pipes[which] >= 0 && read_chunk(r, which) > 0;
-
-    if (any)
-        (void)settle(r);
-    return any;
+    return relay_hears_pipes(r) && r->pipes[which] >= 0 && carry_chunk(r, which) > 0;
 }
 
 /*
- * Carries what is in the pipe now.  Whoever goes on writing does not hold up the message that
- * waits.
+ * Carries what is in the pipe now, for the message that waits comes after it.  Whoever goes on
+ * writing does not hold that up.
  */
 static void
 drain_pipe(struct relay *r, int which)
@@ -265,13 +255,12 @@ drain_pipe(struct relay *r, int which)
 
     if (r->pipes[which] >= 0 && ioctl(r->pipes[which], FIONREAD, &left) < 0)
         left = 0;
-    while (left > 0 && !r->blocked) {
-        const ssize_t n = read_chunk(r, which);
+    while (left > 0) {
+        const ssize_t n = carry_chunk(r, which);
 
         if (n <= 0)
             return;
         left -= (int)n;
-        (void)settle(r);
     }
 }
 
@@ -361,7 +350,7 @@ receive(struct relay *r, struct channel *c)
     return rc;
 }
 
-/* Finds a place for what has been received, or drops it.  While not blocked the batch has room for one more. */
+/* Finds a place for what has been received, or drops it. */
 static void
 collect(struct relay *r, const struct channel *c)
 {
@@ -379,7 +368,7 @@ collect(struct relay *r, const struct channel *c)
     message_clear(&r->received);
     /* Once there is a tail, only what ends the execution may be in the batch with it: the tail goes first. */
     if (r->batch.n > TCI_MAX_RELAY_FRAMES / 2 || (r->tail.n > 0 && !r->tail_due))
-        (void)settle(r);
+        settle(r);
 }
 
 /*
@@ -393,7 +382,7 @@ end_execution(struct relay *r)
 
     shell->held_ms = 0;
     shell->readable = true;
-    shell->pending = r->blocked || receive(r, shell) != 0;
+    shell->pending = receive(r, shell) != 0;
     if (r->received.n > 0)
         collect(r, shell);
     relay_flush(r);
@@ -426,10 +415,10 @@ relay_due_ms(const struct relay *r)
 {
     int64_t due = CLOCK_NEVER;
 
-    if (r->blocked)
-        return CLOCK_NEVER;
     if (r->batch.n > 0)
         due = r->batch_due_ms;
+    if (uplink_is_full(r->uplink))
+        return due;
     if (is_paused(r) && r->limits.resume_ms < due)
         due = r->limits.resume_ms;
     for (int i = 0; i < CHANNELS_COUNT; i++)
@@ -447,7 +436,7 @@ relay_channel(struct relay *r, struct channel *c)
     bool any = false;
 
     c->readable |= c->held_ms != 0;
-    for (int i = 0; i < CHANNEL_BUDGET && !r->blocked && !r->give_up && !is_left(r, c); i++) {
+    for (int i = 0; i < CHANNEL_BUDGET && !r->give_up && !is_left(r, c); i++) {
         const int rc = receive(r, c);
 
         if (rc == 0) {
@@ -466,6 +455,6 @@ relay_channel(struct relay *r, struct channel *c)
 void
 relay_flush(struct relay *r)
 {
-    if (!r->blocked && r->batch.n > 0 && (!r->executing || clock_ms() >= r->batch_due_ms))
-        (void)settle(r);
+    if (r->batch.n > 0 && (!r->executing || clock_ms() >= r->batch_due_ms))
+        settle(r);
 }

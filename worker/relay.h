@@ -28,13 +28,11 @@ struct relay {
     struct message received; /* being looked at */
 
     /*
-     * What has been read and waits to go over the link, in this order.  Messages that come close together go
-     * together; when the link does not take them, nothing else is read.
+     * What has been read and waits to go over the link.  Messages that come close together go together, before what is read
+     * of a pipe then.
      */
     struct message batch; /* as RELAY's frames */
     int64_t batch_due_ms; /* no later than then, unless it is empty */
-    size_t chunk_len;     /* of OUTPUT; 0 = none */
-    int chunk_pipe;
     char chunk[RELAY_CHUNK];
     struct tail tail;
     bool tail_due; /* the idle status is in the batch: the tail goes before it */
@@ -56,13 +54,13 @@ struct relay {
     bool executing; /* EXECUTE went to the kernel, no idle status has come since */
 
     /*
-     * Output over the limits is read slowly (limits.h), but not while something else waits behind it.  A kernel
-     * without flow control would drop what is not read, the idle status among it: of that, only pipes are left unread.
+     * Output over the limits is read slowly (limits.h), but not while something else waits behind it; and none is read while the
+     * link is late.  A kernel without flow control would drop what is not read, the idle status among it: of that, only pipes
+     * are left unread, until the link is full.  Then nothing of any kernel is read.
      */
     bool flow_control;
     int64_t hurry_until_ms;
 
-    bool blocked;        /* the link takes nothing now: nothing of the kernel is read */
     unsigned long n_bad; /* messages of the kernel that were none */
     const char *give_up; /* why the kernel is not worth listening to any more; NULL = it is */
 };
@@ -95,8 +93,8 @@ int64_t relay_due_ms(const struct relay *);
 
 /*
  * Carry what there is, up to a budget (of a pipe, one chunk); true if there was anything.  Without
- * a link everything is read and dropped, so that what runs comes to its end.  When the link takes
- * nothing they stop and set `blocked`.  A channel that has not been read empty stays pending.
+ * a link everything is read and dropped, so that what runs comes to its end.  A channel that has not
+ * been read empty stays pending.
  */
 bool relay_channel(struct relay *, struct channel *);
 bool relay_pipe(struct relay *, int which);
@@ -104,8 +102,8 @@ bool relay_pipe(struct relay *, int which);
 /* Sends the messages that were read, unless more is about to come. */
 void relay_flush(struct relay *);
 
-/* Goes on if the link has become writable, or was lost. */
-void relay_unblock(struct relay *);
+/* Whether something is left unread because the link takes too little. */
+bool relay_is_held_up(const struct relay *);
 
 /* Whether relay_channel has something to do though no descriptor tells. */
 bool relay_is_pending(const struct relay *);

@@ -137,27 +137,23 @@ tail_add_message(struct tail *t, struct message *relay, size_t size)
     add(t, item);
 }
 
-static int
+static void
 send_bytes(const struct tail_item *item, struct uplink *uplink)
 {
     const struct frame frames[] = {{&item->fd, 1}, {item->bytes + item->offset, item->size}};
 
-    return uplink_send(uplink, TCI_OUTPUT, frames, 2);
+    uplink_send(uplink, TCI_OUTPUT, frames, 2);
 }
 
-static int
-send_item(const struct tail_item *item, struct uplink *uplink)
-{
-    return item->message ? uplink_relay(uplink, item->message) : send_bytes(item, uplink);
-}
-
-int
+void
 tail_send(struct tail *t, struct uplink *uplink)
 {
-    while (t->n > 0) {
-        if (send_item(&t->items[t->first], uplink) < 0)
-            return -1;
-        forget_first(t);
+    for (; t->n > 0; forget_first(t)) {
+        const struct tail_item *item = &t->items[t->first];
+
+        if (item->message)
+            uplink_relay(uplink, item->message);
+        else
+            send_bytes(item, uplink);
     }
-    return 0;
 }

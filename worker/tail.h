@@ -41,7 +41,7 @@ void tail_widen(struct tail *, size_t bytes);
 void tail_add_bytes(struct tail *, char fd, const char *bytes, size_t len);
 void tail_add_message(struct tail *, struct message *relay, size_t size);
 
-/* Sends from the beginning and forgets what is sent.  -1: the link takes nothing now, call again. */
-int tail_send(struct tail *, struct uplink *) __attribute__((warn_unused_result));
+/* Sends all of it, and forgets it. */
+void tail_send(struct tail *, struct uplink *);
 
 #endif

@@ -16,12 +16,13 @@
 
 enum {
     REDIAL_MIN_MS = 20,
-    REDIAL_MAX_MS = 200, /* a gateway that comes back finds its sessions within this time */
+    REDIAL_MAX_MS = 200,  /* a gateway that comes back finds its sessions within this time */
+    LATE_BYTES = 4 << 20, /* more than waits for a gateway that reads all the time */
     /*
-     * Messages that may wait: more than one execution's, because while the gateway is slow an iopub that is not read
+     * More than one execution's messages, because while the gateway is slow an iopub that is not read
      * would drop what the kernel publishes.  Their bytes are bounded by the limits.
      */
-    QUEUE = TCI_MAX_OUTPUT_MESSAGES + 4096,
+    FULL_MESSAGES = TCI_MAX_OUTPUT_MESSAGES + 4096,
     /* Longest message of the gateway: it is trusted, this only keeps an accident small. */
     MAX_MESSAGE = 256 << 20,
     READ_SIZE = 16 << 10,
@@ -216,15 +217,27 @@ uplink_on_event(struct uplink *u, short revents)
 }
 
 bool
-uplink_is_writable(const struct uplink *u)
-{
-    return u->state == UP && u->n_unsent < QUEUE;
-}
-
-bool
 uplink_is_idle(const struct uplink *u)
 {
     return u->state == UP && u->unsent.data == NULL;
+}
+
+bool
+uplink_is_late(const struct uplink *u)
+{
+    return buffer_len(&u->unsent) >= LATE_BYTES;
+}
+
+bool
+uplink_is_full(const struct uplink *u)
+{
+    return u->n_unsent >= FULL_MESSAGES;
+}
+
+size_t
+uplink_unsent(const struct uplink *u)
+{
+    return buffer_len(&u->unsent);
 }
 
 /* False when nothing more is there now. */
@@ -311,25 +324,22 @@ uplink_recv(struct uplink *u, struct message *m)
     return next(u, m);
 }
 
-int
+void
 uplink_send(struct uplink *u, enum tci_verb verb, const struct frame *frames, size_t n)
 {
     struct iovec iov[1 + TCI_MAX_FRAMES];
     char byte = (char)verb;
 
     if (u->state != UP)
-        return 0;
-    if (u->n_unsent >= QUEUE)
-        return -1;
+        return;
     iov[1] = (struct iovec){&byte, 1};
     for (size_t i = 0; i < n; i++)
         iov[2 + i] = (struct iovec){(void *)frames[i].data, frames[i].len};
     send_frames(u, iov, 1 + n);
-    return 0;
 }
 
-int
+void
 uplink_relay(struct uplink *u, const struct message *m)
 {
-    return uplink_send(u, TCI_RELAY, m->frames, m->n);
+    uplink_send(u, TCI_RELAY, m->frames, m->n);
 }

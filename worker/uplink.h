@@ -43,11 +43,18 @@ int64_t uplink_down_since_ms(const struct uplink *);
 
 bool uplink_is_up(const struct uplink *);
 
-/* UP, and one more message can be sent. */
-bool uplink_is_writable(const struct uplink *);
-
 /* UP, and nothing waits to be sent. */
 bool uplink_is_idle(const struct uplink *);
+
+/*
+ * Whether so much waits to be sent that what makes more of it should wait: by its bytes, or by its messages as well.  Not
+ * without a link, for then nothing waits.
+ */
+bool uplink_is_late(const struct uplink *);
+bool uplink_is_full(const struct uplink *);
+
+/* Bytes that wait to be sent. */
+size_t uplink_unsent(const struct uplink *);
 
 /*
  * The next message.  1: one was there.  0: none now; the descriptor tells when to look again.  -1: what came is no
@@ -56,11 +63,11 @@ bool uplink_is_idle(const struct uplink *);
 int uplink_recv(struct uplink *, struct message *) __attribute__((warn_unused_result));
 
 /*
- * Send a message as a whole.  0: it is on its way, or there is no link and so nobody to keep it for.  -1: the link takes
- * nothing now; try again when it is writable.  Nothing is taken from relay's message, which goes as RELAY.
+ * Send a message as a whole, or keep it until the socket takes it; without a link it is dropped, for there is nobody to keep
+ * it for.  Nothing is refused: who reads what he sends asks first whether the link is late or full.  Nothing is taken from
+ * relay's message, which goes as RELAY.
  */
-int uplink_send(struct uplink *, enum tci_verb, const struct frame *, size_t n)
-    __attribute__((warn_unused_result));
-int uplink_relay(struct uplink *, const struct message *) __attribute__((warn_unused_result));
+void uplink_send(struct uplink *, enum tci_verb, const struct frame *, size_t n);
+void uplink_relay(struct uplink *, const struct message *);
 
 #endif

@@ -66,10 +66,13 @@ def binary():
     raise FileNotFoundError("no worker/tci-worker: build first, or set TCI_BUILD_DIR")
 
 
-def slack():
+def sanitized():
     with open(binary(), "rb") as f:
-        sanitized = b"__asan_init" in f.read()
-    return float(os.environ.get("TCI_TEST_SLACK", "1")) * (4 if sanitized else 1)
+        return b"__asan_init" in f.read()
+
+
+def slack():
+    return float(os.environ.get("TCI_TEST_SLACK", "1")) * (4 if sanitized() else 1)
 
 
 class Message(types.SimpleNamespace):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import sandbox
-from sandbox import replies, streams
+from sandbox import raw, replies, streams
 
 
 def test_hello_new(worker):
@@ -214,6 +214,11 @@ def wait_until_stalled(pid):
         time.sleep(0.05)
 
 
+def resident_mib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:")) / 1024
+
+
 def processor_ticks(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as f:
         return sum(map(int, f.read().split()[13:15]))
@@ -234,3 +239,37 @@ def test_slow_gateway_blocks_without_burning_time(worker):
     assert len(sandbox.raw(seen)) == count * 8
     assert replies(seen) and streams(seen) == ""
     assert after - before < 10
+
+
+# Writes to descriptor 1 until nobody has taken anything for a second; how much it was comes last, on descriptor 2.
+WRITE_ALL_THAT_IS_TAKEN = """
+import os, time
+os.set_blocking(1, False)
+n, since = 0, time.monotonic()
+while time.monotonic() < since + 1 and n < 200_000_000:
+    try:
+        n += os.write(1, b'%04095d\\n' % (n // 4096))
+        since = time.monotonic()
+    except BlockingIOError:
+        time.sleep(0.01)
+os.set_blocking(1, True)
+os.write(2, b'%d' % n)
+"""
+
+
+def check_all_that_was_taken(seen):
+    out, n = raw(seen, "1"), int(raw(seen, "2"))
+    assert len(out) == n and out == b"".join(b"%04095d\n" % i for i in range(n // 4096))
+
+
+def test_output_that_is_not_read_is_not_piled_up(worker):
+    """The writer stands still once the link has what it holds, and goes on when it is read."""
+    worker.start("xpython")
+    msg_id = worker.execute(WRITE_ALL_THAT_IS_TAKEN, max_bytes=1 << 40, max_messages=1 << 31)
+    wait_until_stalled(worker.kernel_pid())
+    size = resident_mib(worker.pid())
+    seen = worker.finish(msg_id, 60)
+    check_all_that_was_taken(seen)
+    assert len(raw(seen, "1")) < 16 << 20
+    if not sandbox.sanitized():
+        assert size < 32
