@@ -13,6 +13,9 @@
  *
  * PARTING sends EXITED and then waits for the gateway to end us, so that it hears why before it sees that the
  * container has ended.
+ *
+ * Both last longer while the gateway lets us wait, as it does for a client who reads slowly: until it has taken all, or has
+ * taken nothing for long.
  */
 #include "loop.h"
 
@@ -45,6 +48,7 @@ enum {
     QUIET_MS = 10,       /* of silence after which an ended kernel has said all */
     DRAIN_MS = 250,      /* but no longer than this */
     PARTING_MS = 2000,   /* for the gateway to read all and end us */
+    STALLED_MS = 600000, /* in which the gateway takes nothing of what waits for it */
     LINGER_MS = 500,     /* for the last messages to leave the process */
     RENEW_MS = 20000,    /* for everything to end, and for directories to be emptied */
 };
@@ -65,6 +69,8 @@ struct loop {
     bool said_farewell;  /* PARTING: EXITED is on its way */
     int64_t heard_at_ms; /* when the kernel last said something */
     int64_t deadline_ms; /* DRAINING, PARTING, CLEARING, WIPING: over in any case */
+    bool waits;          /* DRAINING, PARTING: for the gateway to read ... */
+    size_t unsent;       /* ... what was so many bytes */
     struct launch next;  /* CLEARING, WIPING: what will run */
     bool wipe;           /* ... in empty directories */
     pid_t wiper;         /* WIPING */
@@ -110,6 +116,7 @@ static void
 part(struct loop *l)
 {
     l->phase = PARTING;
+    l->waits = false;
     l->deadline_ms = clock_ms() + PARTING_MS;
 }
 
@@ -437,6 +444,23 @@ timeout_ms(const struct loop *l)
     return left < 0 ? 0 : (int)earlier(left, INT_MAX);
 }
 
+/* DRAINING, PARTING: the deadline is put off while the gateway lets us wait, and is the usual one after that. */
+static void
+wait_for_reader(struct loop *l, int64_t now)
+{
+    const size_t unsent = uplink_unsent(l->uplink);
+    const bool waits = l->phase == PARTING ? unsent > 0 : relay_is_held_up(&l->relay);
+
+    if (waits && (!l->waits || unsent != l->unsent))
+        l->deadline_ms = now + STALLED_MS;
+    if (!waits && l->waits) {
+        l->deadline_ms = now + (l->phase == PARTING ? PARTING_MS : DRAIN_MS);
+        l->heard_at_ms = now; /* it is listened to only from now on */
+    }
+    l->waits = waits;
+    l->unsent = unsent;
+}
+
 static void
 on_clock(struct loop *l)
 {
@@ -449,6 +473,8 @@ on_clock(struct loop *l)
     }
     if ((l->phase == CLEARING || l->phase == WIPING) && now >= l->deadline_ms)
         give_up_renewing(l);
+    if (l->phase == DRAINING || l->phase == PARTING)
+        wait_for_reader(l, now);
     if (l->phase == PARTING && now >= l->deadline_ms)
         finish(l, TCI_EXIT_OK);
     if (l->phase == DRAINING && (now >= quiet_at_ms(l) || now >= l->deadline_ms))

@@ -281,6 +281,11 @@ class SlowReader:
                 time.sleep(n / rate - (time.monotonic() - begun))
 
 
+def stdout_of(answer):
+    return "".join(json.loads(block.split(b"\ndata: ", 1)[1])["text"] for block in answer.split(b"\r\n\r\n", 1)[1].split(b"\n\n")
+                   if b"event: stdout\n" in block)
+
+
 def _slow(gateway, session, megabytes, rate, bound):
     line = "z" * 999
     reader = SlowReader(gateway, session, f"for i in range({megabytes * 1000}): print('{line}')", gateway.settings["exec_timeout"])
@@ -298,8 +303,7 @@ def _slow(gateway, session, megabytes, rate, bound):
     finally:
         done.set()
         watcher.join()
-    text = "".join(json.loads(block.split(b"\ndata: ", 1)[1])["text"] for block in answer.split(b"\r\n\r\n", 1)[1].split(b"\n\n")
-                   if b"event: stdout\n" in block)
+    text = stdout_of(answer)
     assert len(text) == megabytes * 1_000_000 and set(text.split("\n")) == {line, ""}
     if not harness.sanitized():
         assert (peak - before) / 1024 < bound, f"{(peak - before) / 1024:.1f} MiB more"
@@ -333,6 +337,51 @@ def test_a_reader_who_stops(make_gateway):
     answer = reader.read()
     assert b"event: end\n" in answer and b'"status":"timeout"' in answer
     assert session.ok("1")["restarted"] is True
+
+
+def wait_until_stalled(pid):
+    """Until a process that wrote without end has got no further for a second."""
+    last, since = None, time.monotonic()
+
+    def stands():
+        nonlocal last, since
+        written = harness.read_text(f"/proc/{pid}/io")
+        if written != last:
+            last, since = written, time.monotonic()
+        return time.monotonic() > since + 1
+
+    eventually(stands, 60, "the writer stands still")
+
+
+@pytest.mark.crun_only("what is PID 1 there is all of the sandbox")
+@pytest.mark.parametrize("code", ["for i in range(400_000): print('z' * 999)",
+                                  "import os\nfor i in range(100_000): os.write(1, b'z' * 4095 + b'\\n')"],
+                         ids=["print", "descriptor"])
+def test_nothing_is_piled_up_for_a_reader_who_stops(make_gateway, code):
+    """Hundreds of megabytes that he does not take: neither the gateway nor the container's init takes them for him."""
+    gateway = make_gateway(exec_timeout=120)
+    session = Session(gateway)
+    mark = "/workspace/mark"
+    container_pid = session.ok(f"import os\nopen({mark!r}, 'w').close()\nos.getpid()")["result"]["value"]
+    container = gateway.container_with(mark)
+    reader = SlowReader(gateway, session, code, 120)
+    wait_until_stalled(container.find(container_pid))
+    sizes = [harness.rss_kib(pid) / 1024 for pid in (container.init, gateway.pid)]
+    reader.socket.close()
+    assert session.ok("2")["result"]["value"] == 2  # his going away ended it
+    if not harness.sanitized():
+        assert max(sizes) < 40, sizes
+
+
+def test_last_words_to_a_slow_reader(make_gateway):
+    """What was written before the kernel's end, and how it ended, reach him however long he takes."""
+    gateway = make_gateway(exec_timeout=60)
+    session = Session(gateway)
+    session.ok("1")
+    reader = SlowReader(gateway, session, "import os\nfor i in range(5000): os.write(1, b'z' * 999 + b'\\n')\nos._exit(6)", 60)
+    answer = reader.read(1_000_000)
+    assert len(stdout_of(answer)) == 5_000_000
+    assert b'"status":"died"' in answer and b"exited with status 6" in answer
 
 
 def test_drain_ends_streams(make_gateway):

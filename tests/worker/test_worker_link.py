@@ -273,3 +273,18 @@ def test_output_that_is_not_read_is_not_piled_up(worker):
     assert len(raw(seen, "1")) < 16 << 20
     if not sandbox.sanitized():
         assert size < 32
+
+
+def test_last_words_wait_for_a_slow_gateway(worker):
+    """The kernel ends while the link is full and more is in the pipes: all of it is told, and its end."""
+    worker.start("xpython")
+    worker.execute(WRITE_ALL_THAT_IS_TAKEN + "os._exit(6)", max_bytes=1 << 40, max_messages=1 << 31)
+    sandbox.wait_until_gone(worker.kernel_pid())
+    time.sleep(4)  # longer than a worker waits whose gateway has read all
+    seen = []
+    while (message := worker.receive()).verb != "X":
+        seen.append(message)
+    check_all_that_was_taken([m for m in seen if m.verb == "O"])
+    assert message.json == {"exit": 6}
+    worker.send("Q")
+    assert worker.wait(5) == sandbox.EXIT_OK
