@@ -107,7 +107,7 @@ pool_refill_note_success(struct kernel_kind *kind)
 bool
 pool_refill_has_failed(const struct kernel_kind *kind)
 {
-    return kind->starts.n_failures >= FAILURES_TO_TELL;
+    return kind->starts.n_failures >= FAILURES_TO_TELL && clock_now() < kind->starts.not_before;
 }
 
 static double

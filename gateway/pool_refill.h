@@ -38,7 +38,7 @@ void pool_refill_note_failure(struct pool_refill *, struct kernel_kind *, const 
 
 void pool_refill_note_success(struct kernel_kind *);
 
-/* It has come to that. */
+/* It has come to that, and the next try is not due yet: whoever asks then is what it is made for. */
 bool pool_refill_has_failed(const struct kernel_kind *);
 
 #endif

@@ -169,8 +169,22 @@ def test_one_that_cannot_start_hurts_nobody_else(make_gateway, kernelspec):
     answer = gateway.execute(session, "1")
     assert answer.status_code == 503 and "No worker can be started" in answer.json()["detail"]
     gateway.ok("somebody", "1")
-    error(gateway.client.post("/v1/sessions", json={"kernel": kernelspec.name}), 503, "capacity")
+    while (answer := gateway.client.post("/v1/sessions", json={"kernel": kernelspec.name})).status_code == 201:
+        gateway.execute(answer.json()["id"], "1")  # the next try was due meanwhile
+    error(answer, 503, "capacity")
     assert gateway.status()["last_start_error"] is None and gateway.client.get("/readyz").status_code == 200
+
+
+def test_one_that_could_not_start_for_a_while(make_gateway, kernelspec):
+    """None of it is kept warm, so only who asks for one tries it again."""
+    kernelspec.write(argv=["/bin/sh", "{resource_dir}/start", "{connection_file}"])
+    gateway = make_gateway(min_idle_workers=1, max_total_workers=4)
+    session = make(gateway, kernel=kernelspec.name)["id"]
+    answer = gateway.execute(session, "1")
+    assert answer.status_code == 503 and "No worker can be started" in answer.json()["detail"]
+    with open(os.path.join(kernelspec.dir, "start"), "w", encoding="ascii") as f:
+        f.write('exec /usr/bin/python3 "${0%/*}/launch.py" "$1"')
+    eventually(lambda: gateway.execute(session, "1").status_code == 200, 60, "it is tried again")
 
 
 def test_the_default_one_goes_for_a_while(make_gateway, kernelspec):
