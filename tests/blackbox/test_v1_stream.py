@@ -277,8 +277,8 @@ class SlowReader:
                 return b"".join(parts)
             parts.append(data)
             n += len(data)
-            if rate and n / rate > time.monotonic() - begun:
-                time.sleep(n / rate - (time.monotonic() - begun))
+            if rate:
+                time.sleep(max(0, n / rate - (time.monotonic() - begun)))
 
 
 def stdout_of(answer):
