@@ -406,6 +406,13 @@ limit_memory(const struct cgroup_host *host, const char *id, unsigned mb, bool s
 int
 cgroup_raise_memory(const struct cgroup_host *host, const char *id, unsigned mb, struct err *err)
 {
+    if (host->v2 && host->memory != NULL) {
+        cleanup_free char *dir = cgroup_dir(host, host->memory, id);
+
+        /* Where a helper was killed between its two writes. */
+        if (write_limit(dir, "memory.high", "max", err) < 0)
+            return -1;
+    }
     return limit_memory(host, id, mb, true, err);
 }
 

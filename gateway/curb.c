@@ -27,7 +27,7 @@ struct curb {
     struct allowance own;
     struct allowance now;
     struct child *helper; /* while it lowers memory */
-    curb_done_fn *done;   /* ... for */
+    curb_done_fn *done;   /* ... for; NULL: what it does is to be undone */
     void *owner;
 };
 
@@ -44,20 +44,13 @@ curb_new(struct event_base *base, const struct cgroup_host *host, const char *id
     return curb;
 }
 
-static void
-cancel(struct curb *curb)
-{
-    if (curb->helper != NULL)
-        child_cancel(curb->helper);
-    curb->helper = NULL;
-}
-
 void
 curb_free(struct curb *curb)
 {
     if (curb == NULL)
         return;
-    cancel(curb);
+    if (curb->helper != NULL)
+        child_cancel(curb->helper);
     free(curb->id);
     free(curb);
 }
@@ -70,19 +63,25 @@ tell(const struct curb *curb, const struct err *err)
         log_warn("container %s: a limit stays as it is: %s", curb->id, err->msg);
 }
 
-/* The helper, if one is at work, is left to itself: it is cancelled where the container ends, or the gateway. */
-void
-curb_lift(struct curb *curb)
+static void
+write_own(struct curb *curb)
 {
     const struct allowance *own = &curb->own;
     struct err err = ERR_INIT;
 
-    cancel(curb);
     if (own->cpu > 0 && cgroup_limit_cpu(curb->host, curb->id, own->cpu, &err) < 0)
         tell(curb, &err);
     if (own->memory_mb > 0 && cgroup_raise_memory(curb->host, curb->id, own->memory_mb, &err) < 0)
         tell(curb, &err);
     curb->now = *own;
+}
+
+/* A helper at work may write after this, and cannot be stopped while it waits in Linux: the same again when it has ended. */
+void
+curb_lift(struct curb *curb)
+{
+    curb->done = NULL;
+    write_own(curb);
 }
 
 static int
@@ -106,13 +105,16 @@ on_lowered(void *owner, bool ok, const char *why)
     struct err err = ERR_INIT;
 
     curb->helper = NULL;
+    if (curb->done == NULL || !ok)
+        write_own(curb);
+    if (curb->done == NULL)
+        return;
     if (ok) {
         curb->done(curb->owner, NULL);
         return;
     }
     log_debug("container %s: memory not lowered: %s", curb->id, why);
     in_use(cgroup_memory_used(curb->host, curb->id), &err);
-    curb_lift(curb);
     curb->done(curb->owner, &err);
 }
 
@@ -168,6 +170,9 @@ curb_set(struct curb *curb, const struct allowance *to, curb_done_fn *done, void
     if (allowance_is_none(&curb->own))
         return err_set(err, ERR_NO_WORKER,
                        "The execution's limits cannot be set: those of its session are not known");
+    if (curb->helper != NULL)
+        return err_set(err, ERR_NO_WORKER,
+                       "The execution's limits cannot be set: an earlier one's are being lifted");
     curb->done = done;
     curb->owner = owner;
     int rc = lower(curb, to, err);
@@ -199,6 +204,8 @@ curb_restrict(struct curb *curb, const struct allowance *most, bool in_force, st
 
     if (allowance_is_none(&curb->own))
         return in_force ? 0 : err_set(err, ERR_NO_WORKER, "The container's limits are not known");
+    if (curb->helper != NULL && !in_force)
+        return err_set(err, ERR_NO_WORKER, "An execution's limits are being lifted");
     if (most->cpu > 0 && most->cpu < to.cpu)
         to.cpu = most->cpu;
     if (most->memory_mb > 0 && most->memory_mb < to.memory_mb)

@@ -38,7 +38,10 @@ void curb_free(struct curb *); /* accepts NULL; the limits stay as they are */
 int curb_set(struct curb *, const struct allowance *, curb_done_fn *done, void *owner,
              struct err *) must_check;
 
-/* The group's own limits hold again, whatever they were; done will not be called any more.  Any number of times. */
+/*
+ * The group's own limits hold again, whatever they were; done will not be called any more.  Any number of times.  A helper at work
+ * goes on to its end, and until then curb_set's answer is not now.
+ */
 void curb_lift(struct curb *);
 
 /*

@@ -263,8 +263,26 @@ test_lifted_under_way(void **state)
     use(world, 80, 0);
     assert_int_equal(set(world, 0.5, 100), 0);
     curb_lift(world->curb);
+    assert_int_equal(set(world, 0, 500), -1);
+    assert_int_equal(world->err.code, ERR_NO_WORKER);
     event_base_dispatch(world->base);
     assert_int_equal(world->n_done, 0);
+    check_memory(world, 1000); /* the helper wrote later than curb_lift did */
+    empty(world);
+    assert_int_equal(set(world, 0, 500), 1);
+    check_memory(world, 500);
+}
+
+/* As where the gateway was killed, and its helper with it. */
+static void
+test_v2_left_high(void **state)
+{
+    struct world *world = *state;
+
+    put(world, "memory.high", "100"); /* a plain file keeps what is longer than what is written */
+    curb_lift(world->curb);
+    check(world, "memory.high", "max");
+    check_memory(world, 1000);
 }
 
 /* The cache is there on paper only: nothing is freed by writing to a file. */
@@ -362,6 +380,7 @@ main(void)
         V2(test_by_a_helper),
         V1(test_lifted_under_way),
         V2(test_lifted_under_way),
+        V2(test_v2_left_high),
         V2(test_v2_cannot_be_freed),
         V1(test_without_swap),
         V1(test_no_group),
