@@ -78,9 +78,11 @@ static int
 send_lists(const struct egress *e, int listen_fd)
 {
     const struct config *c = e->config;
+    /* It may run for installations alone, beside sessions of a time when these had a network. */
+    const char *allow = c->network == NETWORK_ALLOWLIST ? c->network_allow : "";
     cleanup_free char *install = packageindex_allow(c->packages_index, c->packages_hosts);
-    cleanup_free char *text = xasprintf("%s\n%s\n%s\n%s\n", c->network_allow, c->network_permit,
-                                        c->network_resolver, install);
+    cleanup_free char *text =
+        xasprintf("%s\n%s\n%s\n%s\n", allow, c->network_permit, c->network_resolver, install);
     union {
         struct cmsghdr head;
         char space[CMSG_SPACE(sizeof(int))];

@@ -165,7 +165,8 @@ pool_visit(struct pool *pool, const struct caller *who, const char *user, visit_
 {
     cleanup_free char *name = user_full_name(who, user);
     struct user *u = user_find(&pool->lists, name);
-    const struct pool_wish wish = {.network = u && u->network ? NETWORK_ALLOWLIST : NETWORK_UNSAID};
+    const bool network = u && u->network && pool->env->config->network == NETWORK_ALLOWLIST;
+    const struct pool_wish wish = {.network = network ? NETWORK_ALLOWLIST : NETWORK_UNSAID};
 
     if (!(u && u->session) && pool_admit(pool, who, u, &wish, err) < 0)
         return NULL;

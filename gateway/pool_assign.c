@@ -5,6 +5,7 @@
 
 #include "caller.h"
 #include "clock.h"
+#include "config.h"
 #include "err.h"
 #include "log.h"
 #include "pool.h"
@@ -16,13 +17,20 @@
 #include "session.h"
 #include "worker.h"
 
+/* A session of a time when these had a network keeps its right to one, for when they have it again. */
+static bool
+has_network(const struct user *u)
+{
+    return u->network && (u->installer || u->pool->env->config->network == NETWORK_ALLOWLIST);
+}
+
 static void
 hand_over(struct member *m, struct user *u)
 {
     u->had_worker = true;
     user_move(&m->pool->lists, u, ACTIVE);
     u->idle_since = clock_now();
-    if (u->network)
+    if (has_network(u))
         worker_open_network(m->worker);
     session_attach(u->session, m->worker);
     pool_record_began(u, worker_identity(m->worker)->id);

@@ -94,6 +94,11 @@ def dial(gateway, user, data, end=False):
     return gateway.value(user, f"print(json.dumps(dial({data!r}, {end!r})))")
 
 
+def lose_worker(gateway, user):
+    os.kill(gateway.init_of(user), signal.SIGKILL)
+    eventually(lambda: gateway.session(user) is None, 30, "it is noticed")
+
+
 def refused(gateway, user, url, why):
     status, text = fetch(gateway, user, url)
     assert (status, text) == (403, f"The proxy refused: {why}\n")
@@ -353,6 +358,25 @@ def test_it_goes_with_the_gateway(net, make_gateway, users):
     assert gateway.text(user, "print(x)") == "7\n"
     assert fetch(gateway, user, "http://one.test/")[0] == 502
     assert gateway.execute(user, "1", network="allowlist").status_code == 403
+    lose_worker(gateway, user)
+    assert gateway.client.get(f"/v1/sessions/{user}/files").status_code == 200
+
+
+def test_it_is_taken_back_where_installers_keep_it(net, make_gateway, users):
+    """The proxy runs on, for installations from an index: neither the worker that is taken back nor the next one has its list."""
+    index = {"packages_index": "http://one.test:8081/simple"}
+    gateway = make_gateway(min_idle_workers=1, max_total_workers=3, **net.settings("one.test"), **index)
+    net.names({"one.test": [net.there]})
+    user = users(gateway)
+    begin(gateway, user)
+    assert fetch(gateway, user, "http://one.test/")[0] == 200
+    assert gateway.stop() == 0
+    gateway.settings["network"] = "none"
+    gateway.start()
+    refused(gateway, user, "http://one.test/", "the host is not on the list")
+    lose_worker(gateway, user)
+    assert gateway.ok(user, CODE)["restarted"] is True
+    assert fetch(gateway, user, "http://one.test/")[0] is None  # nothing listens where the way to the proxy would begin
 
 
 def test_the_list_is_read_again(net, make_gateway, users, tmp_path):
