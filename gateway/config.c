@@ -11,6 +11,7 @@
 #include "config_source.h"
 #include "config_table.h"
 #include "config_value.h"
+#include "packageindex.h"
 #include "statedir.h"
 
 static void
@@ -32,20 +33,31 @@ normalise(struct config *cfg)
         cfg->state_dir[--len] = '\0';
 }
 
+/* A list of the packages' settings, whose name takes the place of the one that netpolicy.h's messages begin with. */
 static int
-check_lists(const struct config *cfg, struct err *err)
+check_hosts(const char *hosts, const char *name, struct err *err)
 {
-    struct netpolicy *policy = netpolicy_new(cfg->network_allow, cfg->network_permit, err);
+    struct netpolicy *policy = netpolicy_new(hosts, "", err);
+    struct err why;
 
-    if (policy == NULL)
-        return -1;
-    netpolicy_free(policy);
-    policy = netpolicy_new(cfg->packages_hosts, "", err);
     netpolicy_free(policy);
     if (policy)
         return 0;
-    snprintf(err->field, sizeof(err->field), "packages_hosts");
-    return -1;
+    why = *err;
+    return err_field(err, ERR_CONFIG, name, "%s%s", name, why.msg + strlen(why.field));
+}
+
+/* As the proxy will read them: what it refuses would leave everybody without a network. */
+static int
+check_lists(const struct config *cfg, struct err *err)
+{
+    cleanup_free char *install = packageindex_allow(cfg->packages_index, cfg->packages_hosts);
+    struct netpolicy *policy = netpolicy_new(cfg->network_allow, cfg->network_permit, err);
+
+    netpolicy_free(policy);
+    if (policy == NULL || check_hosts(cfg->packages_hosts, "packages_hosts", err) < 0)
+        return -1;
+    return check_hosts(install, "packages_index", err);
 }
 
 /* What no row can say by itself.  The state directory's default depends on the user's environment. */

@@ -11,6 +11,7 @@
 #include "hostport.h"
 #include "packageindex.h"
 #include "statedir.h"
+#include "utf8.h"
 
 #define MIN_TOKEN 16
 #define LINK_SOCKET "/link/gateway.sock" /* what must still fit behind state_dir, see link.h */
@@ -109,10 +110,19 @@ is_runtime(const char *s)
     return strcmp(s, "crun") == 0 || strcmp(s, "runsc") == 0;
 }
 
+/* One that can be said in JSON, where a container is told of it. */
+static bool
+is_path(const char *s)
+{
+    const size_t len = strlen(s);
+
+    return s[0] == '/' && is_printable(s, true) && utf8_valid_prefix(s, len) == len;
+}
+
 static bool
 is_file(const char *s)
 {
-    return s[0] == '\0' || (s[0] == '/' && strlen(s) < 4096 && is_printable(s, true));
+    return s[0] == '\0' || (is_path(s) && strlen(s) < 4096);
 }
 
 static bool
@@ -127,7 +137,7 @@ is_state_dir(const char *s)
     const size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path) - sizeof(LINK_SOCKET);
     size_t len = strlen(s);
 
-    if (s[0] != '/' || len > room || !is_printable(s, true) || strspn(s, "/") == len)
+    if (!is_path(s) || len > room || strspn(s, "/") == len)
         return false;
     return strstr(s, "/../") == NULL && (len < 3 || strcmp(s + len - 3, "/..") != 0);
 }
@@ -162,9 +172,9 @@ static const char *const scan_modes[] = {"off", "warn", "block", NULL};
 
 const struct setting config_settings[] = {
     NUMBER(UNSIGNED, audit_days, 1, 36500, "days", "30", "how long AUDIT_DB keeps a record"),
-    STRING(audit_db, is_switch_or_file, "on, off or an absolute path", "on", FIXED,
+    STRING(audit_db, is_switch_or_file, "on, off or an absolute path in UTF-8", "on", FIXED,
            "SQLite file of the audit log; on: STATE_DIR/audit.db"),
-    STRING(audit_log, is_file, "empty or an absolute path", "", RELOAD,
+    STRING(audit_log, is_file, "empty or an absolute path in UTF-8", "", RELOAD,
            "file of the audit log as JSON lines; SIGHUP opens it anew; empty: none"),
     STRING(auth_token, is_token, "empty, or at least 16 characters, no spaces, ASCII", "", SECRET,
            "the master token of clients; empty: made once, kept in STATE_DIR/auth_token"),
@@ -219,7 +229,7 @@ const struct setting config_settings[] = {
     NUMBER(SIZE, packages_cache_mb, 1, 1048576, "MiB", "2048",
            "installed packages that are kept for the next who wants them; the oldest go first"),
     STRING(
-        packages_dir, is_file, "empty or an absolute path", "", FIXED,
+        packages_dir, is_file, "empty or an absolute path in UTF-8", "", FIXED,
         "directory of packages that sessions may have: wheels, in npm/ tarballs for JavaScript, in "
         "src/contrib/ a repository for R; everybody must be able to read it"),
     STRING(packages_hosts, is_list, "as NETWORK_ALLOW", "files.pythonhosted.org", RELOAD,
@@ -243,15 +253,16 @@ const struct setting config_settings[] = {
            "what runs the containers; runsc (gVisor): under a kernel of their own"),
     CHOICE(scan, SCAN_OFF, scan_modes, "off, warn or block", "warn", RELOAD,
            "code that breaks a rule of SCAN_RULES: not looked for, told in the answer, or not run"),
-    STRING(scan_rules, is_file, "empty or an absolute path", "", RELOAD,
+    STRING(scan_rules, is_file, "empty or an absolute path in UTF-8", "", RELOAD,
            "file of what code is looked at for; empty: the rules that come with the server"),
-    STRING(state_dir, is_state_dir, "an absolute path of at most 89 bytes, not /, without ..",
-           STATEDIR_OF_ROOT, FIXED,
+    STRING(state_dir, is_state_dir,
+           "an absolute path in UTF-8 of at most 89 bytes, not /, without ..", STATEDIR_OF_ROOT,
+           FIXED,
            "directory of all that the gateway keeps; default of a user who is not root: "
            "$XDG_STATE_HOME/tci, else ~/.local/state/tci"),
-    STRING(tls_cert, is_file, "empty or an absolute path", "", FIXED,
+    STRING(tls_cert, is_file, "empty or an absolute path in UTF-8", "", FIXED,
            "PEM file of the certificate chain; with TLS_KEY: serve HTTPS"),
-    STRING(tls_key, is_file, "empty or an absolute path", "", FIXED,
+    STRING(tls_key, is_file, "empty or an absolute path in UTF-8", "", FIXED,
            "PEM file of the certificate's key"),
     NUMBER(DOUBLE, worker_cpu, 0.01, 1024, "cores", "1.0", "CPU time of a worker"),
     NUMBER(UNSIGNED, worker_disk_mb, 1, 1048576, "MiB", "500",

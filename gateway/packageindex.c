@@ -29,7 +29,7 @@ take_place(const char *host, const char *port, struct packageindex *out)
 {
     const int len = (int)strcspn(host, "/?#");
 
-    if (len == 0 || memchr(host, '@', (size_t)len) || memchr(host, ',', (size_t)len))
+    if (len == 0 || (int)strcspn(host, "@,*") < len)
         return -1;
     snprintf(out->place, sizeof(out->place), "%.*s", len, host);
     if (!has_port(out->place))

@@ -367,7 +367,8 @@ test_state_dir(void **state)
 
     (void)state;
     check_values("--state-dir", LIST("/a", "/a/b//", "/a..b", "/..a/c"),
-                 LIST("", "/", "//", "a", "./a", "/a/..", "/a/../b", "/..", "/a\nb"));
+                 LIST("", "/", "//", "a", "./a", "/a/..", "/a/../b", "/..", "/a\nb", "/a\xe9"));
+    check_values("--packages-dir", LIST("", "/a", "/\xc3\xa9"), LIST("a", "/a\n", "/\xe9"));
     assert_loads(&cfg, ARGS(S("--state-dir=/a/b//")));
     assert_string_equal(cfg.state_dir, "/a/b");
     config_clear(&cfg);
@@ -395,6 +396,30 @@ test_together(void **state)
     config_clear(&cfg);
     assert_refused(ARGS(S("--network-allow=a.test b..test")), "network_allow", "\"b..test\"");
     assert_refused(ARGS(S("--network-permit=10.0.0.0/8 a")), "network_permit", "\"a\"");
+}
+
+/* What the gateway takes and its proxy does not would have the proxy fail at every start. */
+static void
+test_lists_of_installers(void **state)
+{
+    char hosts[16384], option[16384 + 32];
+    struct config cfg;
+
+    (void)state;
+    assert_loads(&cfg, ARGS(S("--packages-index=http://mirror:8081/simple,cran=https://[::1]/x")));
+    config_clear(&cfg);
+    assert_refused(ARGS(S("--packages-index=https://mirror:/simple")), "packages_index",
+                   "packages_index: the entry \"mirror:\"");
+    assert_refused(ARGS(S("--packages-index=http://10.1/")), "packages_index", "\"10.1:80\"");
+    assert_refused(ARGS(S("--packages-index=https://*.test/simple")), "packages_index", "*.test");
+    assert_refused(ARGS(S("--packages-hosts=a..b")), "packages_hosts",
+                   "packages_hosts: the entry \"a..b\"");
+    memset(hosts, ' ', sizeof(hosts));
+    hosts[sizeof(hosts) - 1] = '\0';
+    snprintf(option, sizeof(option), "--packages-hosts=%s", hosts);
+    assert_loads(&cfg, ARGS(option));
+    config_clear(&cfg);
+    assert_refused(ARGS(option, S("--packages-index=http://mirror/")), "packages_index", "longer");
 }
 
 static void
@@ -514,6 +539,7 @@ main(void)
         TEST(test_values),
         TEST(test_state_dir),
         TEST(test_together),
+        TEST(test_lists_of_installers),
         TEST(test_locale),
         TEST(test_host_and_port),
         TEST(test_reload),
