@@ -1,10 +1,15 @@
 /* client.c - see client.h. */
 #include "client.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sodium.h>
 
-enum { LINGER_MS = 1000 };
+enum {
+    LINGER_MS = 1000,
+    QUEUE = 64,   /* messages that wait for the worker to read them */
+    LOOK_MS = 10, /* between two looks whether to go on waiting for it */
+};
 
 #define DELIMITER "<IDS|MSG>"
 
@@ -18,6 +23,17 @@ static const struct {
 };
 
 /* --- opening -------------------------------------------------------------------------------- */
+
+/* A full queue makes the sender wait, where it would drop what comes then: that may be the idle status. */
+static void
+keep_all(void *iopub)
+{
+    const int on = 1, queue = QUEUE, look = LOOK_MS;
+
+    zmq_setsockopt(iopub, ZMQ_SNDHWM, &queue, sizeof(queue));
+    zmq_setsockopt(iopub, ZMQ_XPUB_NODROP, &on, sizeof(on));
+    zmq_setsockopt(iopub, ZMQ_SNDTIMEO, &look, sizeof(look));
+}
 
 static int
 bind_channel(struct client *c, int i, const char *transport, const char *ip, int port,
@@ -35,6 +51,8 @@ bind_channel(struct client *c, int i, const char *transport, const char *ip, int
         zmq_setsockopt(c->sockets[i], ZMQ_ROUTER_HANDOVER, &on, sizeof(on));
     if (i == CLIENT_STDIN)
         zmq_setsockopt(c->sockets[i], ZMQ_ROUTER_MANDATORY, &on, sizeof(on));
+    if (i == CLIENT_IOPUB)
+        keep_all(c->sockets[i]);
     if (zmq_bind(c->sockets[i], endpoint) < 0)
         return err_set(err, ERR_SYSTEM, "cannot bind %.200s: %s", endpoint,
                        zmq_strerror(zmq_errno()));
@@ -229,10 +247,25 @@ client_ask(struct client *c, const struct request *r, const json_t *content)
     return send_to_sender(c, CLIENT_STDIN, r, "input_request", content);
 }
 
+/* Once its first frame has found a place, the others of a message have theirs. */
+static bool
+send_topic(struct client *c, const char *type)
+{
+    int flags = ZMQ_SNDMORE | ZMQ_DONTWAIT;
+
+    while (zmq_send(c->sockets[CLIENT_IOPUB], type, strlen(type), flags) < 0) {
+        if (zmq_errno() != EAGAIN || c->keeps_waiting == NULL || !c->keeps_waiting(c->owner))
+            return false;
+        flags = ZMQ_SNDMORE; /* now it waits, for as long as LOOK_MS */
+    }
+    return true;
+}
+
 void
 client_publish(struct client *c, const struct request *r, const char *type, const json_t *content)
 {
-    send_frame(c->sockets[CLIENT_IOPUB], type, strlen(type), true);
+    if (!send_topic(c, type))
+        return;
     send_message(c, CLIENT_IOPUB, r, type, content);
 }
 

@@ -20,6 +20,10 @@ struct client {
     struct wire_memo memo;
     char session[33]; /* of all that is sent */
     unsigned long n_sent;
+
+    /* Called again and again while iopub's queue is full; false, or NULL: the message that waits for a place is dropped. */
+    bool (*keeps_waiting)(void *owner);
+    void *owner;
 };
 
 /* A message that has come: owns all of it. */
@@ -43,6 +47,8 @@ const char *request_type(const struct request *);
 
 /* All of these borrow content. */
 void client_reply(struct client *, const struct request *, const char *type, const json_t *content);
+
+/* Waits while the client does not read what is published. */
 void client_publish(struct client *, const struct request *, const char *type,
                     const json_t *content); /* request: what it belongs to; NULL: nothing */
 

@@ -29,6 +29,9 @@ struct serve {
     const struct request *running; /* NULL: no cell runs */
     char *line;                    /* the client's answer; NULL: none yet */
     bool asked;
+    bool waits;       /* a message does, for a place on iopub */
+    int missed;       /* events that came meanwhile */
+    bool interrupted; /* the cell that runs */
     char *version;    /* of the language */
     json_int_t count; /* execution_count */
     bool quit;
@@ -351,9 +354,8 @@ serve_stdin(struct serve *s)
 }
 
 static int
-attend(void *owner, int fd, int timeout_ms)
+listen_to(struct serve *s, int fd, int timeout_ms)
 {
-    struct serve *s = owner;
     zmq_pollitem_t items[] = {
         {s->client->sockets[CLIENT_CONTROL], 0, ZMQ_POLLIN, 0},
         {s->client->sockets[CLIENT_STDIN], 0, ZMQ_POLLIN, 0},
@@ -373,7 +375,37 @@ attend(void *owner, int fd, int timeout_ms)
         client_beat(s->client);
     if (items[3].revents)
         events |= read_signals(s);
-    return fd >= 0 && items[4].revents ? events | ATTENDANT_READABLE : events;
+    if (fd >= 0 && items[4].revents)
+        events |= ATTENDANT_READABLE;
+    s->interrupted |= (events & ATTENDANT_INTERRUPT) != 0;
+    return events;
+}
+
+static int
+attend(void *owner, int fd, int timeout_ms)
+{
+    struct serve *s = owner;
+    const int missed = s->missed;
+
+    s->missed = 0;
+    return missed | listen_to(s, fd, missed != 0 ? 0 : timeout_ms);
+}
+
+/*
+ * What an interrupted cell shows is dropped then, or its interpreter would wait here and could not heed the interrupt; so
+ * is the state of a request that is served in here.
+ */
+static bool
+keeps_waiting(void *owner)
+{
+    struct serve *s = owner;
+
+    if (s->waits)
+        return false;
+    s->waits = true;
+    s->missed |= listen_to(s, -1, 0);
+    s->waits = false;
+    return !s->quit && !(s->interrupted && s->running != NULL);
 }
 
 static bool
@@ -461,6 +493,8 @@ serve_shell(struct serve *s)
 
     if (!client_receive(s->client, CLIENT_SHELL, &r))
         return;
+    s->missed = 0;
+    s->interrupted = false;
     dispatch(s, &r);
     request_clear(&r);
 }
@@ -498,9 +532,12 @@ serve_run(struct client *client, const struct language *language, int signals, s
     s.runner = runner_new(language, &s.attendant, err);
     if (s.runner == NULL)
         return -1;
+    client->keeps_waiting = keeps_waiting;
+    client->owner = &s;
     publish_state(&s, NULL, "starting");
     while (!s.quit)
         turn(&s);
+    client->keeps_waiting = NULL;
     runner_free(s.runner);
     free(s.version);
     free(s.line);

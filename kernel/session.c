@@ -11,6 +11,7 @@
 enum {
     LINE = 4096,
     MAX_MATCHES = 500,
+    TURN = 64 << 10, /* bytes: what the FIFO holds */
 };
 
 struct session {
@@ -78,14 +79,15 @@ on_line(struct session *s, const char *line)
         on_error_line(s, line + 6);
 }
 
-/* A line that is longer than any of ours comes in pieces, which mean nothing. */
+/* What is there now: who goes on writing is not read for ever.  A line that is longer than any of ours comes in pieces,
+   which mean nothing. */
 static void
 on_status(void *owner)
 {
     struct session *s = owner;
     char c;
 
-    while (read(s->status, &c, 1) == 1) {
+    for (int i = 0; i < TURN && read(s->status, &c, 1) == 1; i++) {
         if (c != '\n' && s->len < sizeof(s->line) - 1) {
             s->line[s->len++] = c;
             continue;

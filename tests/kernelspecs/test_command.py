@@ -2,6 +2,7 @@
 
 import json
 import os
+import queue
 import resource
 import signal
 import subprocess
@@ -218,6 +219,13 @@ def test_a_program_that_is_not_there(make):
     assert kernel.run("1;")["ename"] == "NotStarted"
 
 
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def descriptors(kernel):
     return set(map(int, os.listdir(f"/proc/{kernel.process.pid}/fd")))
 
@@ -272,6 +280,71 @@ def test_a_wrong_kernel_json_is_refused_by_name(make, tmp_path, command, word):
     spec = spec_of("perl", **command)
     done = subprocess.run(spec.fill(spec.argv, connection_file=tmp_path / "none"), capture_output=True, text=True)
     assert done.returncode == 65 and f"metadata.tci.command.{word}" in done.stderr
+
+
+# --- a client that does not read what is published
+
+
+@pytest.fixture
+def flooding(make):
+    """A session whose cell is how many displays it shows before its value; an interrupt ends it."""
+    say = r"""cd "$TMPDIR"; echo '{"text/plain": "shown"}' >shown; exec 3>"$TCI_STATUS"
+trap 'left=0; echo >heeded' INT
+while read -r number file; do
+    left=$(<"$file")
+    while ((left-- > 0)); do echo "show $TMPDIR/shown" >&3; done
+    printf 'result %s\nexit %d 0\n' "$TMPDIR/shown" "$number" >&3
+done"""
+    return make("bash", session=["bash", "-c", say], feed="{number} {file}")
+
+
+def flood(kernel, n):
+    """Runs code that shows n displays, of which none is read; returns its id when those that find a place have been sent."""
+    msg_id = kernel.client.execute(str(n), allow_stdin=False)
+    with pytest.raises(queue.Empty):
+        kernel.client.get_shell_msg(timeout=2)
+    return msg_id
+
+
+def published(kernel, msg_id):
+    """What an execution publishes: types of messages, or the kernel's states."""
+    types = []
+    while types[-1:] != ["idle"]:
+        msg = kernel.client.get_iopub_msg(timeout=30)
+        if msg["parent_header"].get("msg_id") == msg_id:
+            types.append(msg["content"].get("execution_state", msg["msg_type"]))
+    return types
+
+
+def test_what_is_read_late_is_not_dropped(flooding):
+    msg_id = flood(flooding, 3000)
+    assert published(flooding, msg_id) == ["busy", "execute_input"] + 3000 * ["display_data"] + ["execute_result", "idle"]
+    assert flooding.client.get_shell_msg(timeout=30)["content"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("by_message", [False, True])
+def test_interrupt_of_what_nobody_reads(flooding, by_message):
+    msg_id = flood(flooding, 100000)
+    if by_message:
+        flooding.client.control_channel.send(flooding.client.session.msg("interrupt_request", {}))
+        assert flooding.client.get_control_msg(timeout=30)["content"]["status"] == "ok"
+    else:
+        flooding.process.send_signal(signal.SIGINT)
+    wait_for(lambda: (flooding.tmp / "heeded").exists())
+    assert published(flooding, msg_id)[-2:] == ["error", "idle"]
+    assert flooding.client.get_shell_msg(timeout=30)["content"]["ename"] == "KeyboardInterrupt"
+    answer = flooding.run("1")
+    assert (answer["status"], answer["result"]) == ("ok", "shown")
+
+
+@pytest.mark.parametrize("by_message", [False, True])
+def test_end_of_what_nobody_reads(flooding, by_message):
+    flood(flooding, 100000)
+    if by_message:
+        flooding.client.shutdown()
+    else:
+        flooding.process.terminate()
+    assert flooding.process.wait(30) == 0
 
 
 # --- bash, which has state
