@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sodium.h>
 
+#include "reader.h"
 #include "runner.h"
 
 enum {
@@ -420,24 +421,47 @@ ask(void *owner)
     return s->asked;
 }
 
+/* A file's bytes: new, and *len of them; NULL: there are none, or too many for a message. */
+static void *
+read_shown(const char *path, size_t *len)
+{
+    FILE *file = fopen(path, "re");
+    void *data = NULL;
+    struct stat st;
+
+    if (file != NULL && fstat(fileno(file), &st) == 0 && st.st_size > 0 && st.st_size < MAX_IMAGE) {
+        data = xnotnull(malloc((size_t)st.st_size));
+        *len = fread(data, 1, (size_t)st.st_size, file);
+    }
+    if (file != NULL)
+        fclose(file);
+    return data;
+}
+
 static char *
 read_base64(const char *path)
 {
-    FILE *file = fopen(path, "re");
-    unsigned char *data = xnotnull(malloc(MAX_IMAGE));
-    const size_t n = file != NULL ? fread(data, 1, MAX_IMAGE, file) : 0;
-    char *text = NULL;
+    size_t n, size;
+    cleanup_free unsigned char *data = read_shown(path, &n);
+    char *text;
 
-    if (file != NULL)
-        fclose(file);
-    if (n > 0 && n < MAX_IMAGE) {
-        const size_t size = sodium_base64_encoded_len(n, sodium_base64_VARIANT_ORIGINAL);
-
-        text = xnotnull(malloc(size));
-        sodium_bin2base64(text, size, data, n, sodium_base64_VARIANT_ORIGINAL);
-    }
-    free(data);
+    if (data == NULL)
+        return NULL;
+    size = sodium_base64_encoded_len(n, sodium_base64_VARIANT_ORIGINAL);
+    text = xnotnull(malloc(size));
+    sodium_bin2base64(text, size, data, n, sodium_base64_VARIANT_ORIGINAL);
     return text;
+}
+
+/* As others read what kernels send: what user code can do to it, as with half a character, is mended. */
+static json_t *
+read_bundle(const char *path)
+{
+    struct err err = ERR_INIT;
+    size_t n;
+    cleanup_free char *text = read_shown(path, &n);
+
+    return text == NULL ? NULL : reader_object(text, n, "what is shown", &err);
 }
 
 /* What is no file, or too large for a message, is not shown. */
@@ -459,12 +483,10 @@ static void
 show(void *owner, const char *path, bool is_result)
 {
     struct serve *s = owner;
-    struct stat st;
-    json_t *data =
-        stat(path, &st) == 0 && st.st_size < MAX_IMAGE ? json_load_file(path, 0, NULL) : NULL;
+    json_t *data = read_bundle(path);
     json_auto_t *content = NULL;
 
-    if (!json_is_object(data) || s->running == NULL) {
+    if (data == NULL || s->running == NULL) {
         json_decref(data);
         return;
     }

@@ -282,6 +282,22 @@ def test_a_wrong_kernel_json_is_refused_by_name(make, tmp_path, command, word):
     assert done.returncode == 65 and f"metadata.tci.command.{word}" in done.stderr
 
 
+# --- what is shown
+
+
+def showing(make, bundle):
+    """A session whose only cell shows that, as it is written in a file of JSON."""
+    say = r"""cd "$TMPDIR"; printf %s "$BUNDLE" >shown
+while read -r number; do printf 'result %s\nexit %d 0\n' "$TMPDIR/shown" "$number" >"$TCI_STATUS"; done"""
+    return make("bash", session=["env", f"BUNDLE={bundle}", "bash", "-c", say], feed="{number}")
+
+
+@pytest.mark.parametrize("text, shown", [
+    (r"a\u0000b", "a\0b"), (r"\ud83d", "\ufffd"), (r"\ud83d\ude00", "\U0001f600"), (r"\udc00\u0000", "\ufffd\0")])
+def test_shown_text_of_any_characters(make, text, shown):
+    assert showing(make, '{"text/plain": "%s"}' % text).run("x")["result"] == shown
+
+
 # --- a client that does not read what is published
 
 
