@@ -177,6 +177,16 @@ explain(const struct program *program, bool interrupted, const char *after, stru
         outcome_fail(o, ename, xasprintf("%s%s", evalue, after));
 }
 
+/* Once they are, they are no part of an error of what was built. */
+static void
+show_warnings(struct outcome *o)
+{
+    if (o->text[0] != '\0' && write(STDERR_FILENO, o->text, strlen(o->text)) < 0)
+        perror("compiler's warnings");
+    free(o->text);
+    o->text = NULL;
+}
+
 /* What a compiler says of code that it takes is shown; of code that it does not take, it is the error. */
 static void
 build(struct runner *r, const struct cell *cell, struct outcome *o)
@@ -198,8 +208,8 @@ build(struct runner *r, const struct cell *cell, struct outcome *o)
         outcome_fail(o, "KeyboardInterrupt", xasprintf("interrupted while it was built"));
     else if (!program_went_well(&program))
         outcome_fail(o, "CompileError", xasprintf("%s: %s", compiler, evalue));
-    else if (o->text[0] != '\0' && write(STDERR_FILENO, o->text, strlen(o->text)) < 0)
-        perror("compiler's warnings");
+    else
+        show_warnings(o);
 }
 
 static void

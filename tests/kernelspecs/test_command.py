@@ -197,6 +197,14 @@ def test_warnings_are_shown_and_the_program_runs(make):
     assert "main.c:4:" in text and "unused" in text and text.endswith("ran\n")
 
 
+def test_warnings_are_no_part_of_an_error(make):
+    kernel = make("c")
+    content = request(kernel, "execute", code="int main(void)\n{\n    int unused;\n    return 3;\n}\n",
+                      silent=False, allow_stdin=False)
+    assert content["ename"] == "ExitStatus" and len(content["traceback"]) == 1, content["traceback"]
+    assert kernel.raw().count("[-Wunused-variable]") == 1
+
+
 def test_errors_of_running_tell_the_two_times_apart(make):
     answer = make("c").run("int main(void) { return 3; }")
     assert answer["ename"] == "ExitStatus" and "built in" in answer["evalue"] and "ran for" in answer["evalue"]
