@@ -266,12 +266,16 @@ session_run(struct session *s, struct language_values *values, int input, struct
 json_t *
 session_complete(struct session *s, struct language_values *values, int *word)
 {
+    struct err err = ERR_INIT;
     bool interrupted;
 
     json_array_clear(s->matches);
     s->word = 0;
     if (feed(s, s->language->complete, values) == 0)
         await(s, -1, &interrupted);
+    /* Where it has kept nothing, the next cell is to say so. */
+    if (program_has_ended(&s->program) && access(s->kept_path, F_OK) == 0 && start(s, &err) < 0)
+        fprintf(stderr, "%s\n", err.msg);
     *word = s->word;
     return json_incref(s->matches);
 }

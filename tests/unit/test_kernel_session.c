@@ -284,6 +284,20 @@ test_end_with_what_is_kept(void **state)
     assert_failed(run("exit 0"), "SessionEnded", "state is lost"); /* removed by the next one */
 }
 
+/* The next cell runs, unless it has to be told that state is lost. */
+static void
+test_end_in_a_completion(void **state)
+{
+    int word;
+
+    (void)state;
+    json_decref(complete("touch $status.kept; exit 1", &word));
+    assert_went_well("true");
+    json_decref(complete("exit 1", &word));
+    assert_failed(run("true"), "SessionEnded", "state is lost");
+    assert_went_well("true");
+}
+
 /* The end of a cell has been told, and then its own comes. */
 static void
 test_end_between_cells(void **state)
@@ -411,6 +425,7 @@ main(void)
         TEST(test_completion),
         TEST(test_end),
         TEST(test_end_with_what_is_kept),
+        TEST(test_end_in_a_completion),
         TEST(test_end_between_cells),
         TEST(test_interrupt),
         TEST(test_interrupt_not_heeded),
