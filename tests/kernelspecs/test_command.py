@@ -413,6 +413,22 @@ def test_exit_ends_the_code_and_not_the_state(bash, code, status):
     assert output(bash, 'set +eu; echo "$kept" "${list[1]}" "${map[k]}"; f; pwd') == "a b 2 3 v\nf\n/usr\n"
 
 
+@pytest.mark.parametrize("settings", ["set -e", "set -euo pipefail", "set -eE; trap 'echo trapped' ERR"])
+def test_strict_settings_end_nothing_of_ours(bash, settings):
+    """The shell's, of which it has learnt that the last cell failed, or that there are no completions."""
+    output(bash, f"kept=41; {settings}")
+    interrupt_soon(bash)
+    assert bash.run("sleep 600")["ename"] == "KeyboardInterrupt"
+    assert request(bash, "complete", code="cat no_such_", cursor_pos=12)["matches"] == []
+    assert output(bash, 'echo $? $kept; [[ $- == *e* ]] && echo strict') == "130 41\nstrict\n"
+
+
+def test_a_trap_of_errors_is_told_each_once(bash):
+    bash.run("trap 'echo failed' ERR; false")
+    assert bash.raw() == "failed\n"
+    assert output(bash, "echo $?") == "1\n"
+
+
 def test_a_shell_that_is_killed_is_replaced(bash):
     answer = bash.run("kept=1; kill -9 $$")
     assert answer["ename"] == "SessionEnded" and "lost" in answer["evalue"]
