@@ -17,10 +17,10 @@ _tci_return() {
 # What the next shell takes over, when this one ends by `exit` or `set -e`.
 _tci_keep() {
     {
+        builtin shopt -p # first, because of functions with patterns of extglob
         builtin declare -p
         builtin declare -f
         builtin alias -p
-        builtin shopt -p
         builtin printf 'cd -- %q\n' "$PWD"
         builtin set +o
     } >"$_tci_status.kept" 2>/dev/null
@@ -57,8 +57,10 @@ _tci_complete() {
 }
 
 if [[ -e $_tci_status.kept ]]; then
-    . "$_tci_status.kept" 2>/dev/null
-    rm -f "$_tci_status.kept"
+    {
+        /bin/rm -f "$_tci_status.kept" # before there is the user's `set -e`
+        . /dev/fd/9
+    } 9<"$_tci_status.kept" 2>/dev/null
 fi
 _tci_number=0
 _tci_last=0

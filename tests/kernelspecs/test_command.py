@@ -429,6 +429,19 @@ def test_a_trap_of_errors_is_told_each_once(bash):
     assert output(bash, "echo $?") == "1\n"
 
 
+def test_a_shell_without_programs_goes_on(bash):
+    for _ in range(2):
+        bash.run("kept=41; set -e; PATH=/nowhere; ls")
+    bash.raw()
+    assert output(bash, "echo $kept") == "41\n"
+
+
+def test_functions_with_patterns_are_kept(bash):
+    bash.run("shopt -s extglob")
+    bash.run("f() { case $1 in +([0-9])) echo number ;; esac; }; kept=41; alias hi='echo hi'; cd /usr; exit")
+    assert output(bash, "f 12; echo $kept; hi; pwd") == "number\n41\nhi\n/usr\n"
+
+
 def test_a_shell_that_is_killed_is_replaced(bash):
     answer = bash.run("kept=1; kill -9 $$")
     assert answer["ename"] == "SessionEnded" and "lost" in answer["evalue"]
