@@ -203,8 +203,15 @@ function withoutImports(code) {
   );
 }
 
-function evaluate(code) {
-  return post("Runtime.evaluate", { expression: code, replMode: true, awaitPromise: true });
+// use(its answer): what the inspector holds of that, so that it can be described, is let go of then.
+async function evaluate(expression, options, use) {
+  const objectGroup = String(cell.number);
+  try {
+    return await use(await post("Runtime.evaluate", { expression, replMode: true, objectGroup, ...options }));
+  } finally {
+    taken = undefined;
+    await post("Runtime.releaseObjectGroup", { objectGroup });
+  }
 }
 
 // Without what is ours and the runtime's below it.
@@ -226,9 +233,10 @@ function fail(error) {
 
 async function runCell(file) {
   const code = stripTypeScriptTypes(withoutImports(Deno.readTextFileSync(file)), { mode: "transform" });
-  const { result, exceptionDetails } = await evaluate(code);
-  if (exceptionDetails) throw await valueOf(exceptionDetails.exception ?? result);
-  if (result.type !== "undefined") show("result", await bundleOf(await valueOf(result)));
+  await evaluate(code, { awaitPromise: true }, async ({ result, exceptionDetails }) => {
+    if (exceptionDetails) throw await valueOf(exceptionDetails.exception ?? result);
+    if (result.type !== "undefined") show("result", await bundleOf(await valueOf(result)));
+  });
 }
 
 async function execute(file) {
@@ -248,15 +256,12 @@ async function namesIn(path) {
     const { names } = await post("Runtime.globalLexicalScopeNames");
     return [...names, ...Object.getOwnPropertyNames(globalThis)];
   }
-  const { result, exceptionDetails } = await post("Runtime.evaluate", {
-    expression: path,
-    replMode: true,
-    throwOnSideEffect: true,
+  return await evaluate(path, { throwOnSideEffect: true }, async ({ result, exceptionDetails }) => {
+    const found = [];
+    if (exceptionDetails) return found;
+    for (let o = Object(await valueOf(result)); o !== null; o = Object.getPrototypeOf(o)) found.push(...Object.getOwnPropertyNames(o));
+    return found;
   });
-  const found = [];
-  if (exceptionDetails) return found;
-  for (let o = Object(await valueOf(result)); o !== null; o = Object.getPrototypeOf(o)) found.push(...Object.getOwnPropertyNames(o));
-  return found;
 }
 
 async function complete(file) {

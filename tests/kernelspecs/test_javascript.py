@@ -69,6 +69,17 @@ def test_errors(kernel, code, ename):
     assert kernel.run("kept + 1")["result"] == "42"
 
 
+@pytest.mark.parametrize("end, status", [("return o", "ok"), ("throw o", "error"), ("return Promise.reject(o)", "error")])
+def test_what_a_cell_ends_with_is_not_held(kernel, end, status):
+    kernel.run("const collect = (require('node:v8').setFlagsFromString('--expose-gc'), require('node:vm').runInNewContext('gc'))")
+    answer = kernel.run("(() => { const o = { error: new Error('no') }; globalThis.held = new WeakRef(o); %s; })()" % end)
+    assert answer["status"] == status
+    kernel.client.complete("held.deref().error.")
+    for _ in range(3):
+        kernel.run("await new Promise((done) => setTimeout(done, 1)); collect()")
+    assert kernel.run("typeof held.deref()")["result"] == '"undefined"'
+
+
 def test_stack_is_of_the_code_alone(kernel):
     kernel.run("function f() {\n  throw new Error('no')\n}\nf()")
     text = kernel.raw()
