@@ -184,23 +184,54 @@ function specifier(literal) {
   return resolve ? JSON.stringify(packageUrl(text)) : literal;
 }
 
+const DYNAMIC = /\bimport\s*\(\s*("[^"\n]+"|'[^'\n]+')\s*([,)])/g;
+const STATIC =
+  /^([ \t]*)import\s+(?!type\b)(?:([\w$*{},\s]+?)\s+from\s+)?("[^"\n]+"|'[^'\n]+')(?:\s+with\s*(\{[^}]*\}))?[ \t]*;?/gm;
+const TYPES = /(?<=[{,]\s*)type\s+(?!as\b)[\w$]+(?:\s+as\s+[\w$]+)?\s*(?:,|(?=\}))/g; // what is there for the compiler alone
+
+function toScript(code) {
+  return stripTypeScriptTypes(code, { mode: "transform" });
+}
+
+function parses(code) {
+  try {
+    toScript(code);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// As code.replace(), but of what is code: one parenthesis more would be an error there, and is none in a comment or a string.
+function replaceInCode(code, pattern, replacement) {
+  const sound = pattern.test(code) && parses(code);
+  pattern.lastIndex = 0;
+  return code.replace(pattern, (match, ...rest) => {
+    const at = rest.find((part) => typeof part === "number");
+    return sound && parses(`${code.slice(0, at)})${code.slice(at)}`) ? match : replacement(match, ...rest);
+  });
+}
+
+function dynamicImport(_, from, end) {
+  return `import(${specifier(from)}${end}`;
+}
+
+function staticImport(_, indent, names, from, attributes) {
+  const module = `await import(${specifier(from)}${attributes ? `, { with: ${attributes} }` : ""})`;
+  if (names === undefined) return `${indent}${module};`;
+  const parts = [];
+  const [, first, rest] = names.match(/^(?:([\w$]+)\s*,?\s*)?([^]*)$/);
+  if (first) parts.push(`{ default: ${first} } = __module__`);
+  if (rest.startsWith("*")) parts.push(`${rest.replace(/^\*\s*as\s+/, "")} = __module__`);
+  else if (rest) parts.push(`${rest.replace(TYPES, "").replace(/([\w$]+)\s+as\s+([\w$]+)/g, "$1: $2")} = __module__`);
+  const one = parts.length === 1;
+  const text = `const ${parts.join(", ").replaceAll("__module__", one ? module : "__module__")};`;
+  return indent + (one ? text : `var __module__ = ${module}; ${text}`);
+}
+
 // `import` is for modules; what it says can be said in an expression.
 function withoutImports(code) {
-  return code.replace(/\bimport\s*\(\s*("[^"\n]+"|'[^'\n]+')\s*([,)])/g, (_, from, end) => `import(${specifier(from)}${end}`).replace(
-    /^([ \t]*)import\s+(?!type\b)(?:([\w$*{},\s]+?)\s+from\s+)?("[^"\n]+"|'[^'\n]+')(?:\s+with\s*\{[^}]*\})?[ \t]*;?/gm,
-    (_, indent, names, from) => {
-      const module = `await import(${specifier(from)})`;
-      if (names === undefined) return `${indent}${module};`;
-      const parts = [];
-      const [, first, rest] = names.match(/^(?:([\w$]+)\s*,?\s*)?([^]*)$/);
-      if (first) parts.push(`{ default: ${first} } = __module__`);
-      if (rest.startsWith("*")) parts.push(`${rest.replace(/^\*\s*as\s+/, "")} = __module__`);
-      else if (rest) parts.push(`${rest.replace(/([\w$]+)\s+as\s+([\w$]+)/g, "$1: $2")} = __module__`);
-      const one = parts.length === 1;
-      const text = `const ${parts.join(", ").replaceAll("__module__", one ? module : "__module__")};`;
-      return indent + (one ? text : `var __module__ = ${module}; ${text}`);
-    },
-  );
+  return replaceInCode(replaceInCode(code, DYNAMIC, dynamicImport), STATIC, staticImport);
 }
 
 // use(its answer): what the inspector holds of that, so that it can be described, is let go of then.
@@ -232,7 +263,7 @@ function fail(error) {
 }
 
 async function runCell(file) {
-  const code = stripTypeScriptTypes(withoutImports(Deno.readTextFileSync(file)), { mode: "transform" });
+  const code = toScript(withoutImports(Deno.readTextFileSync(file)));
   await evaluate(code, { awaitPromise: true }, async ({ result, exceptionDetails }) => {
     if (exceptionDetails) throw await valueOf(exceptionDetails.exception ?? result);
     if (result.type !== "undefined") show("result", await bundleOf(await valueOf(result)));

@@ -53,6 +53,49 @@ def test_values(kernel, code, result):
     assert (answer["status"], answer["result"]) == ("ok", result)
 
 
+@pytest.fixture(scope="module")
+def modules(started):
+    """Files to import."""
+    for name, text in {"d.json": '{"six": 6}',
+                       "m.ts": "export interface T { x: number }; export const seven = 7, type = 8; export default 9",
+                       "side.mjs": "globalThis.sides = (globalThis.sides ?? 0) + 1"}.items():
+        (started.workspace / name).write_text(text)
+
+
+@pytest.mark.parametrize("code, result", [
+    ('import d from "./d.json" with { type: "json" };\nd.six', "6"),
+    ("import d, * as all from './d.json' with { type: 'json' }\nd.six + all.default.six", "12"),
+    ('import { type T, seven } from "./m.ts";\nseven', "7"),
+    ('import { seven as s, type T as U, type T } from "./m.ts";\nconst u: U = { x: s }; u.x', "7"),
+    ('import nine, { type T } from "./m.ts";\nnine', "9"),
+    ('import { type } from "./m.ts";\ntype', "8"),
+    ('import { type as kind } from "./m.ts";\nkind', "8"),
+])
+def test_imports(kernel, modules, code, result):
+    answer = kernel.run(code)
+    assert (answer["status"], answer["result"]) == ("ok", result), kernel.raw()
+
+
+@pytest.mark.parametrize("text", [
+    "`\nimport './side.mjs'\n`", "`${`}`}\nimport './side.mjs'\n`", "`${{}}\nimport('./side.mjs')`", "\"import('./side.mjs')\"",
+    "'\\\nimport \"./side.mjs\"\\\n'", "(/`/, `\nimport './side.mjs'\n`)",
+])
+def test_what_only_looks_like_an_import(kernel, modules, text):
+    kernel.run("globalThis.sides = 0")
+    answer = kernel.run(f"/*\nimport './side.mjs'\n*/ // import('./side.mjs')\n[({text}).includes('./side.mjs'), sides]")
+    assert (answer["status"], answer["result"]) == ("ok", "[ true, 0 ]"), kernel.raw()
+
+
+@pytest.mark.parametrize("code", [
+    "/`/.test('')\nimport './side.mjs'\n/`/.test('')", "`${typeof await import('./side.mjs')}`", "if (1) /`/.test(1)\nimport './side.mjs'",
+    "const a = `'`\nimport './side.mjs' // `", "1 / (await import('./side.mjs') && 2) / 3",
+])
+def test_imports_beside_what_looks_like_text(kernel, modules, code):
+    kernel.run("globalThis.sides = 0")
+    assert kernel.run(code.replace("side.mjs", f"side.mjs?{abs(hash(code))}"))["status"] == "ok", kernel.raw()
+    assert kernel.run("sides")["result"] == "1"
+
+
 @pytest.mark.parametrize("code, ename", [
     ("throw new TypeError('no')", "TypeError"),
     ("throw 5", "Uncaught"),
