@@ -81,7 +81,8 @@ class Stage:
     """The gateway of the suite and the bystander's session on it, for a `with`."""
 
     def __init__(self, **settings):
-        usual = {"min_idle_workers": 2, "max_total_workers": 8, "exec_timeout": 20, "worker_memory_mb": 256, "worker_disk_mb": 64,
+        usual = {"min_idle_workers": 2, "max_total_workers": 8, "exec_timeout": 40 if runtime() == "runsc" else 20,
+                 "worker_memory_mb": 256, "worker_disk_mb": 64,
                  "worker_pids": 64, "max_output_bytes": 2**20, "runtime": runtime()}
         self.gateway = harness.Gateway(**{**usual, **settings})
         self.bystander = "bystander"

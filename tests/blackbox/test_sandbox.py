@@ -26,7 +26,7 @@ def tight(make_module_gateway):
 @pytest.fixture(scope="module")
 def crowded(make_module_gateway):
     """A gateway that allows few processes, and memory for all of them."""
-    return make_module_gateway(min_idle_workers=1, max_total_workers=6, exec_timeout=30, worker_pids=48,
+    return make_module_gateway(min_idle_workers=1, max_total_workers=6, exec_timeout=60, worker_pids=48,
                                worker_memory_mb=1024 if CRUN else 4096)  # gVisor copies 2 MiB of memory for each page
 
 
