@@ -23,8 +23,8 @@ enum {
 struct question {
     struct http_request *request;
     struct job *job;
-    const char *type; /* of the display that is the answer; NULL: the reply is */
-    json_t *answer;   /* NULL: not there yet */
+    bool variables; /* the answer is displayed; else it is the reply */
+    json_t *answer; /* an object; NULL: not there yet */
 };
 
 /* --- what the kernel says ----------------------------------------------------------------- */
@@ -33,12 +33,9 @@ static void
 on_message(void *owner, const char *msg_type, const json_t *content)
 {
     struct question *q = owner;
-    json_t *answer;
 
-    if (q->type == NULL || q->answer || strcmp(msg_type, "display_data") != 0)
-        return;
-    answer = json_object_get(json_object_get(content, "data"), q->type);
-    q->answer = json_incref(answer);
+    if (q->variables && q->answer == NULL && strcmp(msg_type, "display_data") == 0)
+        q->answer = json_incref(v1_variables_of(content));
 }
 
 static void
@@ -46,7 +43,7 @@ on_reply(void *owner, const json_t *content)
 {
     struct question *q = owner;
 
-    if (q->type == NULL && q->answer == NULL)
+    if (!q->variables && q->answer == NULL)
         q->answer = json_incref((json_t *)content);
 }
 
@@ -86,7 +83,7 @@ on_client_gone(void *owner)
 }
 
 static void
-ask(struct api *api, struct http_request *r, const struct v1_session *session, const char *type,
+ask(struct api *api, struct http_request *r, const struct v1_session *session, bool variables,
     struct execution_spec *spec)
 {
     const struct api_parts *parts = api_parts(api);
@@ -95,7 +92,7 @@ ask(struct api *api, struct http_request *r, const struct v1_session *session, c
     struct err err = ERR_INIT;
 
     q->request = r;
-    q->type = type;
+    q->variables = variables;
     spec->timeout_ms = (unsigned)(parts->config->exec_timeout * 1000);
     spec->interrupt_ms = QUESTION_MS < spec->timeout_ms ? QUESTION_MS : spec->timeout_ms;
     spec->max_output = QUESTION_MAX_OUTPUT;
@@ -164,7 +161,7 @@ ask_about_code(struct api *api, struct http_request *r, const struct caller *who
     }
     spec.content = content_of(&body, cursor, detail);
     body_clear(&body);
-    ask(api, r, &session, NULL, &spec);
+    ask(api, r, &session, false, &spec);
     json_decref(spec.content);
 }
 
@@ -205,5 +202,5 @@ v1_kernel_variables(struct api *api, struct http_request *r, const struct caller
         return;
     }
     spec.code_len = strlen(spec.code);
-    ask(api, r, &session, V1_VARIABLES_TYPE, &spec);
+    ask(api, r, &session, true, &spec);
 }

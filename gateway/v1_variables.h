@@ -2,9 +2,15 @@
 #ifndef GATEWAY_V1_VARIABLES_H
 #define GATEWAY_V1_VARIABLES_H
 
-#define V1_VARIABLES_TYPE "application/vnd.tci.variables+json"
+#include <jansson.h>
 
-/* Displays one object of V1_VARIABLES_TYPE, and leaves no name behind. */
+/* Displays one object, and leaves no name behind. */
 extern const char v1_variables_code[];
+
+/*
+ * The object, as web/openapi.json has it, of a display_data message's content; borrowed.  NULL: it is not there, or none: the
+ * session's code can have displayed anything in its place.
+ */
+json_t *v1_variables_of(const json_t *content);
 
 #endif

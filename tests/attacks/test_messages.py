@@ -1,4 +1,5 @@
 """test_messages.py - attacks on what gateway, worker and kernel say to each other: forged, replayed, misdirected, malformed."""
+import functools
 import json
 import os
 import sqlite3
@@ -88,6 +89,29 @@ for _ in range(100): print('late'); time.sleep(0.02)""")
     assert again.status_code in (200, 504)
     arena.gateway.release(arena.user)
     assert arena.gateway.text(arena.user, "print('clean')") == "clean\n"
+
+
+# No list of variables, each in its way; the last ones are of values that the document promises otherwise.
+NO_VARIABLES = ("'boom'", "None", "5", "1.5", "True", "[]", "{}", "{'variables': 'boom', 'truncated': False}",
+                "{'variables': [], 'truncated': 0}", "{'variables': [None], 'truncated': False}", "{'variables': [], 'truncated': False, 'more': 1}",
+                "dict(variables=[dict(name='x', type='t', module='m', size='1', shape=None, text='')], truncated=False)",
+                "dict(variables=[dict(name='x', type='t', module='m', size=1, shape=[1, 1.5], text='')], truncated=False)",
+                "dict(variables=[dict(name='x', type='t', module='m', size=1, shape=None, text=None)], truncated=False)",
+                "dict(variables=[dict(name='x', type='t', module='m', size=1, shape=None, text='')] * 501, truncated=False)")
+
+
+@attack("messages", "ends the gateway by variables that are no list of them", runsc=True)
+def test_forged_variables(arena):
+    """In the place of what the gateway's own code publishes, and in front of it."""
+    user, other = arena.user, arena.another()
+    ask = functools.partial(arena.gateway.client.get, f"/v1/sessions/{user}/variables")
+    arena.gateway.ok(user, "import IPython.display as shown; publish = shown.publish_display_data; x = 1")
+    for forged in NO_VARIABLES:
+        arena.gateway.ok(user, f"shown.publish_display_data = lambda data, *more: publish({{t: {forged} for t in data}})")
+        assert ask().status_code == 422, forged
+        assert arena.gateway.text(other, "print(1)") == "1\n", forged
+    arena.gateway.ok(user, "shown.publish_display_data = lambda data, *more: (publish({t: 'boom' for t in data}), publish(data))")
+    assert "x" in [v["name"] for v in ask().json()["variables"]]
 
 
 # Dials the link as a worker would, with a routing id that it should not know; says what it hears.

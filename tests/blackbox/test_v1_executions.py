@@ -500,12 +500,14 @@ def test_questions_are_checked(session):
 def test_variables(session):
     session.ok("import os\na = 'text'\nb = list(range(1000))\n_hidden = 1\n"
                "class Bad:\n    def __repr__(self): raise ValueError\n    __len__ = __repr__\nc = Bad()\n"
+               "class Wide:\n    shape = (1 << 70,)\ne = Wide()\n"
                "try:\n    import numpy\n    d = numpy.zeros((2, 3))\nexcept ImportError:\n    pass")
     found = {v["name"]: v for v in session.client.get(f"{session.path}/variables").json()["variables"]}
     assert {"a", "b", "c", "os", "Bad"} <= set(found) and not {"_hidden", "In", "Out", "exit", "get_ipython"} & set(found)
     assert found["a"]["type"] == "str" and found["a"]["size"] == 4 and found["a"]["text"] == "'text'"
     assert found["b"]["size"] == 1000 and len(found["b"]["text"]) < 400
     assert found["c"]["type"] == "Bad" and found["c"]["size"] is None
+    assert found["e"]["shape"] is None
     if "d" in found:
         assert found["d"]["shape"] == [2, 3]
     assert session.ok("'show' in globals()")["result"]["text"] == "False"
