@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "api_audit.h"
+#include "body.h"
 #include "filehead.h"
 #include "filework.h"
 #include "http_json.h"
@@ -351,12 +352,15 @@ take_note(struct filework *w)
 {
     struct note *n = w->state;
     const size_t len = evbuffer_get_length(n->body);
-    json_auto_t *body = json_loadb(len ? (const char *)evbuffer_pullup(n->body, -1) : "", len,
-                                   JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    struct err err = ERR_INIT;
+    json_auto_t *body =
+        body_object(len ? (const char *)evbuffer_pullup(n->body, -1) : "", len, &err);
     json_t *path = NULL, *text = NULL, *base64 = NULL;
 
-    if (json_unpack_ex(body, NULL, JSON_STRICT, "{s:o,s?o,s?o}", "path", &path, "content", &text,
-                       "content_base64", &base64) < 0)
+    if (body == NULL)
+        filework_fail(w, &err);
+    else if (json_unpack_ex(body, NULL, JSON_STRICT, "{s:o,s?o,s?o}", "path", &path, "content",
+                            &text, "content_base64", &base64) < 0)
         fail(w, NULL, "The body must be a JSON object of path, and content or content_base64");
     else if (!json_is_string(path) || strlen(json_string_value(path)) != json_string_length(path) ||
              path == NULL || !filehead_is_path(json_string_value(path)) ||

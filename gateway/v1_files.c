@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api_audit.h"
+#include "body.h"
 #include "filehead.h"
 #include "filework.h"
 #include "http_json.h"
@@ -286,10 +287,8 @@ take_body(struct http_request *r, const struct member *members)
     struct err err = ERR_INIT;
     size_t len;
     const char *text = http_body(r, &len), *name;
-    json_t *body = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *value;
+    json_t *body = body_object(text, len, &err), *value;
 
-    if (!json_is_object(body))
-        err_set(&err, ERR_BAD_REQUEST, "The body must be a JSON object");
     json_object_foreach (body, name, value)
         if (err.code == ERR_NONE)
             (void)!take_member(members, name, value, &err);

@@ -141,6 +141,20 @@ def test_nested_json(arena):
         assert arena.ask_bystander() < 2.5 * harness.slack()
 
 
+@attack("http", "makes the gateway's memory out of 6 MB of nested JSON about files, with a token", runsc=True)
+def test_nested_json_about_files(arena):
+    """Of the body as it is parsed: what was taken for it is given back at once."""
+    arena.gateway.ok(arena.user, "1")
+    many = b"[" + b"{}," * 1_900_000 + b"{}]"
+    before = harness.peak_kib(arena.gateway.pid)
+    for verb, body in (("", b'{"path":"a","content":' + many + b"}"), (":mkdir", b'{"path":"a","parents":' + many + b"}"),
+                       (":move", b'{"from":"a","to":' + many + b"}"), ("", many), (":mkdir", many)):
+        answer = arena.gateway.client.post(f"/v1/sessions/{arena.user}/files{verb}", content=body, headers={"Content-Type": "application/json"})
+        assert harness.peak_kib(arena.gateway.pid) - before < (64 << 10) * harness.slack(), (verb, body[:30])
+        assert answer.status_code == 400 and "too many values" in answer.json()["error"]["message"], answer.text
+        assert arena.ask_bystander() < 2.5 * harness.slack()
+
+
 @attack("http", "has bytes that are no UTF-8 reach a session, a log or an answer", runsc=True)
 def test_invalid_utf8(arena):
     for bad in (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80", b"\\ud800", b"\\udfff\\ud800"):

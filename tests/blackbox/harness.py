@@ -26,7 +26,7 @@ import openapi
 from accounts import Account, give, identity, run_tool  # noqa: F401 - some are only handed on
 from containers import Container, CrunContainer, RootlessContainer, RunscContainer, container  # noqa: F401 - some are only handed on
 from procfs import (  # noqa: F401 - some are only handed on
-    arguments_of, cgroups_of, children_of, descriptors_of, is_container_init, process_exists, process_state,
+    arguments_of, cgroups_of, children_of, descriptors_of, is_container_init, peak_kib, process_exists, process_state,
     processes_mounting, processes_naming, rss_kib, runsc_processes, status_field)
 from tested import (  # noqa: F401 - some are only handed on
     SOURCE_DIR, build_dir, clean_environment, eventually, gateway_binary, read_text, rootless, runtime, sanitized,

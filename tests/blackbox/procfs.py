@@ -27,6 +27,11 @@ def rss_kib(pid):
     return int(status_field(pid, "VmRSS").split()[0])
 
 
+def peak_kib(pid):
+    """The most that rss_kib has been."""
+    return int(status_field(pid, "VmHWM").split()[0])
+
+
 def descriptors_of(pid):
     """How many it has; 0 when it has just ended."""
     try:
