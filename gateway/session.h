@@ -57,7 +57,7 @@ struct job_spec {
 
     /* NULL: the code, timeout_ms and max_output are all there is to say of it; else these do not count. */
     const struct execution_spec *execution;
-    bool aside; /* nobody asked for it: neither counted, nor told that the state was lost */
+    bool aside; /* no execution of anybody's: neither counted, nor told that the state was lost */
     /*
      * NULL: there is nothing more to run.  Else it is called when the kernel has come to the end of what ran, before done,
      * and before any other job's turn; true: it has said what runs next.  Must not call into the session.

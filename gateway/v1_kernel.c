@@ -87,7 +87,7 @@ ask(struct api *api, struct http_request *r, const struct v1_session *session, b
     struct execution_spec *spec)
 {
     const struct api_parts *parts = api_parts(api);
-    const struct job_spec job = {.execution = spec};
+    const struct job_spec job = {.execution = spec, .aside = true};
     struct question *q = xcalloc(1, sizeof(*q));
     struct err err = ERR_INIT;
 

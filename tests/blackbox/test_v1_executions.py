@@ -517,7 +517,17 @@ def test_questions_count_for_nothing(session):
     assert session.ok("1")["execution_count"] == 1
     session.ask("complete", code="a")
     session.client.get(f"{session.path}/variables")
+    assert session.client.get(session.path).json()["executions"] == 1
     assert session.ok("1")["execution_count"] == 2
+
+
+def test_questions_do_not_hide_that_the_state_is_lost(session):
+    assert session.run("import os\nos._exit(3)")["status"] == "died"
+    assert session.client.get(f"{session.path}/variables").json()["variables"] == []
+    for verb in ("complete", "inspect", "is_complete"):
+        session.ask(verb, code="a")
+    assert session.ok("1")["restarted"] is True
+    assert session.ok("1")["restarted"] is False
 
 
 def test_many_at_once(gateway):
