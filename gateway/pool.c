@@ -146,7 +146,7 @@ pool_open(struct pool *pool, const struct caller *who, const char *user,
     struct user *u = user_find(&pool->lists, name);
 
     *made = !user_is_settled(u);
-    if (pool_admit(pool, who, u, wish, err) < 0)
+    if ((*made ? pool_admit(pool, who, u, wish, err) : pool_admit_wish(pool, u, wish, err)) < 0)
         return -1;
     if (*made)
         u = user_make(pool, u, name, wish);

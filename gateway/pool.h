@@ -68,8 +68,8 @@ struct pool_change {
 
 /*
  * Makes the user's session if there is none, or it has lost its environment; it has a worker at once, or waits for one.  *made:
- * there was none.  Fails as pool_submit does, and with ERR_CONFLICT and the field where there is a session that
- * is not as it is wished for.
+ * there was none; else nothing is started.  Fails as pool_submit does, but for want of room or of workers only if it is to be made;
+ * and with ERR_CONFLICT and the field where there is a session that is not as it is wished for.
  */
 int pool_open(struct pool *, const struct caller *, const char *user, const struct pool_wish *,
               bool *made, struct err *) must_check;

@@ -92,14 +92,23 @@ pool_admit_running(const struct pool *pool, const struct caller *who, const stru
 }
 
 int
+pool_admit_wish(const struct pool *pool, const struct user *u, const struct pool_wish *wish,
+                struct err *err)
+{
+    if (admit_network(pool, u, wish->network, err) < 0 || admit_kernel(u, wish, err) < 0 ||
+        admit_terms(u, wish, err) < 0)
+        return -1;
+    return kernel_kind_check(user_kind_for(pool, u, wish), err);
+}
+
+int
 pool_admit(const struct pool *pool, const struct caller *who, const struct user *u,
            const struct pool_wish *wish, struct err *err)
 {
     const struct kernel_kind *kind = user_kind_for(pool, u, wish);
     unsigned jobs = u && u->session ? session_jobs(u->session) : 0;
 
-    if (admit_network(pool, u, wish->network, err) < 0 || admit_kernel(u, wish, err) < 0 ||
-        admit_terms(u, wish, err) < 0 || kernel_kind_check(kind, err) < 0)
+    if (pool_admit_wish(pool, u, wish, err) < 0)
         return -1;
     if (pool->draining)
         return err_set(err, ERR_NO_WORKER, "%s", pool_shutting_down);

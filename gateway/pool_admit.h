@@ -9,9 +9,13 @@
 
 struct caller;
 
-/* The user is NULL where he is not known.  Fails as pool_submit and pool_open do. */
+/* The user is NULL where he is not known.  Fails as pool_submit does, and with a wish as pool_open. */
 int pool_admit(const struct pool *, const struct caller *, const struct user *,
                const struct pool_wish *, struct err *) must_check;
+
+/* The same, with regard to nothing but what the session is to be: where nothing is started or queued. */
+int pool_admit_wish(const struct pool *, const struct user *, const struct pool_wish *,
+                    struct err *) must_check;
 
 /* The same, without regard to what the session is to be. */
 int pool_admit_running(const struct pool *, const struct caller *, const struct user *,

@@ -196,6 +196,22 @@ def test_capacity(make_gateway):
     assert answer.headers["retry-after"]
 
 
+def test_a_session_that_there_is_needs_no_room(make_gateway):
+    """Neither in its queue, nor among the workers, nor among the key's sessions: nothing is started for it."""
+    gateway = make_gateway(min_idle_workers=0, max_total_workers=1, queue_limit=1, ready=False)
+    view = gateway.as_key(gateway.make_key("--sessions", "1"))
+    make(view, user_uuid="one")
+    with view.hold("one") as held:
+        assert make(view, 200, user_uuid="one")["state"] == "busy"
+        error(view.client.post("/v1/sessions", json={"user_uuid": "one", "strategy": "execution"}), 409, "conflict", "strategy")
+    assert held.future.result().status_code == 200
+    assert view.execute("one", "import os; os._exit(3)").status_code == 503
+    make(view, user_uuid="two")
+    assert make(view, 200, user_uuid="one")["state"] == "stopped"
+    assert view.execute("one", "1").status_code == 429
+    error(view.client.post("/v1/sessions", json={"user_uuid": "one", "network": "allowlist"}), 403, "forbidden", "network")
+
+
 # -------------------------------------------------------------------------------------------------------- in errors
 
 
