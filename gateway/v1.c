@@ -1,6 +1,7 @@
 #include "v1.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sodium.h>
 
 #include "http_json.h"
@@ -40,6 +41,7 @@ v1_find_session(struct api *api, struct http_request *r, const struct caller *wh
 
     if (!v1_find_owner(r, who, target, &out->owner))
         return false;
+    out->spoken_for = strcmp(out->owner.key, who->key) != 0;
     if (body_is_user(id)) {
         http_set_session(r, id);
         snprintf(out->id, sizeof(out->id), "%s", id);

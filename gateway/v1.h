@@ -28,6 +28,7 @@ struct target;
 /* A session that there is, by value; pool.c knows it by these two. */
 struct v1_session {
     struct caller owner; /* not always the caller: the master token may speak for a key */
+    bool spoken_for;     /* it does: the path needs the query's `key` */
     char id[BODY_USER_MAX + 1];
 };
 

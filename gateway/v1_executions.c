@@ -133,8 +133,9 @@ block(struct order *o)
 static void
 add_location(struct http_request *r, const struct v1_session *session, const struct run *run)
 {
-    cleanup_free char *location =
-        xasprintf("/v1/sessions/%s/executions/%s", session->id, run_id(run));
+    cleanup_free char *location = xasprintf("/v1/sessions/%s/executions/%s%s%s", session->id,
+                                            run_id(run), session->spoken_for ? "?key=" : "",
+                                            session->spoken_for ? session->owner.key : "");
 
     http_add_header(r, "Location", location);
 }

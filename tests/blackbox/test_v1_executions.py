@@ -264,6 +264,26 @@ def test_history_is_ones_own(gateway, session):
     error(key.client.get(f"{session.path}/executions/{execution}"), 404, "not_found")
 
 
+def test_location_of_what_runs_in_the_session_of_a_key(gateway):
+    """By the master token, whose own session of that name is another."""
+    view = gateway.as_key(gateway.make_key())
+    session = Session(view)
+    key = view.client.get(session.path).json()["key"]
+    request = {"params": {"key": key}, "headers": {"Idempotency-Key": "k"}, "json": {"code": "input()", "background": True}}
+    made, again = (gateway.client.post(f"{session.path}/executions", **request) for _ in range(2))
+    assert made.status_code == again.status_code == 202 and made.json()["id"] == again.json()["id"]
+    for answer in (made, again):
+        found = gateway.client.get(answer.headers["location"])
+        assert found.status_code == 200 and found.json()["id"] == made.json()["id"]
+    assert gateway.client.delete(made.headers["location"]).status_code in (200, 202)
+    with gateway.client.stream("POST", f"{session.path}/executions", params={"key": key}, json={"code": "1", "stream": True}) as streamed:
+        streamed.read()
+    assert gateway.client.get(streamed.headers["location"]).status_code == 200
+    with_own = view.client.post(f"{session.path}/executions", params={"key": key}, json={"code": "1", "background": True})
+    assert view.client.get(with_own.headers["location"]).status_code == 200
+    session.close()
+
+
 def test_interrupt(session):
     execution = session.begin("import time\ntry:\n    time.sleep(60)\nfinally:\n    print('finally')")
     error(session.client.post(f"{session.path}/executions/{execution}/interrupt", json={"grace": 61}), 400,
