@@ -97,18 +97,13 @@ on_reply(void *owner, json_t *reply)
 {
     struct filework *w = owner;
     struct err err = ERR_INIT;
-    json_int_t size = json_integer_value(json_object_get(reply, "size"));
 
-    if (!transfer_error(reply, &err)) {
+    if (!transfer_error(reply, &err))
         w->kind->on_reply(w, reply);
-        return;
-    }
-    if (err.code == ERR_RANGE && w->request && size >= 0) {
-        cleanup_free char *range = xasprintf("bytes */%lld", (long long)size);
-
-        http_add_header(w->request, "Content-Range", range);
-    }
-    filework_fail(w, &err);
+    else if (err.code == ERR_RANGE && w->kind->on_no_range)
+        w->kind->on_no_range(w, reply, &err);
+    else
+        filework_fail(w, &err);
 }
 
 static void

@@ -26,6 +26,8 @@ struct filework_kind {
     void (*on_begun)(struct filework *); /* the operation has: bytes may go */
     /* What it answered, which is no error.  Answers the request, by filework_end or by a stream. */
     void (*on_reply)(struct filework *, json_t *reply);
+    /* ... that the file has no such part: that error.  Answers as on_reply does. */
+    void (*on_no_range)(struct filework *, json_t *reply, const struct err *);
     void (*on_data)(struct filework *, const void *, size_t);
     void (*on_room)(struct filework *);
     /* The operation is over, in good order: whatever has not been answered by then goes wrong without this. */

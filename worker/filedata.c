@@ -103,8 +103,9 @@ fileop_read(int root, const json_t *request)
 
     filetree_etag(&st, etag);
     if (!find_range(wanted_range(request, etag), st.st_size, &r)) {
-        fileio_reply(json_pack("{s:{s:s,s:s},s:I}", "error", "code", "range", "message",
-                               "The file has no such part", "size", (json_int_t)st.st_size));
+        fileio_reply(json_pack("{s:{s:s,s:s},s:I,s:o}", "error", "code", "range", "message",
+                               "The file has no such part", "size", (json_int_t)st.st_size, "entry",
+                               filetree_describe(&e)));
         return;
     }
     fileio_reply(json_pack("{s:o,s:I,s:I,s:b}", "entry", filetree_describe(&e), "first", r.first,

@@ -97,7 +97,8 @@
  * Paths are the workspace's: relative, without empty, "." and ".." components, "" being the workspace itself.  An "entry" is
  * {"path", "type", "size", "mode", "modified_at", "etag", "target"?}.  Instead of any reply there may be
  * {"error": {"code", "message"}}, the code being invalid, not_found, conflict, forbidden, precondition, range, no_space,
- * unsupported or failed.  The sandbox's code can be in that process: no byte of it is to be trusted.
+ * unsupported or failed; with range come the file's "size" and "entry".  The sandbox's code can be in that process: no byte of it
+ * is to be trusted.
  *
  * THE PROXY.  The gateway's proxy listens on another unix socket; each connection of a program to TCI_PROXY_PORT is one
  * there, which begins with the line "SESSION <session>\n" and then is the program's bytes, in both directions.

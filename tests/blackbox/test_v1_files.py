@@ -166,6 +166,19 @@ def test_conditions(files):
     assert files.call("DELETE", "/f", headers={"If-Match": f'"{new}"'}).status_code == 204
 
 
+def test_conditions_come_before_the_range(files):
+    old = files.put("f", b"longer")["etag"]
+    new = files.put("f", b"two", 200)["etag"]
+    past = {"Range": "bytes=3-"}
+    same = files.get("f", 304, **past, **{"If-None-Match": f'"{new}"'})
+    assert same.content == b"" and same.headers["etag"] == f'"{new}"' and "content-range" not in same.headers
+    error(files.get("f", 412, **past, **{"If-Match": f'"{old}"'}), 412, "precondition_failed")
+    assert files.call("HEAD", "/f", headers={**past, "If-None-Match": "*"}).status_code == 304
+    for headers in ({"If-None-Match": f'"{old}"'}, {"If-Match": f'"{new}"'}, {"If-Match": "*"}):
+        assert files.get("f", 416, **past, **headers).headers["content-range"] == "bytes */3"
+    assert files.get("f", 200, **past, **{"If-Range": f'"{old}"'}).content == b"two"
+
+
 def test_headers_that_are_no_text(files):
     files.put("f", b"one")
     for name in (b"If-Match", b"If-None-Match", b"If-Range", b"Range", b"Content-Type"):

@@ -106,6 +106,7 @@ def test_ranges(files, range_, first, length):
     got = files.run("read", path="f", range=range_)
     if first is None:
         assert got["error"]["code"] == "range" and got["size"] == 1000
+        assert got["entry"] == files.run("read", path="f")[0]["entry"]
         return
     reply, part = got
     assert (reply["first"], reply["length"], reply["partial"]) == (first, length, True)
