@@ -5,6 +5,7 @@ both it and the kernel run in.  Messages and hand-overs between threads that suc
 left out: together they would be half of what a short execution costs.
 """
 
+import asyncio
 import builtins
 import json
 import sys
@@ -244,6 +245,14 @@ class Kernel(IPythonKernel):
                 getattr(sys, name).flush()
             except BaseException:
                 setattr(sys, name, stream)
+
+    async def dispatch_queue(self):
+        """In a task of its own, which code may cancel with all others: the next requests are for another one."""
+        try:
+            await super().dispatch_queue()
+        except asyncio.CancelledError:
+            self.io_loop.add_callback(self.dispatch_queue)
+            raise
 
     async def _flush_control_queue(self):
         """Nothing on the control socket is of importance to the next execution."""

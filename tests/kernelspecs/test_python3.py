@@ -169,6 +169,18 @@ def test_answer_whatever_the_code_does(kernel, code, ename):
     assert kernel.run("1 / 0")["ename"] == "ZeroDivisionError"
 
 
+@pytest.mark.parametrize("code", [
+    "for task in asyncio.all_tasks(): task.cancel()",
+    "_ = asyncio.get_event_loop().call_soon(lambda: [task.cancel() for task in asyncio.all_tasks()])",
+])
+def test_code_that_cancels_all_tasks(kernel, code):
+    for _ in range(2):
+        assert kernel.run("import asyncio\n" + code)["status"] == "ok"
+        assert kernel.run("await asyncio.sleep(0.01); 42")["result"] == "42"
+    failing = "async def fail(): 1 / 0\nasync with asyncio.TaskGroup() as group: _ = group.create_task(fail())"
+    assert kernel.run(failing)["ename"] == "ExceptionGroup"
+
+
 def test_streams_put_back_in_a_later_cell(kernel):
     kernel.run("import io, sys\nold, sys.stdout = sys.stdout, io.StringIO()\nprint('kept')")
     answer = kernel.run("kept, sys.stdout = sys.stdout.getvalue(), old\nprint('seen', kept, end='')")
