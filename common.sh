@@ -344,7 +344,8 @@ running_gateway() {
     */tci-gateway | */tci-gateway' (deleted)') ;;
     *) return 1 ;;
     esac
-    as_root find "/proc/$pid/fd" -lname "$1/*" | grep -q . || return 1
+    resolved=$(as_root readlink -f "$1") || return 1 # as the names of open files are
+    as_root find "/proc/$pid/fd" -lname "$resolved/*" | grep -q . || return 1
     printf '%s\n' "$pid"
 }
 

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import time
 
 import httpx
@@ -176,6 +177,15 @@ def test_who_watches_files_holds_nothing_up(make_gateway):
         assert next(answer.iter_lines())
         gateway.process.send_signal(signal.SIGTERM)
         assert gateway.wait_end(60) == 0
+
+
+def test_scripts_find_it_by_any_path(make_gateway, tmp_path):
+    gateway = make_gateway()
+    (tmp_path / "link").symlink_to(gateway.state_dir)
+    for path in gateway.state_dir, tmp_path / "link":
+        done = subprocess.run(["sh", "-c", '. ./common.sh; ROOTLESS=yes; running_gateway "$1"', "sh", path],
+                              cwd=harness.SOURCE_DIR, capture_output=True, text=True)
+        assert done.stdout == f"{gateway.pid}\n", done.stderr
 
 
 def test_sigint_ends_it_too(make_gateway):
