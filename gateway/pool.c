@@ -75,6 +75,13 @@ pool_set_outfitter(struct pool *pool, const struct pool_outfitter *outfitter, vo
 }
 
 void
+pool_on_new_session(struct pool *pool, pool_new_session_fn *fn, void *owner)
+{
+    pool->on_new_session = fn;
+    pool->on_new_session_owner = owner;
+}
+
+void
 pool_start(struct pool *pool)
 {
     pool_refill_start(pool->refill);

@@ -120,6 +120,12 @@ struct hire *pool_hire(struct pool *, struct kernel_kind *, visit_fn *, void *ow
 struct worker *pool_hired(const struct hire *); /* NULL: it is not READY, or has ended */
 void pool_dismiss(struct hire *);               /* the worker ends; accepts NULL */
 
+/* The user, by his name in full (pool_lists.h), is about to get a session that is none's continuation. */
+typedef void pool_new_session_fn(void *owner, const char *full_name);
+
+/* Who keeps what belongs to a session by its name is told when that is another's.  Borrowed. */
+void pool_on_new_session(struct pool *, pool_new_session_fn *, void *owner);
+
 /* Whether the user has a session, be it one whose worker has ended. */
 bool pool_has_session(const struct pool *, const struct caller *, const char *user);
 

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "pool.h"
 #include "pool_lists.h"
 
 struct kernels;
@@ -32,6 +33,8 @@ struct pool {
     struct pool_sweep *sweep;
     const struct pool_outfitter *outfitter; /* NULL: there are no packages */
     void *outfitter_owner;
+    pool_new_session_fn *on_new_session; /* NULL: nobody is to be told */
+    void *on_new_session_owner;
     unsigned long n_hires; /* ever */
 };
 

@@ -211,9 +211,12 @@ struct user *
 user_make(struct pool *pool, struct user *old, const char *name, const struct pool_wish *wish)
 {
     const bool had_worker = old && old->had_worker;
-    const unsigned long executions = old && !old->ended ? old->executions : 0;
+    const bool goes_on = user_has_session(old) && wish->terms == NULL;
+    const unsigned long executions = old && goes_on ? old->executions : 0;
     struct user *u;
 
+    if (!goes_on && pool->on_new_session)
+        pool->on_new_session(pool->on_new_session_owner, name);
     if (old)
         user_free(&pool->lists, old);
     u = user_new(&pool->lists, name, timestamp_now(), LOST);

@@ -43,7 +43,10 @@ void user_save(const struct user *, const struct worker *);
 /* The worker that is the user's in the store: not one that is only being made for him.  NULL: none. */
 const struct worker *user_kept_worker(const struct user *);
 
-/* A session of a user who is not known, or who is only remembered: `old`, who is freed.  LOST, until he is woken. */
+/*
+ * A session of a user who is not known, or who is only remembered: `old`, who is freed.  LOST, until he is woken.  It is a new one
+ * but where `old` has lost his worker and nothing is said of what it is to be.
+ */
 struct user *user_make(struct pool *, struct user *old, const char *full_name,
                        const struct pool_wish *);
 

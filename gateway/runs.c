@@ -281,6 +281,18 @@ clear_shelf(struct runs *runs, struct shelf *shelf)
     drop_if_empty(runs, shelf);
 }
 
+/* What an earlier session of that name has left. */
+static void
+on_new_session(void *owner, const char *name)
+{
+    struct runs *runs = owner;
+    struct shelf *shelf;
+
+    HASH_FIND_STR(runs->shelves, name, shelf);
+    if (shelf)
+        clear_shelf(runs, shelf);
+}
+
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -347,6 +359,7 @@ runs_new(const struct run_parts *parts, const char *dir, struct err *err)
     /* cppcheck-suppress nullPointer ; the macro has a list of its own meanwhile */
     DL_SORT2(runs->done, by_end, older, newer);
     trim_all(runs, NULL);
+    pool_on_new_session(parts->pool, on_new_session, runs);
     runs->sweep = xnotnull(evtimer_new(parts->base, on_sweep, runs));
     runs->writing = xnotnull(evtimer_new(parts->base, on_writing, runs));
     clock_arm(runs->sweep, SWEEP_MS);

@@ -60,7 +60,10 @@ json_t *runs_list(const struct runs *, const struct caller *, const char *sessio
 /* One that is DONE. */
 void runs_remove(struct runs *, struct run *);
 
-/* The session is no more, and with it its history. */
+/*
+ * The session is no more, as pool_release has it, and with it its history.  Sooner than by itself, which is within seconds of its
+ * end, and at the latest when another session gets its name.
+ */
 void runs_forget(struct runs *, const struct caller *, const char *session);
 
 #endif

@@ -46,8 +46,8 @@ on_turn(evutil_socket_t fd, short what, void *arg)
     const struct api_parts *parts = api_parts(k->api);
 
     (void)fd, (void)what;
-    runs_forget(parts->runs, &k->session.owner, k->session.id);
     pool_release(parts->pool, &k->session.owner, k->session.id);
+    runs_forget(parts->runs, &k->session.owner, k->session.id);
     filework_end(k->work, 204, NULL);
 }
 

@@ -284,6 +284,36 @@ def test_location_of_what_runs_in_the_session_of_a_key(gateway):
     session.close()
 
 
+@pytest.mark.parametrize("change", [{"ttl": 1}, {"idle_timeout": 1}])
+def test_a_session_made_anew_has_no_history(session, change):
+    """Neither what the old one ran is to be seen, nor is it an answer to what the new one is asked to run."""
+    request = {"code": "x = 1", "headers": {"Idempotency-Key": "k"}}
+    old = session.post(**request).json()
+    assert session.client.patch(session.path, json=change).status_code == 200
+    eventually(lambda: session.client.get(session.path).status_code == 404)
+    assert session.client.post("/v1/sessions", json={"user_uuid": session.id}).status_code == 201
+    session.get(old["id"], 404)
+    new = session.post(**request)
+    assert "idempotent-replayed" not in new.headers and new.json()["id"] != old["id"]
+    assert session.ok("x")["result"]["value"] == 1
+    assert len(session.client.get(f"{session.path}/executions").json()["executions"]) == 2
+
+
+def test_a_session_that_goes_on_keeps_its_history(gateway):
+    """One that /execute made, which has lost its container: until it is made anew."""
+    session = Session(gateway)
+    assert session.client.delete(session.path).status_code == 204
+    gateway.ok(session.id, "1")
+    died = session.run("import os; os._exit(1)")
+    assert gateway.run(session.id, "2")["restarted"] is True
+    assert session.get(died["id"])["status"] == "died"
+    gateway.execute(session.id, "import os; os._exit(1)")
+    assert session.client.get(session.path).json()["state"] == "stopped"
+    assert session.client.post("/v1/sessions", json={"user_uuid": session.id}).status_code == 201
+    assert session.client.get(f"{session.path}/executions").json()["executions"] == []
+    session.close()
+
+
 def test_interrupt(session):
     execution = session.begin("import time\ntry:\n    time.sleep(60)\nfinally:\n    print('finally')")
     error(session.client.post(f"{session.path}/executions/{execution}/interrupt", json={"grace": 61}), 400,

@@ -50,6 +50,17 @@ def test_there_and_back(gateway, name):
     assert gateway.text(name, "import os; print(os.listdir('.'))") == "[]\n"
 
 
+def test_no_history_comes_back(gateway, name):
+    """What ran when the session ended is not the new one's."""
+    make(gateway, user_uuid=name)
+    path = f"/v1/sessions/{name}/executions"
+    begun = gateway.client.post(path, json={"code": "import time; time.sleep(60)", "background": True})
+    eventually(lambda: gateway.client.get(f"{path}/{begun.json()['id']}").json()["state"] == "running")
+    end(gateway, name)
+    make(gateway, user_uuid=name)
+    assert gateway.client.get(path).json()["executions"] == []
+
+
 def test_files_of_another_session(gateway, name):
     make(gateway, user_uuid=name)
     gateway.ok(name, "open('a', 'w').write('1')")
