@@ -60,6 +60,7 @@ on_begin(void *owner)
 
     if (run->feed && feed_is_paused(run->feed))
         job_pause(run->job, true);
+    run->begun |= run->steps.at == RUN_CODE;
     if (run->started != 0)
         return;
     run->started = timestamp_now();
@@ -291,8 +292,9 @@ static const struct ending_name {
 } rejected = {"rejected", "Rejected"}, timed_out = {"timeout", "Timeout"},
   died = {"died", "WorkerDied"}, cancelled = {"cancelled", "Cancelled"};
 
+/* Code that has begun was not refused, whatever it was ended for. */
 static const struct ending_name *
-name_of(enum err_code code)
+name_of(const struct run *run, enum err_code code)
 {
     switch (code) {
     case ERR_TIMEOUT:
@@ -301,7 +303,7 @@ name_of(enum err_code code)
     case ERR_PEER:
         return &died;
     default:
-        return &rejected;
+        return run->begun ? &died : &rejected;
     }
 }
 
@@ -330,7 +332,7 @@ on_job_done(void *owner, const struct job_result *result)
     const struct err *why = result->err;
 
     if (why && run->steps.at <= RUN_CODE)
-        break_code(run, why, name_of(why->code), result->memory_peak);
+        break_code(run, why, name_of(run, why->code), result->memory_peak);
     else if (why)
         end_test(run, why->code == ERR_TIMEOUT ? GRADE_TIMEOUT : GRADE_DIED, 0);
     finish(run);

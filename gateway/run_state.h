@@ -21,6 +21,7 @@ struct run {
     char session[BODY_USER_MAX + 1];
     enum state state;
     bool streamed, lives_on;
+    bool begun;         /* the code, not only what comes before it */
     struct job *job;    /* NULL when DONE */
     const char *status; /* of the code; NULL = not known yet */
     struct err *err;    /* why it did not come to its end; NULL: it did */

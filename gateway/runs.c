@@ -225,6 +225,14 @@ let_write_down(struct book *book)
     clock_arm(book->runs->writing, 0);
 }
 
+/* What was refused has not run, and the same request again may. */
+static void
+free_key_of_refused(struct book *book)
+{
+    if (strcmp(run_status(book->run), "rejected") == 0)
+        book->key[0] = '\0';
+}
+
 static void
 on_run_done(void *owner, struct run *run)
 {
@@ -234,6 +242,7 @@ on_run_done(void *owner, struct run *run)
     void *up = book->owner;
 
     book->ended = clock_now();
+    free_key_of_refused(book);
     let_write_down(book);
     shelve(book);
     trim_all(runs, book);
@@ -334,6 +343,7 @@ on_found(void *owner, const char *session, const struct history_record *record,
     book->ended = clock_now() - (double)(timestamp_now() - record->ended) / 1000;
     snprintf(book->key, sizeof(book->key), "%s", record->key);
     memcpy(book->hash, record->hash, sizeof(book->hash));
+    free_key_of_refused(book);
     DL_APPEND(book->shelf->books, book);
     shelve(book);
 }

@@ -46,7 +46,7 @@ struct run *runs_start(struct runs *, const struct runs_request *, run_done_fn *
 struct run *runs_find(const struct runs *, const struct caller *, const char *session,
                       const char *id);
 
-/* The one that was made with that key; NULL: there is none.  *same: what was asked for was the same. */
+/* The one that was made with that key and was not refused; NULL: there is none.  *same: what was asked for was the same. */
 struct run *runs_find_key(const struct runs *, const struct caller *, const char *session,
                           const char *key, const uint8_t hash[RUNS_HASH_BYTES], bool *same);
 

@@ -259,6 +259,24 @@ def test_less_memory_than_is_in_use(limited, users):
     assert limited.execute(user, "held = None", memory_mb=in_use + 100).status_code == 200
 
 
+def test_what_was_refused_may_be_asked_for_again(limited, users):
+    """With the same Idempotency-Key: it has not run."""
+    user = users(limited)
+    limited.ok(user, take(200))
+
+    def ask():
+        return limited.client.post(f"/v1/sessions/{user}/executions", json={"code": "6 * 7", "memory_mb": 200},
+                                   headers={"Idempotency-Key": "k"})
+
+    refused = ask()
+    assert refused.status_code == 409 and refused.json()["error"]["field"] == "memory_mb"
+    limited.ok(user, "held = None")
+    answer = ask()
+    assert answer.status_code == 200 and "idempotent-replayed" not in answer.headers
+    assert answer.json()["status"] == "ok" and answer.json()["result"]["value"] == 42
+    assert ask().headers["idempotent-replayed"] == "true"
+
+
 @pytest.mark.parametrize("field, value", [
     ("cpu", 0), ("cpu", -1), ("cpu", 1.01), ("cpu", "1"), ("cpu", True), ("cpu", [1]), ("cpu", 1e300),
     ("memory_mb", 0), ("memory_mb", -5), ("memory_mb", MEMORY_MB + 1), ("memory_mb", 100.5), ("memory_mb", "100"),

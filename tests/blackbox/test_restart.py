@@ -105,6 +105,43 @@ def test_executions_that_are_over_are_known(make_gateway, users, orderly):
     assert not os.path.exists(left)
 
 
+def test_what_a_stop_refuses_may_be_asked_for_again(make_gateway):
+    """What waited has not run, and its Idempotency-Key is free; what ran has, and is not run twice."""
+    gateway = make_gateway(min_idle_workers=1, exec_timeout=120)
+    one = Session(gateway)
+
+    def ask(key, code):
+        return one.post(code, headers={"Idempotency-Key": key})
+
+    def states():
+        return [e["state"] for e in one.client.get(f"{one.path}/executions").json()["executions"]]
+
+    flag = f"/workspace/{one.id}"
+    one.ok(f"open({flag!r}, 'w').close()")
+    container = gateway.container_with(flag)
+    runs = ("a", f"import os, time\nwhile os.stat({flag!r}).st_size == 0: time.sleep(0.01)")
+    waits = ("b", "'second'")
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        running = threads.submit(ask, *runs)
+        eventually(lambda: states() == ["running", "done"])
+        waiting = threads.submit(ask, *waits)
+        eventually(lambda: states() == ["queued", "running", "done"])
+        gateway.process.send_signal(signal.SIGTERM)
+        assert waiting.result(60).status_code == 503
+        gateway.process.send_signal(signal.SIGTERM)
+        cut = running.result(60)
+    assert cut.status_code == 200 and cut.json()["status"] == "died", cut.text
+    assert cut.json()["error"]["evalue"] == "The server is shutting down"
+    assert gateway.wait_end(60) == 0
+    gateway.start()
+    container.append(flag, "go")
+    again = ask(*runs)
+    assert again.headers["idempotent-replayed"] == "true" and again.json() == cut.json()
+    second = ask(*waits)
+    assert "idempotent-replayed" not in second.headers and second.json()["result"]["text"] == "'second'", second.text
+    one.close()
+
+
 def test_the_history_of_a_session_that_has_timed_out_goes(make_gateway, users):
     gateway = make_gateway(min_idle_workers=1)
     one = Session(gateway, ttl=2)
