@@ -215,6 +215,7 @@ pool_add_packages(struct pool *pool, const struct caller *who, const char *user,
         return err_field(err, ERR_CONFLICT, "packages",
                          "packages: the session has had packages added %d times already",
                          REQUIREMENT_GROUPS);
+    u->kept = true;
     if (u->member)
         u->member->outfitted = true;
     if (code && u->list == ACTIVE && u->terms.strategy == TERMS_SESSION)
@@ -311,6 +312,7 @@ pool_change(struct pool *pool, const struct caller *who, const char *user,
         u->terms.expires_ms = timestamp_now() + (int64_t)(change->ttl * 1000);
     if (change->idle_timeout > 0)
         u->terms.idle_timeout = change->idle_timeout;
+    u->kept = true;
     u->idle_since = clock_now();
     user_save(u, user_kept_worker(u));
     return 0;

@@ -63,8 +63,8 @@ struct user {
     struct kernel_kind *kind; /* a reference; what the session's workers run */
     bool network;             /* the session has a way out */
     struct terms terms;
-    bool
-        kept; /* made by a wish of its own, not by what was run: stays without ever having had a worker */
+    /* Made or changed by a wish of its own, not by what was run: stays as it is, also without ever having had a worker. */
+    bool kept;
     bool own;             /* only a worker that is made for the user will do */
     bool installer;       /* nobody: for whom packages are installed (pool_hire) */
     char container[17];   /* worker_identity.id; "" = none */

@@ -162,6 +162,15 @@ def test_again_after_its_container_died(served):
     delete(served, made)
 
 
+def test_again_in_a_session_that_execute_made(served, users):
+    user = users(served)
+    served.ok(user, "1")
+    add(served, user, "alpha==1.0")
+    assert served.execute(user, "import os; os._exit(1)").status_code == 503
+    assert served.run(user, "import alpha")["restarted"] is True
+    assert get(served, user)["packages"] == ["alpha==1.0"]
+
+
 def test_again_after_a_restart(served, session):
     add(served, session, "alpha==1.0")
     assert served.client.post(f"/v1/sessions/{session}/restart").status_code == 200

@@ -415,6 +415,18 @@ def test_longer(gateway):
     delete(gateway, session["id"])
 
 
+def test_what_is_changed_outlives_the_container(gateway, user):
+    """Also of a session that /execute has made."""
+    gateway.ok(user, "1")
+    changed = gateway.client.patch(f"/v1/sessions/{user}", json={"ttl": 600, "idle_timeout": 60}).json()
+    assert gateway.execute(user, "import os; os._exit(1)").status_code == 503
+    assert gateway.run(user, "1")["restarted"] is True
+    after = get(gateway, user)
+    same = ("expires_at", "idle_timeout", "created_at")
+    assert [after[name] for name in same] == [changed[name] for name in same]
+    assert len(after["history"]) == 1
+
+
 def test_idle(gateway):
     session = make(gateway, idle_timeout=1)["id"]
     eventually(lambda: gateway.client.get(f"/v1/sessions/{session}").status_code == 404)
