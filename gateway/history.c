@@ -24,7 +24,7 @@
 
 enum {
     NAME_BYTES = 16,                                /* of a hash, in a file's name */
-    HEAD_MAX = 2 * HISTORY_HASH_BYTES + 3 * 20 + 8, /* of a record's line, with a NUL behind it */
+    HEAD_MAX = 2 * HISTORY_HASH_BYTES + 4 * 20 + 8, /* of a record's line, with a NUL behind it */
     MAX_OPEN = 16,                                  /* files that stay open to be written to */
 };
 
@@ -190,8 +190,8 @@ print_head(char head[HEAD_MAX], const struct history_record *r)
     char hash[2 * HISTORY_HASH_BYTES + 1];
 
     sodium_bin2hex(hash, sizeof(hash), r->hash, sizeof(r->hash));
-    return (size_t)snprintf(head, HEAD_MAX, "+ %zu %zu %" PRId64 " %s\n", strlen(r->key), r->len,
-                            r->ended, hash);
+    return (size_t)snprintf(head, HEAD_MAX, "+ %zu %zu %" PRId64 " %s %llu\n", strlen(r->key),
+                            r->len, r->ended, hash, r->serial);
 }
 
 /* What is behind the end that is known, of a record that could not be written whole, is written over. */
@@ -289,17 +289,21 @@ take_line(struct text *t, size_t size)
     return xnotnull(strndup(start, (size_t)(end - start)));
 }
 
-/* The lengths and the hash of a record's line; *mark: its first character. */
+/* The numbers and the hash of a record's line, which may have no serial; *mark: its first character. */
 static bool
 parse_head(const char *line, char *mark, size_t *key_len, struct history_record *r)
 {
     char hash[2 * HISTORY_HASH_BYTES + 1];
-    int end = 0;
+    int end = 0, whole = 0;
     size_t bytes;
 
-    return sscanf(line, "%c %3zu %18zu %18" SCNd64 " %64[0-9a-f]%n", mark, key_len, &r->len,
-                  &r->ended, hash, &end) == 5 &&
-           line[end] == '\0' && (*mark == '+' || *mark == '-') && *key_len <= HISTORY_KEY_MAX &&
+    if (sscanf(line, "%c %3zu %18zu %18" SCNd64 " %64[0-9a-f]%n %18llu%n", mark, key_len, &r->len,
+               &r->ended, hash, &end, &r->serial, &whole) < 5)
+        return false;
+    if (whole == 0)
+        r->serial = (unsigned long long)r->ended;
+    return line[whole ? whole : end] == '\0' && (*mark == '+' || *mark == '-') &&
+           *key_len <= HISTORY_KEY_MAX &&
            sodium_hex2bin(r->hash, sizeof(r->hash), hash, strlen(hash), NULL, &bytes, NULL) == 0 &&
            bytes == sizeof(r->hash);
 }

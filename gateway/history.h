@@ -5,7 +5,7 @@
  * the one before has HISTORY_FILE_BYTES:
  *
  *   tci-history 1 NAME\n
- *   + LENGTH-OF-KEY LENGTH-OF-ANSWER ENDED HASH\n KEY ANSWER \n       a record, as often as there are some; "-": it was erased
+ *   + LENGTH-OF-KEY LENGTH-OF-ANSWER ENDED HASH SERIAL\n KEY ANSWER \n       a record, as often as there are some; "-": it was erased
  *
  * A file goes when no record of it is wanted any more.  What is written is with the host's kernel when a verb returns, and is not
  * flushed: it outlives this process, and not a power failure.  A record that cannot be written is not kept, which is logged.
@@ -31,7 +31,8 @@ struct history_record { /* borrowed */
     uint8_t hash[HISTORY_HASH_BYTES];
     const char *answer;
     size_t len;
-    int64_t ended; /* milliseconds since 1970 */
+    int64_t ended;             /* milliseconds since 1970 */
+    unsigned long long serial; /* the owner's; where none was written: as ended */
 };
 
 /* Where a record is; {NULL}: nowhere. */

@@ -23,6 +23,7 @@ struct book {
     struct run *run;
     char key[RUNS_KEY_MAX + 1]; /* "" = none */
     uint8_t hash[RUNS_HASH_BYTES];
+    unsigned long long serial; /* rising, on the shelf and over restarts */
     bool done;
     size_t bytes;               /* once it is done */
     double ended;               /* clock_now */
@@ -49,6 +50,7 @@ struct runs {
     struct shelf *shelves;
     struct book *done, *unwritten;
     size_t bytes;
+    unsigned long long serial; /* the last one */
     struct event *sweep, *writing;
 };
 
@@ -186,7 +188,8 @@ shelve(struct book *book)
 static void
 write_down(struct book *book)
 {
-    struct history_record record = {.key = book->key, .ended = timestamp_now()};
+    struct history_record record = {
+        .key = book->key, .ended = timestamp_now(), .serial = book->serial};
 
     memcpy(record.hash, book->hash, sizeof(record.hash));
     record.answer = run_answer(book->run, &record.len);
@@ -340,6 +343,9 @@ on_found(void *owner, const char *session, const struct history_record *record,
     book->run = run;
     book->shelf = make_shelf(runs, session);
     book->place = *place;
+    book->serial = record->serial;
+    if (runs->serial < book->serial)
+        runs->serial = book->serial;
     book->ended = clock_now() - (double)(timestamp_now() - record->ended) / 1000;
     snprintf(book->key, sizeof(book->key), "%s", record->key);
     memcpy(book->hash, record->hash, sizeof(book->hash));
@@ -354,6 +360,24 @@ by_end(const struct book *a, const struct book *b)
     return a->ended < b->ended ? -1 : a->ended > b->ended;
 }
 
+static int
+by_serial(const struct book *a, const struct book *b)
+{
+    return a->serial < b->serial ? -1 : a->serial > b->serial;
+}
+
+/* They have been found in the order of their ends. */
+static void
+sort(struct runs *runs)
+{
+    for (struct shelf *shelf = runs->shelves; shelf; shelf = shelf->hh.next) {
+        /* cppcheck-suppress nullPointer ; the macro has a list of its own meanwhile */
+        DL_SORT(shelf->books, by_serial);
+    }
+    /* cppcheck-suppress nullPointer ; as above */
+    DL_SORT2(runs->done, by_end, older, newer);
+}
+
 struct runs *
 runs_new(const struct run_parts *parts, const char *dir, struct err *err)
 {
@@ -366,8 +390,7 @@ runs_new(const struct run_parts *parts, const char *dir, struct err *err)
     runs->parts = *parts;
     runs->history = history;
     history_read(history, on_found, runs);
-    /* cppcheck-suppress nullPointer ; the macro has a list of its own meanwhile */
-    DL_SORT2(runs->done, by_end, older, newer);
+    sort(runs);
     trim_all(runs, NULL);
     pool_on_new_session(parts->pool, on_new_session, runs);
     runs->sweep = xnotnull(evtimer_new(parts->base, on_sweep, runs));
@@ -417,6 +440,16 @@ draw_id(char id[RUN_ID_SIZE])
     sodium_bin2hex(id + 2, RUN_ID_SIZE - 2, random, sizeof(random));
 }
 
+/* No older than the time, so that it is behind those of earlier gateways, also if none of them is left. */
+static unsigned long long
+next_serial(struct runs *runs)
+{
+    const unsigned long long now = (unsigned long long)timestamp_now();
+
+    runs->serial = runs->serial < now ? now : runs->serial + 1;
+    return runs->serial;
+}
+
 struct run *
 runs_start(struct runs *runs, const struct runs_request *request, run_done_fn *done, void *owner,
            struct err *err)
@@ -439,6 +472,7 @@ runs_start(struct runs *runs, const struct runs_request *request, run_done_fn *d
         return NULL;
     }
     name = user_full_name(spec.caller, spec.session);
+    book->serial = next_serial(runs);
     book->shelf = make_shelf(runs, name);
     DL_APPEND(book->shelf->books, book);
     return book->run;
@@ -473,23 +507,24 @@ runs_find_key(const struct runs *runs, const struct caller *who, const char *ses
 
 json_t *
 runs_list(const struct runs *runs, const struct caller *who, const char *session,
-          const char *before, unsigned limit, bool *more)
+          unsigned long long before, unsigned limit, unsigned long long *next)
 {
     const struct shelf *shelf = find_shelf(runs, who, session);
     const struct book *first = shelf ? shelf->books : NULL, *book = first ? first->prev : NULL;
-    json_t *list;
+    json_t *list = xnotnull(json_array());
+    unsigned long long last = 0;
 
-    *more = false;
-    if (before) {
-        book = shelf ? find_book(shelf, before) : NULL;
-        if (book == NULL)
-            return NULL;
-        book = book == first ? NULL : book->prev;
+    *next = 0;
+    for (; book && *next == 0; book = book == first ? NULL : book->prev) {
+        if (before && book->serial >= before)
+            continue;
+        if (json_array_size(list) == limit) {
+            *next = last;
+        } else {
+            json_array_append_new(list, run_summary(book->run));
+            last = book->serial;
+        }
     }
-    list = xnotnull(json_array());
-    for (; book && json_array_size(list) < limit; book = book == first ? NULL : book->prev)
-        json_array_append_new(list, run_summary(book->run));
-    *more = book != NULL;
     return list;
 }
 

@@ -51,11 +51,11 @@ struct run *runs_find_key(const struct runs *, const struct caller *, const char
                           const char *key, const uint8_t hash[RUNS_HASH_BYTES], bool *same);
 
 /*
- * A new array of summaries, the newest first: those older than the one with that id (NULL: all; -1 with a NULL array when it is
- * not known), at most limit of them.  *more: there are older ones still.
+ * A new array of summaries, the newest first: those older than the cursor `before` (0: all), at most limit of them.  *next: the
+ * cursor for those that follow, good also when what it stands for is gone, and after a restart; 0: there are none.
  */
 json_t *runs_list(const struct runs *, const struct caller *, const char *session,
-                  const char *before, unsigned limit, bool *more);
+                  unsigned long long before, unsigned limit, unsigned long long *next);
 
 /* One that is DONE. */
 void runs_remove(struct runs *, struct run *);

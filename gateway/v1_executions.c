@@ -1,5 +1,6 @@
 #include "v1_executions.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sodium.h>
@@ -403,27 +404,22 @@ v1_executions_list(struct api *api, struct http_request *r, const struct caller 
     static const char *const names[] = {"cursor", "key", "limit", NULL};
     struct v1_session session;
     struct err err = ERR_INIT;
-    unsigned long long limit;
-    json_t *list = NULL, *cursor = NULL;
-    bool more;
+    unsigned long long limit, before, next;
+    json_t *list;
 
     if (!v1_find_session(api, r, who, target, &session))
         return;
-    if (target_only(target, names, &err) == 0 &&
-        target_number(target, "limit", 1, LIST_MAX, LIST_STANDARD, &limit, &err) == 0) {
-        list = runs_list(api_parts(api)->runs, &session.owner, session.id,
-                         target_query(target, "cursor"), (unsigned)limit, &more);
-        if (list == NULL)
-            err_field(&err, ERR_BAD_REQUEST, "cursor", "cursor: there is no such execution");
-    }
-    if (list == NULL) {
+    if (target_only(target, names, &err) < 0 ||
+        target_number(target, "limit", 1, LIST_MAX, LIST_STANDARD, &limit, &err) < 0 ||
+        target_number(target, "cursor", 1, LLONG_MAX, 0, &before, &err) < 0) {
         http_reply_error(r, &err, NULL);
         return;
     }
-    if (more)
-        cursor = json_object_get(json_array_get(list, json_array_size(list) - 1), "id");
+    list =
+        runs_list(api_parts(api)->runs, &session.owner, session.id, before, (unsigned)limit, &next);
     http_reply_json(r, 200,
-                    xnotnull(json_pack("{s:o,s:O?}", "executions", list, "next_cursor", cursor)));
+                    xnotnull(json_pack("{s:o,s:o}", "executions", list, "next_cursor",
+                                       next ? json_sprintf("%llu", next) : json_null())));
 }
 
 static void

@@ -82,6 +82,7 @@ def test_executions_that_are_over_are_known(make_gateway, users, orderly):
     assert not any("not to be seen again" in harness.read_text(path) for path in kept)
     ended.close()
     (left,) = glob.glob(f"{gateway.state_dir}/history/*")
+    page = one.client.get(f"{one.path}/executions", params={"limit": 2}).json()
     running = one.begin("import time\ntime.sleep(60)") if not orderly else None
     if orderly:
         gateway.stop()
@@ -91,6 +92,8 @@ def test_executions_that_are_over_are_known(make_gateway, users, orderly):
     assert [one.get(answer["id"]) for answer in answers] == answers
     listed = one.client.get(f"{one.path}/executions").json()["executions"]
     assert [e["id"] for e in listed] == [e["id"] for e in [keyed, *answers[::-1]]]
+    rest = one.client.get(f"{one.path}/executions", params={"cursor": page["next_cursor"]})
+    assert rest.json() == {"executions": listed[2:], "next_cursor": None}
     assert listed[-1]["code"] == "print('a', '\\0')" and listed[-2]["status"] == "error"
     again = one.post(headers={"Idempotency-Key": "k"}, **request)
     assert again.headers["idempotent-replayed"] == "true" and again.json() == keyed

@@ -246,6 +246,18 @@ def test_history(session):
     session.get(ids[0], 404)
 
 
+def test_pages_of_what_is_deleted_meanwhile(session):
+    """The next page is what is older, whatever has become of the page before."""
+    ids = [session.ok(str(i))["id"] for i in range(5)]
+    page = session.client.get(f"{session.path}/executions", params={"limit": 2}).json()
+    for one in page["executions"]:
+        assert session.client.delete(f"{session.path}/executions/{one['id']}").status_code == 204
+    session.ok("'newer'")
+    rest = session.client.get(f"{session.path}/executions", params={"cursor": page["next_cursor"], "limit": 3})
+    assert rest.status_code == 200, rest.text
+    assert [e["id"] for e in rest.json()["executions"]] == ids[2::-1] and rest.json()["next_cursor"] is None
+
+
 def test_history_is_bounded(session):
     first = session.ok("0")["id"]
     for i in range(101):

@@ -22,8 +22,9 @@ enum { MOST = 400 };
 static char top[SCRATCH_PATH], dir[SCRATCH_PATH + 8];
 static struct history *history;
 
-/* What history_read has found: "SESSION KEY ANSWER;" of each, and where. */
+/* What history_read has found: "SESSION KEY ANSWER;" of each, its serial, and where. */
 static char found[1 << 20];
+static unsigned long long serials[MOST];
 static struct history_place places[MOST];
 static unsigned n_found;
 
@@ -39,6 +40,7 @@ on_found(void *owner, const char *session, const struct history_record *r,
     assert_int_equal(r->ended, 1700000000000);
     snprintf(found + len, sizeof(found) - len, "%s %s %.*s;", session, r->key, (int)r->len,
              r->answer);
+    serials[n_found] = r->serial;
     places[n_found++] = *place;
 }
 
@@ -82,6 +84,7 @@ add(const char *session, const char *key, const char *answer)
                                      .hash = {0xab},
                                      .answer = answer,
                                      .len = strlen(answer),
+                                     .serial = strlen(answer) + 1,
                                      .ended = 1700000000000};
 
     return history_add(history, session, &r);
@@ -140,6 +143,7 @@ what_is_written_is_read(void **state)
     assert_non_null(add("a", "", "{2}").file);
     reopen();
     assert_non_null(strstr(found, "line\nfeed;a  {2};"));
+    assert_int_equal(serials[strstr(found, "0123/a") == found], 4);
     assert_int_equal(count_files(), 2);
 }
 
@@ -241,6 +245,26 @@ broken_files(void **state)
     }
 }
 
+/* As they were written once. */
+static void
+without_a_serial(void **state)
+{
+    static const char record[] =
+        "+ 1 3 1700000000000 "
+        "ab00000000000000000000000000000000000000000000000000000000000000\nk{1}\n";
+    int fd;
+
+    (void)state;
+    assert_non_null(add("a", "", "1").file);
+    fd = the_file(O_WRONLY | O_APPEND);
+    assert_int_equal(write(fd, record, strlen(record)), strlen(record));
+    close(fd);
+    reopen();
+    assert_string_equal(found, "a  1;a k {1};");
+    assert_int_equal(serials[0], 2);
+    assert_int_equal(serials[1], 1700000000000);
+}
+
 static void
 foreign_files(void **state)
 {
@@ -316,6 +340,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_is_erased_is_not_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_file_has_its_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_serial, set_up, tear_down),
         cmocka_unit_test_setup_teardown(foreign_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_nothing_can_be_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_there_is_no_space, set_up, tear_down),
