@@ -560,6 +560,7 @@ serve_run(struct client *client, const struct language *language, int signals, s
     while (!s.quit)
         turn(&s);
     client->keeps_waiting = NULL;
+    client->owner = NULL;
     runner_free(s.runner);
     free(s.version);
     free(s.line);
