@@ -5,7 +5,11 @@
 
 #include "output_error.h"
 
-enum { VALUE_COST = 64 }; /* bytes that a value counts for beside its characters */
+enum {
+    VALUE_COST = 64, /* bytes that a value counts for beside its characters */
+    VALUE_DEPTH =
+        256, /* levels of a result's value: what it comes to be part of is read again, by us and by clients */
+};
 
 static const char *const names[] = {
     [SHOWN_NOTHING] = "",           [SHOWN_STDOUT] = "stdout",   [SHOWN_STDERR] = "stderr",
@@ -96,7 +100,27 @@ make_display(const json_t *content)
                               take_metadata(content), "display_id", take_display_id(content)));
 }
 
-/* NULL: the result is no JSON. */
+/* Whether the text has more levels than VALUE_DEPTH, if it is JSON. */
+static bool
+is_deep(const char *text, size_t len)
+{
+    bool quoted = false;
+    size_t depth = 0;
+
+    for (size_t i = 0; i < len && depth <= VALUE_DEPTH; i++) {
+        if (text[i] == '"')
+            quoted = !quoted;
+        else if (quoted)
+            i += text[i] == '\\';
+        else if (text[i] == '[' || text[i] == '{')
+            depth++;
+        else if (text[i] == ']' || text[i] == '}')
+            depth -= depth > 0;
+    }
+    return depth > VALUE_DEPTH;
+}
+
+/* NULL: the result is no JSON, or too deep. */
 static json_t *
 value_of(const json_t *bundle)
 {
@@ -105,7 +129,8 @@ value_of(const json_t *bundle)
 
     if (value)
         return json_incref(value);
-    if (!json_is_string(text) || json_string_length(text) > SHOWN_MAX_VALUE)
+    if (!json_is_string(text) || json_string_length(text) > SHOWN_MAX_VALUE ||
+        is_deep(json_string_value(text), json_string_length(text)))
         return NULL;
     return json_loadb(json_string_value(text), json_string_length(text),
                       JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);

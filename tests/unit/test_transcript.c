@@ -122,6 +122,28 @@ a_result_is_text_and_value(void **state)
     }
 }
 
+/* A value that cannot be read where it is kept, or by a client, would take the whole answer with it. */
+static void
+a_deep_result_is_text(void **state)
+{
+    static const size_t depths[] = {256, 257, 2000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+        const size_t n = depths[i];
+        char text[2 * 2000 + 8] = "";
+        json_auto_t *content, *what = NULL;
+        bool truncated;
+
+        memset(text, '[', n);
+        memcpy(text + n, "\"[{\\\"\"", 6); /* brackets that are none */
+        memset(text + n + 6, ']', n);
+        content = json_pack("{s:{s:s}}", "data", "text/plain", text);
+        assert_int_equal(shown_from("execute_result", content, &what, &truncated), SHOWN_RESULT);
+        assert_int_equal(json_object_get(what, "value") != NULL, n <= 256);
+    }
+}
+
 static void
 updates_replace_in_place(void **state)
 {
@@ -235,15 +257,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(text_of_a_stream_is_one_output),
-        TEST(bundles_are_complete),
-        TEST(a_result_is_text_and_value),
-        TEST(updates_replace_in_place),
-        TEST(clearing_forgets),
-        TEST(the_last_error_is_the_one),
-        TEST(text_is_cut_at_a_character),
-        TEST(there_is_a_bound_for_everything),
-        TEST(what_was_left_out_is_said),
+        TEST(text_of_a_stream_is_one_output),  TEST(bundles_are_complete),
+        TEST(a_result_is_text_and_value),      TEST(a_deep_result_is_text),
+        TEST(updates_replace_in_place),        TEST(clearing_forgets),
+        TEST(the_last_error_is_the_one),       TEST(text_is_cut_at_a_character),
+        TEST(there_is_a_bound_for_everything), TEST(what_was_left_out_is_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
