@@ -486,6 +486,7 @@ show(void *owner, const char *path, bool is_result)
     json_t *data = read_bundle(path);
     json_auto_t *content = NULL;
 
+    unlink(path); /* a cell may show more than there is room for */
     if (data == NULL || s->running == NULL) {
         json_decref(data);
         return;

@@ -7,7 +7,7 @@
  *     match WORD               a completion of the word before the cursor
  *     word CHARACTERS          how long that word is
  *     image FILE               a PNG that the cell shows
- *     show FILE                what it shows, by MIME type: a JSON object
+ *     show FILE                what it shows, by MIME type: a JSON object; the file is removed
  *     result FILE              the same of its value
  *     error NAME: TEXT         what went wrong, where a status says too little
  *     exit NUMBER STATUS       the end: the number is the cell's; lines with another number are none

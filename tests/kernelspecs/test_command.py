@@ -293,6 +293,11 @@ def test_a_wrong_kernel_json_is_refused_by_name(make, tmp_path, command, word):
 # --- what is shown
 
 
+def test_files_of_what_was_shown_are_removed(flooding):
+    assert flooding.run("20")["result"] == "shown"
+    assert not [name for name in os.listdir(flooding.tmp) if name.startswith("shown")]
+
+
 def showing(make, bundle):
     """A session whose only cell shows that, as it is written in a file of JSON."""
     say = r"""cd "$TMPDIR"; printf %s "$BUNDLE" >shown
@@ -312,12 +317,17 @@ def test_shown_text_of_any_characters(make, text, shown):
 @pytest.fixture
 def flooding(make):
     """A session whose cell is how many displays it shows before its value; an interrupt ends it."""
-    say = r"""cd "$TMPDIR"; echo '{"text/plain": "shown"}' >shown; exec 3>"$TCI_STATUS"
+    say = r"""cd "$TMPDIR"; exec 3>"$TCI_STATUS"
 trap 'left=0; echo >heeded' INT
+show() {
+    echo '{"text/plain": "shown"}' >"shown$left"
+    echo "$1 $TMPDIR/shown$left" >&3
+}
 while read -r number file; do
     left=$(<"$file")
-    while ((left-- > 0)); do echo "show $TMPDIR/shown" >&3; done
-    printf 'result %s\nexit %d 0\n' "$TMPDIR/shown" "$number" >&3
+    while ((left-- > 0)); do show show; done
+    show result
+    printf 'exit %d 0\n' "$number" >&3
 done"""
     return make("bash", session=["bash", "-c", say], feed="{number} {file}")
 
