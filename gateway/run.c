@@ -11,6 +11,7 @@
 #include "grade.h"
 #include "metrics.h"
 #include "pool.h"
+#include "pythonenv.h"
 #include "run_answer.h"
 #include "run_state.h"
 #include "session.h"
@@ -469,8 +470,10 @@ static int
 submit(struct run *run, const struct run_spec *spec, struct err *err)
 {
     struct execution_spec first = {.code = ""};
-    const struct job_spec job = {
-        .limits = spec->body->body.limits, .execution = &first, .next = on_step_done};
+    const struct job_spec job = {.limits = spec->body->body.limits,
+                                 .execution = &first,
+                                 .next = on_step_done,
+                                 .undo = run->steps.env ? pythonenv_undo : NULL};
 
     if (run->steps.env && !spec->python)
         return err_field(err, ERR_UNSUPPORTED, "env",

@@ -6,34 +6,12 @@
 #include "body_run.h"
 #include "grade.h"
 #include "mem.h"
+#include "pythonenv.h"
 
 enum {
     TEST_GRACE_MS = 2000, /* that a test has to end when it was interrupted */
     ENV_TIMEOUT_MS = 5000,
 };
-
-/* Python that sets the environment and remembers what it was, or that takes it back. */
-static char *
-env_code(const struct run_steps *steps, bool set)
-{
-    static const char format[] =
-        "(lambda o, s, j: (setattr(s, '_tci_env', {k: o.get(k) for k in j}), o.update(j)))("
-        "__import__('os').environ, __import__('sys'), __import__('json').loads(%s))";
-    static const char undo[] =
-        "(lambda o, s: ([o.pop(k, None) if v is None else o.__setitem__(k, v) "
-        "for k, v in s.__dict__.pop('_tci_env', {}).items()]))("
-        "__import__('os').environ, __import__('sys'))";
-    cleanup_free char *text = NULL, *literal = NULL;
-    json_t *string;
-
-    if (!set)
-        return xstrdup(undo);
-    text = xnotnull(json_dumps(steps->env, JSON_COMPACT | JSON_ENSURE_ASCII));
-    string = xnotnull(json_string(text));
-    literal = xnotnull(json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII));
-    json_decref(string);
-    return xasprintf(format, literal);
-}
 
 static bool
 fill_env(struct run_steps *steps, struct execution_spec *spec)
@@ -41,7 +19,8 @@ fill_env(struct run_steps *steps, struct execution_spec *spec)
     if (steps->env == NULL)
         return false;
     free(steps->env_code);
-    steps->env_code = env_code(steps, steps->at == RUN_SET_ENV);
+    steps->env_code =
+        steps->at == RUN_SET_ENV ? pythonenv_set(steps->env) : xstrdup(pythonenv_undo);
     *spec = steps->quiet;
     spec->code = steps->env_code;
     spec->code_len = strlen(spec->code);

@@ -2,7 +2,7 @@
  * session.c - see session.h.
  *
  * The head of the queue is the running job while BUSY.  A cancelled running job stays at the head without an
- * owner until its execution ends: the kernel is still busy with it.
+ * owner until its execution ends, and what it has done is undone: the kernel is still busy with it.
  *
  * A job with limits of its own has the worker curbed before its execution begins, which may take a while (LIMITING), and freed
  * of that when it is over, however it ended.
@@ -10,6 +10,7 @@
 #include "session.h"
 
 #include <assert.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "clock.h"
@@ -27,17 +28,22 @@ enum {
     LONG_MS = 250, /* from the beginning of an execution until its worker stands back for others */
     HEED_MS =
         2000, /* the same from an interrupt on: what is interrupted has an exception to handle */
+    UNDO_MS = 5000,
+    UNDO_OUTPUT = 4096,
+    UNDO_TRIES = 3, /* an interrupt of what it takes back can hit it, too */
 };
 
 struct job {
     struct session *session;
     struct execution *execution;
     struct allowance limits;
-    double begun;                   /* clock_now */
+    double begun;                   /* clock_now; 0: it has not */
     bool interrupted;               /* by somebody's wish */
     bool aside;                     /* job_spec.aside */
     unsigned long long memory_peak; /* of what has ended */
     job_next_fn *more;              /* NULL: there is nothing more to run */
+    const char *undo;               /* NULL: there is nothing to undo */
+    unsigned n_undone;              /* so often it has been tried */
     job_done_fn *done;              /* NULL: cancelled */
     void *owner;
     struct job *prev, *next;
@@ -180,13 +186,19 @@ outcome_of(const struct err *why)
 }
 
 static void
-fail(struct job *job, const struct err *why)
+answer_failure(struct job *job, const struct err *why)
 {
     const struct job_result result = {
         .err = why, .execution_count = -1, .memory_peak = job->memory_peak};
 
     if (why)
         answer(job, outcome_of(why), &result);
+}
+
+static void
+fail(struct job *job, const struct err *why)
+{
+    answer_failure(job, why);
     job_free(job);
 }
 
@@ -274,6 +286,13 @@ succeed(struct session *s, struct job *job, enum execution_result how)
     job_free(job);
 }
 
+static void
+replace_execution(struct job *job, const struct execution_spec *spec)
+{
+    execution_free(job->execution);
+    job->execution = execution_new(spec, on_execution_done, job);
+}
+
 /* Whether there is something more to run for the job, which is still the head of the queue then. */
 static bool
 goes_on(struct session *s, struct job *job, enum execution_result how)
@@ -281,10 +300,29 @@ goes_on(struct session *s, struct job *job, enum execution_result how)
     const struct job_result result = result_of(s, job, how);
     struct execution_spec spec = {.code = ""};
 
-    if (job->more == NULL || job->done == NULL || !job->more(job->owner, &result, &spec))
+    if (job->more == NULL || !job->more(job->owner, &result, &spec))
         return false;
-    execution_free(job->execution);
-    job->execution = execution_new(&spec, on_execution_done, job);
+    replace_execution(job, &spec);
+    return true;
+}
+
+/* The same of one that has no owner any more: whether it is to be undone, for the first time or, if that failed, again. */
+static bool
+goes_back(struct job *job, bool failed)
+{
+    const struct execution_spec spec = {.code = job->undo,
+                                        .code_len = job->undo ? strlen(job->undo) : 0,
+                                        .timeout_ms = UNDO_MS,
+                                        .max_output = UNDO_OUTPUT,
+                                        .silent = true};
+
+    if (job->undo == NULL || job->begun <= 0 || job->session->single_use ||
+        job->n_undone == UNDO_TRIES || (job->n_undone > 0 && !failed))
+        return false;
+    job->n_undone++;
+    job->aside = true;
+    job->limits = (struct allowance){0};
+    replace_execution(job, &spec);
     return true;
 }
 
@@ -327,17 +365,12 @@ on_execution_done(void *owner, struct execution *x, enum execution_result how)
 
     (void)x;
     stop_running(s);
-    if (how == EXECUTION_BROKEN && job->done == NULL) {
-        /* Our interrupt can have hit the kernel's own code, before or behind the user's. */
-        job_free(job);
-        go_on(s);
-        return;
-    }
-    if (how == EXECUTION_TIMEOUT || how == EXECUTION_BROKEN) {
+    /* Where it was cancelled, our interrupt can have hit the kernel's own code, before or behind the user's. */
+    if (how == EXECUTION_TIMEOUT || (how == EXECUTION_BROKEN && job->done)) {
         time_out(s, job, how);
         return;
     }
-    if (goes_on(s, job, how)) {
+    if (job->done ? goes_on(s, job, how) : goes_back(job, how != EXECUTION_OK)) {
         run_next(s);
         return;
     }
@@ -375,13 +408,21 @@ begin(struct session *s)
         clock_arm(s->nag, execution_interrupt_ms(job->execution));
 }
 
-/* The head of the queue does not run, and the session goes on in a turn of its own. */
+/* The head of the queue does not run, or not further, and the session goes on in a turn of its own. */
 static void
 pass_over(struct session *s, const struct err *why)
 {
+    struct job *job = s->jobs;
+
     unlimit(s);
     s->state = SESSION_IDLE;
-    fail(s->jobs, why);
+    answer_failure(job, why);
+    job->done = NULL;
+    if (goes_back(job, false)) {
+        begin(s);
+        return;
+    }
+    job_free(job);
     event_active(s->kick, 0, 0);
 }
 
@@ -440,6 +481,7 @@ session_submit(struct session *s, const struct job_spec *spec, job_done_fn *done
     job->execution =
         execution_new(spec->execution ? spec->execution : &plain, on_execution_done, job);
     job->more = spec->next;
+    job->undo = spec->undo;
     job->aside = spec->aside;
     job->limits = spec->limits;
     job->done = done;

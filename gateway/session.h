@@ -63,6 +63,11 @@ struct job_spec {
      * and before any other job's turn; true: it has said what runs next.  Must not call into the session.
      */
     job_next_fn *next;
+    /*
+     * Static.  Code that takes back what the job has done so far, run silently when it has begun and next is not to be asked any
+     * more, before any other job's turn, where the worker is to be used again.  NULL: there is nothing to take back.
+     */
+    const char *undo;
 };
 
 /*
@@ -90,8 +95,8 @@ struct job *session_submit(struct session *, const struct job_spec *, job_done_f
                            void *owner);
 
 /*
- * Nobody waits for the answer any more; done will not be called.  A queued job is dropped, a running one interrupted.
- * The job is gone after this.
+ * Nobody waits for the answer any more; done will not be called.  A queued job is dropped, a running one interrupted and
+ * undone.  The job is gone after this.
  */
 void job_cancel(struct job *);
 

@@ -136,6 +136,30 @@ def test_environment_of_one_execution(session):
     assert session.ok("[os.environ.get('NEW'), os.environ['KEPT']]")["result"]["text"] == "[None, 'old']"
 
 
+@pytest.mark.parametrize("last_words", ["start", "stdout"])
+@pytest.mark.parametrize("more", [
+    pytest.param({}, id="alone"),
+    pytest.param({"memory_mb": 400}, id="limited", marks=pytest.mark.root_only("it has no control groups")),
+    pytest.param({"tests": [{"condition": "True"}]}, id="tested"),
+])
+def test_environment_of_one_that_is_cancelled(session, more, last_words):
+    """It is taken back before anything else runs, also what waits already; wherever it was when its client hung up."""
+    session.ok("import os, time\nos.environ['KEPT'] = 'old'")
+    with session.stream("try:\n    print('x', flush=True)\n    time.sleep(60)\nfinally:\n    time.sleep(0.1)",
+                        env={"NEW": "1", "KEPT": "x"}, **more) as stream:
+        for _, name, data in stream:
+            if name == "start":
+                execution = data["id"]
+            if name == last_words:
+                break
+        queued = session.begin("[os.environ.get('NEW'), os.environ['KEPT']]")
+    answer = eventually(lambda: (a := session.get(queued))["state"] == "done" and a)
+    assert session.get(execution)["status"] == "cancelled"
+    assert answer["result"]["text"] == "[None, 'old']" and answer["restarted"] is False
+    assert session.ok("[os.environ.get('NEW'), os.environ['KEPT']]", env={"KEPT": "y"})["result"]["text"] == "[None, 'y']"
+    assert session.ok("os.environ['KEPT']")["result"]["text"] == "'old'"
+
+
 def test_output_is_bounded(make_gateway):
     gateway = make_gateway(max_output_bytes=20000)
     session = Session(gateway)
