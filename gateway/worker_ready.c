@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sodium.h>
 #include <event2/event.h>
 
@@ -16,6 +17,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "packagetool.h"
+#include "pythonenv.h"
 #include "worker_container.h"
 #include "worker_state.h"
 #include "worker/protocol.h"
@@ -170,16 +172,47 @@ warm_next(struct worker *w)
 }
 
 static void
+on_undone(void *owner, struct execution *x, enum execution_result result)
+{
+    struct worker *w = owner;
+
+    (void)result;
+    kernel_forget(w->kernel);
+    w->warmup = NULL;
+    execution_free(x);
+    if (w->phase == WARMING) /* not so if the container has ended in the meantime */
+        worker_become_ready(w);
+}
+
+/* What ran when its gateway ended may have had an environment of its own. */
+static void
+undo(struct worker *w)
+{
+    const struct execution_spec spec = {.code = pythonenv_undo,
+                                        .code_len = strlen(pythonenv_undo),
+                                        .silent = true,
+                                        .max_output = 1 << 16};
+    struct err err = ERR_INIT;
+
+    w->warmup = execution_new(&spec, on_undone, w);
+    if (kernel_execute(w->kernel, w->warmup, &err) < 0)
+        worker_lose(w, &err);
+}
+
+static void
 on_kernel_ready(void *owner)
 {
     struct worker *w = owner;
 
     if (w->phase != PROBING)
         return;
-    if (w->adopted) {
+    if (w->adopted && strcasecmp(w->kind->spec.language, "python") != 0) {
         worker_become_ready(w);
         return;
     }
     worker_set_phase(w, WARMING);
-    warm_next(w);
+    if (w->adopted)
+        undo(w);
+    else
+        warm_next(w);
 }

@@ -28,7 +28,8 @@ enum { WORKER_START_LIMIT_MS = 60000 }; /* container start to READY */
  *   RECALLED     (adopted) the worker of an earlier gateway dials home    HELLO "running"
  *   CONFIGURED   it knows what to run                                     STARTED
  *   PROBING      the kernel is asked for kernel_info                      reply and idle
- *   WARMING      the kernelspec's warm-up code runs                       the last string's end
+ *   WARMING      the kernelspec's warm-up code runs, or (adopted)         the last string's end
+ *                what takes an execution's environment back
  *   READY        in use                                                   RENEW, which leads back to CONFIGURED
  *   EXPIRED      the container ended; its last words may be on the way    EXITED, or a short timer
  *   DYING        the container is being removed                           on_removed

@@ -204,6 +204,25 @@ def test_kill_while_code_runs(make_gateway, users):
     assert gateway.text(user, "print('clean')") == "clean\n"
 
 
+@pytest.mark.parametrize("orderly", [False, True])
+def test_environment_of_what_ran(make_gateway, orderly):
+    """The next gateway takes it back, as the one before would have done."""
+    gateway = make_gateway(min_idle_workers=1)
+    one = Session(gateway)
+    one.ok("import os, time\nos.environ['KEPT'] = 'old'")
+    with one.stream("print('x', flush=True)\ntime.sleep(3)", env={"NEW": "1", "KEPT": "x"}, background=True) as stream:
+        next(name for _, name, _ in stream if name == "stdout")
+        if orderly:
+            gateway.process.terminate()
+            eventually(lambda: "finishing what runs" in gateway.log())
+            gateway.stop()
+        else:
+            gateway.kill9()
+    gateway.start(ready=False)
+    answer = answered(gateway, one.id, "print(os.environ.get('NEW'), os.environ['KEPT'])", 120)
+    assert answer["result_text"] == "None old\n" and answer["restarted"] is False
+
+
 def test_kill_while_endless_code_runs(make_gateway, users):
     """Code that never ends does not keep the session for ever: it is interrupted, or recycled, and the answer says
     which."""
