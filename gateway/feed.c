@@ -265,6 +265,12 @@ feed_is_paused(const struct feed *f)
     return f->paused;
 }
 
+bool
+feed_is_full(const struct feed *f)
+{
+    return eventlog_bytes_after(f->log, slowest(f)) > f->max_bytes;
+}
+
 size_t
 feed_bytes(const struct feed *f)
 {

@@ -52,6 +52,10 @@ void feed_end(struct feed *);
 int feed_follow(struct feed *, struct http_request *, uint64_t after, struct err *) must_check;
 
 bool feed_is_paused(const struct feed *);
+
+/* The slowest is behind by all of the log: what a source that does not pause adds now is piled up for him. */
+bool feed_is_full(const struct feed *);
+
 size_t feed_bytes(const struct feed *);     /* of the log */
 bool feed_is_followed(const struct feed *); /* by somebody who has not got all */
 

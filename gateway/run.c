@@ -39,6 +39,29 @@ tell_state(struct run *run)
 }
 
 static void
+tell_truncated(struct run *run)
+{
+    tell(run, "status",
+         xnotnull(json_pack("{s:s,s:b}", "state", run_state_name(run), "truncated", (int)true)));
+}
+
+/* Whether output is left out of the events: from where the log is full on, until much of it has been taken. */
+static bool
+is_cut(struct run *run)
+{
+    const bool was = run->cut;
+
+    if (run->feed == NULL || !run->interrupted)
+        return false;
+    run->cut = was ? feed_is_paused(run->feed) : feed_is_full(run->feed);
+    if (run->cut && !was) {
+        transcript_mark_truncated(run->transcript, false);
+        tell_truncated(run);
+    }
+    return run->cut;
+}
+
+static void
 show(struct run *run, enum shown kind, json_t *what)
 {
     if (kind == SHOWN_NOTHING)
@@ -49,18 +72,29 @@ show(struct run *run, enum shown kind, json_t *what)
         return;
     metrics_add(METRIC_OUTPUT_BYTES, shown_size(what));
     transcript_add(run->transcript, kind, what);
-    tell(run, shown_name(kind), json_incref(what));
+    if (!is_cut(run))
+        tell(run, shown_name(kind), json_incref(what));
 }
 
 /* --- what comes --------------------------------------------------------------------------- */
+
+/* Only the code waits for who follows it: the other steps show next to nothing, and have seconds for it. */
+static void
+on_pressure(void *owner, bool pause)
+{
+    struct run *run = owner;
+
+    if (run->job)
+        job_pause(run->job, pause && run->steps.at == RUN_CODE);
+}
 
 static void
 on_begin(void *owner)
 {
     struct run *run = owner;
 
-    if (run->feed && feed_is_paused(run->feed))
-        job_pause(run->job, true);
+    if (run->feed)
+        on_pressure(run, feed_is_paused(run->feed));
     run->begun |= run->steps.at == RUN_CODE;
     if (run->started != 0)
         return;
@@ -118,9 +152,7 @@ on_truncated(void *owner)
 
     transcript_mark_truncated(run->transcript, true);
     if (run->feed && run->steps.at == RUN_CODE)
-        tell(
-            run, "status",
-            xnotnull(json_pack("{s:s,s:b}", "state", run_state_name(run), "truncated", (int)true)));
+        tell_truncated(run);
 }
 
 static void
@@ -360,20 +392,12 @@ run_interrupt(struct run *run, double grace, struct err *err)
 {
     if (run->state == DONE || run->state == QUEUED)
         return err_set(err, ERR_CONFLICT, "The execution does not run");
+    run->interrupted = true;
     job_interrupt(run->job, (unsigned)(grace * 1000));
     return 0;
 }
 
 /* --- who follows it ----------------------------------------------------------------------- */
-
-static void
-on_pressure(void *owner, bool pause)
-{
-    struct run *run = owner;
-
-    if (run->job)
-        job_pause(run->job, pause);
-}
 
 static void
 on_alone(void *owner)

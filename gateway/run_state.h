@@ -22,6 +22,8 @@ struct run {
     enum state state;
     bool streamed, lives_on;
     bool begun;         /* the code, not only what comes before it */
+    bool interrupted;   /* it does not wait for who follows it, and what is too much for him ... */
+    bool cut;           /* ... is left out now */
     struct job *job;    /* NULL when DONE */
     const char *status; /* of the code; NULL = not known yet */
     struct err *err;    /* why it did not come to its end; NULL: it did */

@@ -538,6 +538,7 @@ job_interrupt(struct job *job, unsigned grace_ms)
 
     if (!job_is_running(job) || s->limiting == LIMITING)
         return;
+    job_pause(job, false);
     job->interrupted = true;
     execution_hasten(job->execution, grace_ms);
     interrupt(s);
@@ -556,7 +557,7 @@ job_pause(struct job *job, bool paused)
 {
     struct session *s = job->session;
 
-    if (!job_is_running(job) || s->limiting == LIMITING || s->paused == paused)
+    if (!job_is_running(job) || s->limiting == LIMITING || s->paused == paused || job->interrupted)
         return;
     s->paused = paused;
     worker_pause(s->worker, paused);

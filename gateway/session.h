@@ -104,14 +104,15 @@ void job_cancel(struct job *);
 bool job_is_running(const struct job *);
 
 /*
- * KeyboardInterrupt in what runs, which then has so much time left.  What does not end by then is a time-out.
+ * KeyboardInterrupt in what runs, which then has so much time left.  What does not end by then is a time-out.  It is not paused
+ * any more: how it ends comes behind all of its output.
  */
 void job_interrupt(struct job *, unsigned grace_ms);
 
 /* Answers the running code that asks for input. */
 int job_input(struct job *, const char *text, size_t len, struct err *) must_check;
 
-/* The output of what runs is not wanted now, or wanted again: its kernel is to wait. */
+/* The output of what runs is not wanted now, or wanted again: its kernel is to wait, unless it was interrupted. */
 void job_pause(struct job *, bool paused);
 
 /* Somebody is to work on the session's files, beside the queue, as soon as there is a worker. */

@@ -373,6 +373,31 @@ def test_nothing_is_piled_up_for_a_reader_who_stops(make_gateway, code):
         assert max(sizes) < 40, sizes
 
 
+@pytest.mark.crun_only("what is PID 1 there is all of the sandbox")
+@pytest.mark.parametrize("code", ["while True: print('w' * 1000)",
+                                  "try:\n    while True: print('w' * 1000)\nexcept KeyboardInterrupt:\n"
+                                  "    for i in range(30_000): print('y' * 1000)\n    raise"], ids=["heeded", "talkative"])
+def test_interrupt_of_what_waits_for_a_reader(make_gateway, code):
+    """It ends in time, though he reads nothing; what it says on its way out is cut, and not piled up for him."""
+    gateway = make_gateway(exec_timeout=120)
+    session = Session(gateway)
+    mark = "/workspace/mark"
+    container_pid = session.ok(f"import os\nopen({mark!r}, 'w').close()\nos.getpid()")["result"]["value"]
+    reader = SlowReader(gateway, session, code, 120)
+    wait_until_stalled(gateway.container_with(mark).find(container_pid))
+    before = harness.rss_kib(gateway.pid)
+    execution = session.client.get(f"{session.path}/executions").json()["executions"][0]["id"]
+    session.do(execution, "interrupt", 202, grace=5 * harness.slack())
+    answer = eventually(lambda: (a := session.get(execution))["state"] == "done" and a, 30)
+    grown = (harness.rss_kib(gateway.pid) - before) / 1024
+    assert answer["error"]["ename"] == "KeyboardInterrupt" and answer["truncated"] is True
+    assert session.ok("1")["restarted"] is False
+    if not harness.sanitized():
+        assert grown < 8, f"{grown:.1f} MiB more"
+    answer = reader.read()
+    assert b'"truncated":true' in answer.split(b"event: end\n")[0] and b'"KeyboardInterrupt"' in answer.split(b"event: end\n")[1]
+
+
 def test_last_words_to_a_slow_reader(make_gateway):
     """What was written before the kernel's end, and how it ended, reach him however long he takes."""
     gateway = make_gateway(exec_timeout=60)
