@@ -184,16 +184,24 @@ on_reply(void *owner, const json_t *content)
 
 /* --- input -------------------------------------------------------------------------------- */
 
+/* It has been answered, or does not ask any more: lines that come now are for its next question. */
+static void
+stop_waiting(struct run *run)
+{
+    if (run->state != WAITING)
+        return;
+    run->state = RUNNING;
+    tell_state(run);
+}
+
 /* What does not get there will not be missed: the kernel is gone. */
 static void
 answer_input(struct run *run, const char *text, size_t len)
 {
     struct err err = ERR_INIT;
 
-    if (job_input(run->job, text, len, &err) == 0 && run->state == WAITING) {
-        run->state = RUNNING;
-        tell_state(run);
-    }
+    if (job_input(run->job, text, len, &err) == 0)
+        stop_waiting(run);
 }
 
 /* Gives it the first of the lines that wait; ipykernel takes the character EOT for the end. */
@@ -276,6 +284,7 @@ on_step_done(void *owner, const struct job_result *result, struct execution_spec
     struct run *run = owner;
 
     run->restarted |= result->restarted;
+    stop_waiting(run);
     if (run->steps.at == RUN_CODE && run->files == NULL)
         run->files = changes_none();
     if (run->steps.at == RUN_CODE)
@@ -394,6 +403,7 @@ run_interrupt(struct run *run, double grace, struct err *err)
         return err_set(err, ERR_CONFLICT, "The execution does not run");
     run->interrupted = true;
     job_interrupt(run->job, (unsigned)(grace * 1000));
+    stop_waiting(run); /* KeyboardInterrupt is what its question gets */
     return 0;
 }
 

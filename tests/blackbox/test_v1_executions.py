@@ -474,6 +474,20 @@ def test_input_by_request(session):
     error(session.client.post(f"{session.path}/executions/{execution}/stdin", json={"text": "x"}), 409, "conflict")
 
 
+def test_input_after_an_interrupt(session):
+    """KeyboardInterrupt is the answer to the question that was open; a line is for the next one, however long that takes."""
+    code = "import time\ntry:\n    input()\nexcept KeyboardInterrupt:\n    time.sleep(0.5)\nprint(input())\ninput()"
+    execution = session.begin(code, stdin=True, tests=[{"condition": "True"}])
+    eventually(lambda: session.get(execution)["state"] == "waiting")
+    assert session.do(execution, "interrupt", 202, grace=30)["state"] == "running"
+    assert session.do(execution, "stdin", 200, text="line")["state"] == "running"
+    eventually(lambda: session.get(execution)["state"] == "waiting")
+    session.do(execution, "interrupt", 202, grace=30)
+    answer = eventually(lambda: (a := session.get(execution))["state"] == "done" and a)
+    assert answer["stdout"] == "line\n" and answer["error"]["ename"] == "KeyboardInterrupt"
+    assert answer["tests"][0]["outcome"] == "passed"
+
+
 def test_input_is_checked(session):
     execution = session.begin("import time\ntime.sleep(60)")
     path = f"{session.path}/executions/{execution}/stdin"
