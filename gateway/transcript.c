@@ -75,7 +75,9 @@ room(const struct transcript *t)
 static struct entry *
 add_entry(struct transcript *t, enum shown kind, size_t cost)
 {
-    if (cost > room(t) || t->n == TRANSCRIPT_MAX_OUTPUTS) {
+    const bool is_last = kind == SHOWN_RESULT || kind == SHOWN_ERROR;
+
+    if (cost > room(t) || t->n >= (size_t)TRANSCRIPT_MAX_OUTPUTS - !is_last) {
         t->truncated = true;
         return NULL;
     }

@@ -21,8 +21,8 @@ struct transcript;
 
 /*
  * max_bytes bounds what is kept, as shown_size counts it; errors have a bound of their own each (OUTPUT_MAX_ERROR), and there are
- * no more than TRANSCRIPT_MAX_OUTPUTS outputs.  Text that would exceed it is cut after its last character that fits, and no
- * more text is taken then; anything else is dropped whole.  Both mark truncation.
+ * no more than TRANSCRIPT_MAX_OUTPUTS outputs, the last of them a result or an error.  Text that would exceed it is cut after its
+ * last character that fits, and no more text is taken then; anything else is dropped whole.  Both mark truncation.
  */
 struct transcript *transcript_new(size_t max_bytes);
 void transcript_free(struct transcript *); /* accepts NULL */

@@ -220,6 +220,24 @@ text_is_cut_at_a_character(void **state)
 }
 
 static void
+there_is_a_place_for_the_result(void **state)
+{
+    struct transcript *t = transcript_new(1 << 24);
+    json_auto_t *answer = NULL;
+
+    (void)state;
+    for (int i = 0; i <= TRANSCRIPT_MAX_OUTPUTS; i++)
+        message(t, "display_data", "{'data':{}}");
+    message(t, "execute_result", "{'data':{'text/plain':'42'}}");
+    message(t, "display_data", "{'data':{}}");
+    answer = take(t);
+    assert_true(json_is_true(json_object_get(answer, "truncated")));
+    assert_int_equal(json_array_size(json_object_get(answer, "outputs")), TRANSCRIPT_MAX_OUTPUTS);
+    assert_true(json_is_object(json_object_get(answer, "result")));
+    transcript_free(t);
+}
+
+static void
 what_was_left_out_is_said(void **state)
 {
     struct transcript *t = *state;
@@ -261,7 +279,8 @@ main(void)
         TEST(a_result_is_text_and_value),      TEST(a_deep_result_is_text),
         TEST(updates_replace_in_place),        TEST(clearing_forgets),
         TEST(the_last_error_is_the_one),       TEST(text_is_cut_at_a_character),
-        TEST(there_is_a_bound_for_everything), TEST(what_was_left_out_is_said),
+        TEST(there_is_a_bound_for_everything), TEST(there_is_a_place_for_the_result),
+        TEST(what_was_left_out_is_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
