@@ -136,7 +136,7 @@ a_deep_result_is_text(void **state)
         bool truncated;
 
         memset(text, '[', n);
-        memcpy(text + n, "\"[{\\\"\"", 6); /* brackets that are none */
+        snprintf(text + n, sizeof(text) - n, "%s", "\"[{\\\"\""); /* brackets that are none */
         memset(text + n + 6, ']', n);
         content = json_pack("{s:{s:s}}", "data", "text/plain", text);
         assert_int_equal(shown_from("execute_result", content, &what, &truncated), SHOWN_RESULT);
