@@ -495,9 +495,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                             .worker_memory_mb = 100,
                             .packages_dir = none,
                             .packages_index = none};
-    char name[] = "kernel", dir[] = "/kernel", skel_dir[] = "/skel";
-    struct kernel_kind kind = {
-        .name = name, .skel_dir = skel_dir, .refs = 1, .spec = {.name = name, .dir = dir}};
+    char name[] = "kernel", dir[] = "/kernel", language[] = "python", skel_dir[] = "/skel";
+    struct kernel_kind kind = {.name = name,
+                               .skel_dir = skel_dir,
+                               .refs = 1,
+                               .spec = {.name = name, .dir = dir, .language = language}};
     struct worker_env env = {.config = &config};
 
     log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
