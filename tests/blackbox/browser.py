@@ -25,9 +25,9 @@ def start():
 
 
 class Page:
-    """The page, with a session of its own in it unless told otherwise."""
+    """The page, with a session of its own in it unless told otherwise.  url: where the gateway is reached."""
 
-    def __init__(self, driver, gateway, session=True, **body):
+    def __init__(self, driver, gateway, session=True, url=None, **body):
         self.driver = driver
         self.gateway = gateway
         driver.get("about:blank")
@@ -35,7 +35,7 @@ class Page:
             self.id = "t-" + uuid.uuid4().hex[:12]
             made = gateway.client.post("/v1/sessions", json={"user_uuid": self.id, **body})
             assert made.status_code == 201, made.text
-        driver.get(f"{gateway.url}/#token={gateway.token}")
+        driver.get(f"{url or gateway.url}/#token={gateway.token}")
         if session:
             self.choose(self.id)
 

@@ -1,4 +1,5 @@
 """test_page.py - the page at /, in a real browser: what a person sees and does."""
+import contextlib
 import os
 import urllib.parse
 
@@ -7,6 +8,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 import browser
+from cutting import Relay
 from harness import eventually
 
 
@@ -77,20 +79,24 @@ def test_a_reload_keeps_it_all(page):
     page.until(lambda: len(page.visible(".past-run")) == 2, "the history")
 
 
-def test_a_connection_that_breaks_is_taken_up_again(page):
-    page.begin("import time\nfor i in range(150):\n    print(f'line {i}', flush=True)\n    time.sleep(0.02)")
-    page.shows("line 10\n", within=".cell .out")
-    offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    page.driver.execute_cdp_cmd("Network.enable", {})
-    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": True, **offline})
-    try:
+def test_a_connection_that_breaks_is_taken_up_again(gateway, open_page):
+    with contextlib.closing(Relay(gateway, lambda n: None)) as line:
+        page = open_page(url=line.url)
+        page.begin("import os, time\n"
+                   "for i in range(150):\n"
+                   "    print(f'line {i}', flush=True)\n"
+                   "    while i == 75 and not os.path.exists('go'): time.sleep(0.02)")
+        page.shows("line 75", within=".cell .out")
+        line.open = False
+        line.cut_all()
         page.shows("cannot be reached", within="#banner")
-    finally:
-        page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": False, **offline})
-    page.ended()
-    assert page.text(".cell .out").split("\n") == [f"line {i}" for i in range(150)]
-    assert not page.visible("#banner")
-    page.driver.get_log("browser")
+        page.shows("Connection lost", within=".cell .notes")
+        assert gateway.client.put(f"{page.path}/files/go", content=b"").status_code == 201
+        line.open = True
+        page.ended()
+        assert page.text(".cell .out .stdout").split("\n") == [f"line {i}" for i in range(150)]
+        page.until(lambda: not page.visible("#banner"), "the banner is gone")
+        page.driver.get_log("browser")
 
 
 def test_files_up_down_and_away(page, tmp_path):
