@@ -31,6 +31,7 @@ class Terminal:
         if self.pid == 0:
             try:
                 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
                 account = gateway.identity()
                 if account:
                     os.setgroups([])
@@ -240,7 +241,6 @@ def test_a_signal_while_an_answer_is_sent(gateway, terminal):
 
 def test_quitting_leaves_the_terminal_as_it_was(terminal):
     one = terminal()
-    resource.prlimit(one.pid, resource.RLIMIT_CORE, (0, 0))
     editing = termios.ICANON | termios.ECHO
     assert termios.tcgetattr(one.fd)[3] & editing == 0
     os.kill(one.pid, signal.SIGQUIT)
