@@ -161,8 +161,9 @@ class RunscContainer(Container):
             raise FileNotFoundError(path)
 
     def kill(self, inner):
+        """The container may end with it, and this shell then, too."""
         done = self.shell('kill -9 "$0"; while kill -0 "$0"; do :; done', str(inner))
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0 or "sandbox is not running" in done.stderr, done.stderr
 
 
 def container(gateway, init):
