@@ -131,7 +131,7 @@ open_no_file(struct download *d, bool is_pipe)
     return 0;
 }
 
-/* stdout, what is no file, or a part. */
+/* stdout, what is no file, or a part.  A directory has its turn when the server has said that its thing is one, too. */
 static int
 open_local(struct download *d)
 {
@@ -144,7 +144,7 @@ open_local(struct download *d)
         return 0;
     }
     if (stat(d->local, &st) == 0 && !S_ISREG(st.st_mode))
-        return open_no_file(d, S_ISFIFO(st.st_mode));
+        return S_ISDIR(st.st_mode) ? 0 : open_no_file(d, S_ISFIFO(st.st_mode));
     d->is_part = true;
     find_part(d);
     return d->etag[0] ? open_part(d) : 0;
@@ -156,6 +156,10 @@ open_local(struct download *d)
 static int
 start_anew(struct download *d, const struct client_head *head)
 {
+    if (!d->is_part && d->fd < 0) {
+        errno = EISDIR;
+        return err_sys(&d->problem, "%s", d->local);
+    }
     if (!d->is_part && d->have > 0)
         return err_set(&d->problem, ERR_SYSTEM, has_changed);
     if (d->part && d->etag[0] && strcmp(d->etag, head->etag) != 0) {

@@ -162,14 +162,29 @@ def test_an_archive_cannot_lead_out(disk, session, files, here):
     (here / "in" / "sub").symlink_to(here / "out")
     code = "import os\nos.makedirs('t/sub')\nopen('t/sub/x', 'w').write('x')\nos.chmod('t/sub/x', 0o4755)"
     assert disk.client.post(f"/v1/sessions/{session}/executions", json={"code": code}).json()["status"] == "ok"
-    files("get", "t/", str(here / "in2"))
+    ok(files("get", "t/", str(here / "in2")))
     assert (here / "in2" / "sub" / "x").stat().st_mode & 0o7000 == 0
-    files("get", "t", str(here / "in" / "t"))
+    ok(files("get", "t", str(here / "in" / "t")))
     (here / "in" / "t" / "sub" / "x").unlink()
     (here / "in" / "t" / "sub").rmdir()
     (here / "in" / "t" / "sub").symlink_to(here / "out")
-    files("get", "t", str(here / "in"))
-    assert os.listdir(here / "out") == []
+    ok(files("get", "t", str(here / "in")))
+    assert os.listdir(here / "out") == [] and (here / "in" / "t" / "sub" / "x").read_text() == "x"
+
+
+def test_what_is_a_directory_here(disk, session, files, here):
+    """One of the session comes into it, as often as it is asked for; a file does not take its place."""
+    code = "import os\nos.makedirs('t/sub')\nfor n in ('t/x', 't/sub/y', 'f', 'empty'): open(n, 'w').write('' if n == 'empty' else n)"
+    assert disk.client.post(f"/v1/sessions/{session}/executions", json={"code": code}).json()["status"] == "ok"
+    (here / "t").mkdir()
+    (here / "t" / "mine").write_text("mine")
+    for _ in range(2):
+        ok(files("get", "t", str(here)))
+    assert (here / "t" / "sub" / "y").read_text() == "t/sub/y" and (here / "t" / "mine").read_text() == "mine"
+    for name in ("f", "empty"):
+        (here / name).mkdir()
+        ran = files("get", name, str(here))
+        assert (ran.returncode, ran.stderr) == (1, f"tci files: {here / name}: Is a directory\n")
 
 
 @pytest.mark.parametrize("words", [["get"], ["put"], ["mv", "a"], ["what"], ["ls", "a", "b"], ["--force=x"], ["rm"], ["mkdir"]])
