@@ -9,29 +9,60 @@ _tci_kernels() {
     tci kernels 2>/dev/null | awk -v n="$1" 'NR > 1 { print $n }' | sort -u
 }
 
-# What a session has in the directory that the word begins with.  compgen -W would have the shell expand such names, which are
+# Of the names on stdin, a line for each, those that begin with the word.  compgen -W would have the shell expand them, and they are
 # anybody's.
+_tci_offer() {
+    local name
+    while IFS= read -r name; do
+        [[ $name != "$1"* ]] || COMPREPLY+=("$name")
+    done
+}
+
+# What a session has in the directory that the word begins with.
 _tci_files() {
     local id="" i directory=""
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
-        --session | -s) id=${COMP_WORDS[i + 1]} ;;
+    for ((i = 1; i < ${#words[@]} - 1; i++)); do
+        case ${words[i]} in
+        --session | -s) id=${words[i + 1]} ;;
         esac
     done
     case $1 in
     */*) directory=${1%/*} ;;
     esac
     [ -n "$id" ] || return
-    while IFS= read -r i; do
-        [[ $i != "$1"* ]] || COMPREPLY+=("$i")
-    done < <(tci files -s "$id" ls ${directory:+"$directory"} 2>/dev/null | sed 's/^ *[0-9]*  [^ ]*  //; s/ -> .*//')
+    _tci_offer "$1" < <(tci files -s "$id" ls ${directory:+"$directory"} 2>/dev/null | sed 's/^ *[0-9]*  [^ ]*  //; s/ -> .*//')
+}
+
+# The words up to the cursor, as they were before bash broke them at : and @, which ids may have.  kept: what is to be left of the
+# last one by its completion, which takes the place of what comes after the break only, and of an @ there.
+_tci_rejoin() {
+    local i rest=$COMP_LINE gap part broken=
+    words=() kept=
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        part=${COMP_WORDS[i]}
+        gap=${rest%%[![:space:]]*}
+        rest=${rest#"$gap"}
+        rest=${rest#"$part"}
+        if [[ $i -gt 0 && -z $gap && ($broken || $part == [:@]*) ]]; then
+            kept=${words[-1]}
+            words[-1]+=$part
+        else
+            kept=
+            words+=("$part")
+        fi
+        broken=
+        if [[ $part == [:@]* && $part != *[!:@]* ]]; then
+            broken=1 kept=${words[-1]}
+        fi
+    done
+    kept=${kept%@}
 }
 
 _tci_verb() {
     local i
-    for ((i = 2; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
-        ls | get | put | rm | mkdir | mv) echo "${COMP_WORDS[i]}" && return ;;
+    for ((i = 2; i < ${#words[@]} - 1; i++)); do
+        case ${words[i]} in
+        ls | get | put | rm | mkdir | mv) echo "${words[i]}" && return ;;
         esac
     done
 }
@@ -54,13 +85,15 @@ _tci_words() {
 }
 
 _tci() {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=
-    [ "$COMP_CWORD" -le 1 ] || command=${COMP_WORDS[1]}
+    local words kept word before command=
+    _tci_rejoin
+    word=${words[-1]//\\/} before=${words[-2]} # bash has escaped what it completed
+    [ "${#words[@]}" -le 2 ] || command=${words[1]}
     COMPREPLY=()
     case $before in
-    --session | -s | show | delete) COMPREPLY=($(compgen -W "$(_tci_sessions)" -- "$word")) ;;
-    --kernel) COMPREPLY=($(compgen -W "$(_tci_kernels 1)" -- "$word")) ;;
-    --language | -l) COMPREPLY=($(compgen -W "$(_tci_kernels 2)" -- "$word")) ;;
+    --session | -s | show | delete) _tci_offer "$word" < <(_tci_sessions) ;;
+    --kernel) _tci_offer "$word" < <(_tci_kernels 1) ;;
+    --language | -l) _tci_offer "$word" < <(_tci_kernels 2) ;;
     --images | --state-dir) COMPREPLY=($(compgen -d -- "$word")) ;;
     --ca-file) COMPREPLY=($(compgen -f -- "$word")) ;;
     --url | --token | --code | -c | --timeout | --name | --expires | --rate | --sessions) ;;
@@ -74,6 +107,7 @@ _tci() {
         fi
         ;;
     esac
+    COMPREPLY=("${COMPREPLY[@]#"$kept"}")
 }
 
 complete -o filenames -F _tci tci

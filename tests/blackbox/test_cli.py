@@ -1,7 +1,9 @@
 """test_cli.py - the terminal client tci against a real gateway: what it prints, where, and with which exit status."""
 import json
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -340,11 +342,13 @@ def test_the_manual_has_every_option():
             assert re.search(rf"^\.(B|BI|BR) .*{option}\b", page, re.M), option
 
 
-def completions(*words):
-    script = f"source {harness.SOURCE_DIR}/cli/tci.bash; COMP_WORDS=(tci \"$@\"); COMP_CWORD=$#; _tci; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+def completions(*words, before=""):
+    """What bash offers in place of the last of them; before: shell commands that come first."""
+    script = (f"source {harness.SOURCE_DIR}/cli/tci.bash; {before}\n"
+              "COMP_LINE=\"tci $*\"; COMP_WORDS=(tci \"$@\"); COMP_CWORD=$#; _tci; printf '%s\\n' \"${COMPREPLY[@]}\"")
     ran = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    return set(ran.stdout.split())
+    return set(ran.stdout.split("\n")) - {""}
 
 
 def test_completion_in_bash():
@@ -355,3 +359,43 @@ def test_completion_in_bash():
     assert completions("sessions", "cr") == {"create"}
     assert completions("files", "mk") == {"mkdir"}
     assert completions("files", "put", "/us") == {"/usr"}
+
+
+def test_completion_takes_names_as_text(tmp_path):
+    """They are what a server says they are."""
+    trap = f"$(touch${{IFS}}{tmp_path}/hit)"
+    lists = f"tci() {{ printf '%s\\n' 'ID KERNEL' 'fine {trap}' '{trap} `touch${{IFS}}{tmp_path}/hit`'; }}"
+    assert completions("sessions", "show", "", before=lists) == {"fine", trap}
+    assert completions("exec", "-s", "f", before=lists) == {"fine"}
+    assert completions("exec", "--kernel", "", before=lists) == {"fine", trap}
+    assert completions("exec", "-l", "$", before=lists) == {trap}
+    assert os.listdir(tmp_path) == []
+
+
+def completed(keys, ids):
+    """What tci is called with, after those keys in an interactive bash, at a server with those sessions."""
+    screen = b""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], {**os.environ, "PS1": "$ ", "HISTFILE": "", "TERM": "dumb"})
+    lists = "".join(f"echo {one} x; " for one in ["ID", *ids])
+    script = f"source {harness.SOURCE_DIR}/cli/tci.bash; tci() {{ if [ \"$1\" = sessions ]; then {lists} else echo \"<$*>\"; fi; }}\n"
+    os.write(fd, f"{script}tci {keys}\nexit\n".encode())
+    try:
+        while select.select([fd], [], [], 60)[0]:
+            screen += os.read(fd, 65536)
+    except OSError:
+        pass  # it has ended
+    finally:
+        os.close(fd)
+        os.waitpid(pid, 0)
+    return re.findall(r"^<(.*)>\r", screen.decode(), re.M)
+
+
+def test_completion_of_ids_that_bash_breaks():
+    ids = ["ann@host:one", "ann@host:two", "ben"]
+    assert completed("exec -s b\t", ids) == ["exec -s ben"]
+    assert completed("exec -s ann@host:o\t", ids) == ["exec -s ann@host:one"]
+    assert completed("exec -s ann@\tt\t", ids) == ["exec -s ann@host:two"]
+    assert completed("exec -s a\to\t", ids) == ["exec -s ann@host:one"]
+    assert completed("exec -s ann@host:two --js\t", ids) == ["exec -s ann@host:two --json"]
