@@ -18,9 +18,9 @@ enum { MAX_PICTURES = 10000 }; /* names that are tried */
 
 struct show {
     const char *dir;
-    bool in_terminal; /* pictures, if it can */
-    unsigned last;    /* number in the last picture's name */
-    struct sift out, err;
+    bool in_terminal;     /* pictures, if it can */
+    unsigned last;        /* number in the last picture's name */
+    struct sift out, err; /* of this execution */
 };
 
 struct show *
@@ -155,6 +155,15 @@ show_text(struct sift *sift, FILE *file, const json_t *text, const char *end)
     fputs(end, file);
 }
 
+/* Text that is whole: no sequence has begun before it. */
+static void
+show_whole(FILE *file, const json_t *text)
+{
+    struct sift sift = {0};
+
+    show_text(&sift, file, text, "\n");
+}
+
 /* What a terminal can show of a bundle: the first of these. */
 static void
 show_bundle(struct show *s, const json_t *bundle)
@@ -165,7 +174,7 @@ show_bundle(struct show *s, const json_t *bundle)
         return;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (json_object_get(bundle, types[i])) {
-            show_text(&s->out, stdout, json_object_get(bundle, types[i]), "\n");
+            show_whole(stdout, json_object_get(bundle, types[i]));
             return;
         }
 }
@@ -185,8 +194,9 @@ show_line(struct sift *sift, const char *line, bool colours)
 
 /* Some kernels have no traceback. */
 static void
-show_error(struct sift *sift, const json_t *data)
+show_error(const json_t *data)
 {
+    struct sift sift = {0};
     const json_t *lines = json_object_get(data, "traceback");
     const char *name = json_string_value(json_object_get(data, "ename"));
     const char *value = json_string_value(json_object_get(data, "evalue"));
@@ -194,25 +204,27 @@ show_error(struct sift *sift, const json_t *data)
 
     fflush(stdout);
     for (size_t i = 0; i < json_array_size(lines); i++)
-        show_line(sift, json_string_value(json_array_get(lines, i)), colours);
+        show_line(&sift, json_string_value(json_array_get(lines, i)), colours);
     if (json_array_size(lines) == 0) {
         cleanup_free char *line = xasprintf("%s: %s", name ? name : "Error", value ? value : "");
 
-        show_line(sift, line, colours);
+        show_line(&sift, line, colours);
     }
 }
 
 void
 show_event(struct show *s, const char *name, const json_t *data)
 {
-    if (strcmp(name, "stdout") == 0) {
+    if (strcmp(name, "start") == 0) {
+        s->out = s->err = (struct sift){0};
+    } else if (strcmp(name, "stdout") == 0) {
         show_text(&s->out, stdout, json_object_get(data, "text"), "");
         fflush(stdout);
     } else if (strcmp(name, "stderr") == 0) {
         fflush(stdout);
         show_text(&s->err, stderr, json_object_get(data, "text"), "");
     } else if (strcmp(name, "error") == 0) {
-        show_error(&s->err, data);
+        show_error(data);
     } else if (strcmp(name, "result") == 0 || strcmp(name, "display") == 0 ||
                strcmp(name, "update_display") == 0) {
         show_bundle(s, json_object_get(data, "data"));

@@ -128,6 +128,20 @@ def test_what_a_terminal_is_not_told(terminal):
     assert one.end() == 0
 
 
+def test_a_sequence_without_an_end(terminal):
+    """It hides what the code prints after it, and nothing else."""
+    one = terminal()
+    for begin in "]PX^_":
+        one.line(f"import sys; print('\\x1b{begin}', file=sys.stderr); print('\\x1b{begin}'); 6 * 7")
+        one.expect(r"42\r\n>>> ")
+        one.line("print('se' + 'en')")
+        one.expect(r"\nseen\r\n>>> ")
+        one.line("print('al' + 'so', file=sys.stderr)")
+        one.expect(r"\nalso\r\n>>> ")
+    one.line("print('\\x1b]', file=sys.stderr); 1/0")
+    one.expect(r"ZeroDivisionError: division by zero\r\n>>> ")
+
+
 def test_a_conversation(gateway, terminal):
     one = terminal()
     one.line("x = 20")
