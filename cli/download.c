@@ -38,15 +38,22 @@ struct download {
 
 /* --- the part that there is --------------------------------------------------------------- */
 
-/* Whether a file's name can have that tag in it: one in quotes, of letters, digits and hyphens. */
+/* Whether a tag is the gateway's own: three numbers in hexadecimal.  A part whose name has such a one in it is ours. */
 static bool
-is_plain(const char *etag)
+is_ours(const char *etag)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
-    const size_t len = strlen(etag);
+    const char *p = etag + 1;
 
-    return len > 2 && len < 80 && etag[0] == '"' && etag[len - 1] == '"' &&
-           strspn(etag + 1, plain) == len - 2;
+    if (etag[0] != '"' || strlen(etag) >= 80)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        const size_t n = strspn(p, "0123456789abcdef");
+
+        if (n == 0 || p[n] != (i < 2 ? '-' : '"'))
+            return false;
+        p += n + 1;
+    }
+    return *p == '\0';
 }
 
 static char *
@@ -75,7 +82,7 @@ take_tag(const char *entry, const char *name, char *etag, size_t size)
         strcmp(entry + total - end, part_end) != 0)
         return false;
     snprintf(etag, size, "\"%.*s\"", (int)(total - len - 1 - end), entry + len + 1);
-    return is_plain(etag);
+    return is_ours(etag);
 }
 
 /* An earlier attempt's part, if there is one, is the one to go on with. */
@@ -95,16 +102,26 @@ find_part(struct download *d)
         closedir(dir);
 }
 
+/* Nobody else's business until it is whole.  One that cannot be found again has a name that nothing has. */
 static int
 open_part(struct download *d)
 {
     struct stat st;
 
     free(d->part);
-    d->part =
-        is_plain(d->etag) ? part_path(d->local, d->etag) : xasprintf("%s%s", d->local, part_end);
-    d->fd = open(d->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (d->fd < 0 || fstat(d->fd, &st) < 0)
+    if (is_ours(d->etag)) {
+        d->part = part_path(d->local, d->etag);
+        d->fd = open(d->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    } else {
+        d->part = xasprintf("%s.XXXXXX%s", d->local, part_end);
+        d->fd = mkostemps(d->part, sizeof(part_end) - 1, O_CLOEXEC);
+    }
+    if (d->fd < 0) {
+        err_sys(&d->problem, "%s", d->part);
+        free(mem_steal(&d->part)); /* what is there is not ours */
+        return -1;
+    }
+    if (fstat(d->fd, &st) < 0)
         return err_sys(&d->problem, "%s", d->part);
     if (!S_ISREG(st.st_mode))
         return err_set(&d->problem, ERR_SYSTEM, "%s is no file", d->part);
@@ -162,7 +179,7 @@ start_anew(struct download *d, const struct client_head *head)
     }
     if (!d->is_part && d->have > 0)
         return err_set(&d->problem, ERR_SYSTEM, has_changed);
-    if (d->part && d->etag[0] && strcmp(d->etag, head->etag) != 0) {
+    if (d->part && strcmp(d->etag, head->etag) != 0) {
         unlink(d->part);
         close(d->fd);
         d->fd = -1;
@@ -345,9 +362,25 @@ fetch(struct download *d, struct client_answer *answer, struct err *err)
 
 /* --- a file ------------------------------------------------------------------------------- */
 
+/* Of the file that is there; else of a new one. */
+static mode_t
+mode_of(const char *local)
+{
+    struct stat st;
+    mode_t mask;
+
+    if (stat(local, &st) == 0 && S_ISREG(st.st_mode))
+        return st.st_mode & 0777;
+    mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
 static int
 finish(struct download *d, json_t **told, struct err *err)
 {
+    if (d->is_part)
+        (void)!fchmod(d->fd, mode_of(d->local)); /* not every file system has modes */
     if (d->is_part && (close(d->fd) < 0 || rename(d->part, d->local) < 0)) {
         d->fd = -1;
         return err_sys(err, "%s", d->local);
@@ -382,7 +415,7 @@ get_file(const struct transfer_place *place, const char *path, const char *local
         rc = 1;
     if (d.fd > STDERR_FILENO)
         close(d.fd);
-    if (rc != 0 && d.part && d.have == 0)
+    if (rc != 0 && d.part && (d.have == 0 || !is_ours(d.etag)))
         unlink(d.part);
     free(d.part);
     free(d.url);

@@ -1,11 +1,13 @@
 """test_cli_files.py - tci files against a real gateway: up, down, resumed, directories, and what does not belong on a terminal."""
 import fcntl
+import http.server
 import json
 import os
 import pty
 import re
 import select
 import signal
+import stat
 import subprocess
 import tarfile
 import termios
@@ -269,6 +271,75 @@ def test_the_next_one_goes_on_where_the_last_was(disk, session, files, much, her
     harness.give(str(other))
     ok(files("get", "much", str(here / "got")))
     assert (here / "got").read_bytes() == much and os.listdir(here) == ["got"]
+
+
+class Retagging(http.server.BaseHTTPRequestHandler):
+    """Gives the server's content away, as a proxy does that makes ETags of its own; without all of it at first, if so asked."""
+
+    content, etag, cut = b"", None, False
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(self.content)))
+        if self.etag:
+            self.send_header("ETag", self.etag)
+        self.end_headers()
+        self.wfile.write(self.content[:1000] if self.cut else self.content)
+        self.close_connection = True
+        type(self).cut = False
+
+    def log_message(self, format, *args):
+        pass
+
+
+@pytest.mark.parametrize("etag", ['"abc"', 'W/"1-2-3"', None])
+def test_the_parts_of_others_stay(here, etag):
+    """With a tag that is not the gateway's a download begins anew each time, and has no name that anybody else has."""
+    one = type("One", (Retagging,), {"content": os.urandom(5000), "etag": etag, "cut": etag is not None})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), one)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    others = ("got.part", "got.abc.part", "got.old-draft.part", "got.1-2.part", "got.1-2-3-4.part", "got.A-B-C.part")
+    for name in others:
+        (here / name).write_text("mine")
+        harness.give(str(here / name))
+    try:
+        ran = harness.run_tci("files", "-s", "s", "get", "x", str(here / "got"), env={
+            "TCI_URL": "http://127.0.0.1:%d" % server.server_address[1], "TCI_AUTH_TOKEN": "t"}, **harness.identity())
+    finally:
+        server.shutdown()
+        server.server_close()
+    ok(ran)
+    assert (here / "got").read_bytes() == one.content and not one.cut
+    assert sorted(os.listdir(here)) == sorted([*others, "got"]) and {(here / name).read_text() for name in others} == {"mine"}
+
+
+def test_the_mode_of_a_file_stays(disk, session, much, here):
+    """What was private stays so, and is so while it comes."""
+    modes = {}
+
+    def look(n):
+        if n == 1:
+            modes.update({name: stat.S_IMODE((here / name).stat().st_mode) for name in os.listdir(here)})
+        return 900_000 if n == 0 else None
+
+    mask = os.umask(0)
+    os.umask(mask)
+    for before in (None, 0o600, 0o640):
+        if before is not None:
+            (here / "got").write_text("old")
+            (here / "got").chmod(before)
+            harness.give(str(here / "got"))
+        modes.clear()
+        line = Relay(disk, look)
+        ok(harness.run_tci("files", "-s", session, "get", "much", str(here / "got"),
+                           env={"TCI_URL": line.url, "TCI_AUTH_TOKEN": disk.token}, **harness.identity()))
+        line.close()
+        parts = [mode for name, mode in modes.items() if name.endswith(".part")]
+        assert parts == [0o600] and modes.get("got") == before, modes
+        assert stat.S_IMODE((here / "got").stat().st_mode) == (0o666 & ~mask if before is None else before)
+        (here / "got").unlink()
 
 
 def test_a_part_is_no_link(disk, session, files, much, here):
