@@ -52,8 +52,9 @@ put_zeros(struct archive *to, int64_t n)
     return 0;
 }
 
+/* 0; -1: the reader has gone; -2: it cannot be read; -3: it is no longer of that size. */
 static int
-pack_bytes(struct archive *from, struct archive *to)
+pack_bytes(struct archive *from, struct archive *to, int64_t size)
 {
     const void *bytes;
     int64_t offset, at = 0;
@@ -65,7 +66,9 @@ pack_bytes(struct archive *from, struct archive *to)
             return -1;
         at = offset + (int64_t)len;
     }
-    return rc == ARCHIVE_EOF ? 0 : -2;
+    if (rc != ARCHIVE_EOF)
+        return -2;
+    return offset < size ? -3 : 0; /* which is where a hole at the end has its end, too */
 }
 
 /* "./a" is "a" in the archive, and "." is not in it. */
@@ -95,12 +98,12 @@ pack_entry(struct archive *from, struct archive *to, struct archive_entry *entry
     archive_entry_sparse_clear(entry);
     if (archive_write_header(to, entry) < ARCHIVE_WARN)
         return -1;
-    rc = archive_entry_filetype(entry) == AE_IFREG ? pack_bytes(from, to) : 0;
-    if (rc == -2) {
-        complain(notes, name, archive_error_string(from));
-        return 1;
-    }
-    return rc;
+    rc = archive_entry_filetype(entry) == AE_IFREG ? pack_bytes(from, to, archive_entry_size(entry))
+                                                   : 0;
+    if (rc >= -1)
+        return rc;
+    complain(notes, name, rc == -2 ? archive_error_string(from) : "has become shorter");
+    return 1;
 }
 
 static int

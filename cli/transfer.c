@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tarball.h"
 #include "interrupt.h"
@@ -91,13 +92,23 @@ send(const struct transfer_place *place, struct upload *u, const char *method, c
 
 /* --- up ----------------------------------------------------------------------------------- */
 
+/* Of a file from where it is read next; -1: nobody knows, as of what the kernel makes up (/proc), which has a size of 0. */
+static int64_t
+bytes_left(int fd, const struct stat *st)
+{
+    const off_t at = S_ISREG(st->st_mode) && st->st_size > 0 ? lseek(fd, 0, SEEK_CUR) : -1;
+
+    if (at < 0)
+        return -1;
+    return at < st->st_size ? st->st_size - at : 0;
+}
+
 static int
 put_file(const struct transfer_place *place, int fd, const struct stat *st, const char *local,
          const char *path, json_t **told, struct err *err)
 {
-    const bool is_file = S_ISREG(st->st_mode);
     struct upload u = {
-        .fd = fd, .may_wait = !is_file, .left = is_file ? st->st_size : -1, .name = local};
+        .fd = fd, .may_wait = !S_ISREG(st->st_mode), .left = bytes_left(fd, st), .name = local};
     cleanup_free char *url = transfer_url(place, "/", path);
 
     return send(place, &u, "PUT", url, u.left, told, err);

@@ -100,6 +100,18 @@ def test_standard_streams(disk, session, here):
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
 
 
+def test_what_has_no_size_or_is_begun(disk, session, files, here):
+    """A file of the kernel's, whose size is 0, and one of which somebody has read already."""
+    told = json.loads(ok(files("put", "--json", "/proc/sys/kernel/ostype", "os")))
+    assert told["size"] == len("Linux\n")
+    (here / "x").write_text("one\ntwo\n")
+    command = f"exec <{here}/x; read line; $TCI files -s {session} put - x; $TCI files -s {session} put - none"
+    env = {**harness.clean_environment(), "TCI_STATE_DIR": disk.state_dir, "TCI": harness.build_dir() + "/cli/tci"}
+    ran = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60, **harness.identity())
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert [ok(files("get", name, "-")) for name in ("os", "x", "none")] == ["Linux\n", "two\n", ""]
+
+
 def test_empty_files(files, here):
     (here / "empty").write_bytes(b"")
     ok(files("put", str(here / "empty")))
