@@ -7,15 +7,26 @@ export function plainText(text) {
     return text.replace(ESCAPES, "");
 }
 
-// What a terminal would show of lines that were written over: progress bars.
+// Where that begins what is seen of a line that was written over: a progress bar.
+export function lineStart(line) {
+    let end = line.length;
+    while (line[end - 1] === "\r")
+        end -= 1;
+    return line.lastIndexOf("\r", end - 1) + 1;
+}
+
+// The escapes of a text that set colours.
+export function coloursOf(text) {
+    return (text.match(/\x1b\[[0-9;:]*m/g) ?? []).join("");
+}
+
+// What a terminal would show of lines that were written over, with all their colours.
 export function settleLines(text) {
     if (!text.includes("\r"))
         return text;
     return text.split("\n").map((line) => {
-        let end = line.length;
-        while (line[end - 1] === "\r")
-            end -= 1;
-        return line.slice(line.lastIndexOf("\r", end - 1) + 1, end);
+        const start = lineStart(line);
+        return coloursOf(line.slice(0, start)) + line.slice(start).replace(/\r+$/, "");
     }).join("\n");
 }
 
@@ -104,11 +115,11 @@ export class AnsiWriter {
         if (Array.isArray(fg))
             span.style.setProperty("--rgb", `rgb(${fg.join(" ")})`);
         if (Array.isArray(bg))
-            span.style.backgroundColor = `rgb(${bg.join(" ")} / 35%)`;
+            span.style.setProperty("--back", `rgb(${bg.join(" ")})`);
         if (fg !== null)
             names.push(Array.isArray(fg) ? "rgb" : `fg${fg}`);
-        if (bg !== null && !Array.isArray(bg))
-            names.push(`bg${bg}`);
+        if (bg !== null)
+            names.push("lit", ...(Array.isArray(bg) ? [] : [`bg${bg}`]));
         span.className = ["ansi", ...names].join(" ");
         parent.append(span);
     }

@@ -2,7 +2,7 @@
 import { announce, button, el, humanMemory, humanTime, notice } from "./dom.js";
 import { codeNodes } from "./code.js";
 import { Execution } from "./execution.js";
-import { forget, Outputs } from "./outputs.js";
+import { Outputs } from "./outputs.js";
 import { complaint, Refused } from "./server.js";
 import { TestResults } from "./tests.js";
 
@@ -236,11 +236,13 @@ export class Cell {
 
     // All at once: the events are not to be had any more.
     answer(data) {
-        this.outputs.clear();
-        this.tested = null;
-        for (const output of data.outputs ?? [])
-            this.take(output.type, output);
-        this.ended(data);
+        this.session.showed(() => {
+            this.outputs.clear();
+            this.tested = null;
+            for (const output of data.outputs ?? [])
+                this.take(output.type, output);
+            this.ended(data);
+        });
     }
 
     end(state, text, status = "") {
@@ -259,7 +261,7 @@ export class Cell {
 
     forget() {
         this.execution.leave();
-        forget(this.node);
+        this.outputs.clear();
         this.node.remove();
     }
 }

@@ -110,6 +110,12 @@ export function announce(text) {
     $("announcer").textContent = text;
 }
 
+// Makes a node higher, by change().  Whoever scrolls around it does this himself, at the right time.
+export function grow(node, change) {
+    if (node.dispatchEvent(new CustomEvent("grow", { bubbles: true, cancelable: true, detail: change })))
+        change();
+}
+
 export function notice(kind, title, detail, ...more) {
     return el("div", { class: `notice ${kind}`, role: "note" }, el("b", { text: title }), el("span", { text: detail }), ...more);
 }

@@ -1,8 +1,9 @@
 // frame_output.js - HTML that code has shown, in a frame without an origin: it can neither reach the page nor the network.
-import { button, el } from "./dom.js";
+import { button, el, grow } from "./dom.js";
 
 const MAX_HEIGHT = 800;         // pixels; what is higher scrolls
 const frames = new Set();
+const given = new WeakSet();     // windows that have their HTML; a frame that is put into the page again has another
 
 function colours() {
     const style = getComputedStyle(document.documentElement);
@@ -23,7 +24,6 @@ class FrameOutput {
     }
 
     open(name) {
-        this.given = false;
         return el("iframe", { src: `page/${name}`, sandbox: "allow-scripts", title: "HTML output", referrerpolicy: "no-referrer", loading: "lazy" });
     }
 
@@ -36,19 +36,18 @@ class FrameOutput {
 
     // Whatever the frame says, it can do no more than have a height.
     said(data) {
-        if (data?.ready === true && !this.given) {
-            this.given = true;
-            this.frame.contentWindow.postMessage({ html: this.html, colours: colours() }, "*");
+        const to = this.frame.contentWindow;
+        if (data?.ready === true && !given.has(to)) {
+            given.add(to);
+            to.postMessage({ html: this.html, colours: colours() }, "*");
         } else if (Number.isFinite(data?.height)) {
             this.grow(`${Math.min(MAX_HEIGHT, Math.max(24, data.height)) + 2}px`);
         }
     }
 
-    // Whoever scrolls around it does this himself, at the right time.
     grow(height) {
-        const change = () => { this.frame.style.height = height; };
-        if (this.frame.style.height !== height && this.node.dispatchEvent(new CustomEvent("grow", { bubbles: true, cancelable: true, detail: change })))
-            change();
+        if (this.frame.style.height !== height)
+            grow(this.node, () => { this.frame.style.height = height; });
     }
 }
 
@@ -63,8 +62,8 @@ addEventListener("message", (event) => {
 
 document.addEventListener("themechange", () => {
     for (const one of frames)
-        if (one.given)
-            one.frame.contentWindow?.postMessage({ colours: colours() }, "*");
+        if (given.has(one.frame.contentWindow))
+            one.frame.contentWindow.postMessage({ colours: colours() }, "*");
 });
 
 export function htmlOutput(html) {

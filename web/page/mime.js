@@ -1,6 +1,6 @@
 // mime.js - a bundle of MIME types as what it stands for; where it has several, the richest first, and the others to choose.
 import { $, button, el, humanSize, notice, saveAs } from "./dom.js";
-import { htmlOutput } from "./frame_output.js";
+import { forgetFrames, htmlOutput } from "./frame_output.js";
 import { plotly, vega } from "./chart.js";
 import { markdown } from "./markdown.js";
 import { formula, unwrap } from "./math.js";
@@ -119,6 +119,8 @@ function chooser(views, holder) {
         const one = button(view.label, { class: "small plain", "aria-pressed": String(view === views[0]), title: view.type }, () => {
             for (const other of row.children)
                 other.setAttribute("aria-pressed", String(other === one));
+            forgetPictures(holder);
+            forgetFrames(holder);
             holder.replaceChildren(view.show());
         });
         row.append(one);

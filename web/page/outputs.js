@@ -52,14 +52,18 @@ export class Outputs {
 
     display(data, name) {
         const holder = el("div", { class: `shown ${name}` }, bundle(data.data));
-        const known = this.displays.get(data.display_id) ?? [];
         if (data.display_id)
-            this.displays.set(data.display_id, [...known.filter((one) => one.isConnected), holder]);
+            this.displays.set(data.display_id, [...this.shown(data.display_id), holder]);
         this.add(holder);
     }
 
+    // Where a display is; the whole session may be out of sight.
+    shown(id) {
+        return (this.displays.get(id) ?? []).filter((holder) => holder.parentNode);
+    }
+
     update(data) {
-        for (const holder of this.displays.get(data.display_id) ?? []) {
+        for (const holder of this.shown(data.display_id)) {
             forget(holder);
             holder.replaceChildren(bundle(data.data));
         }
@@ -69,17 +73,24 @@ export class Outputs {
         this.settle();
         if (this.clearing)
             this.clearing = this.clear();
-        if (this.node.childElementCount < MAX_OUTPUTS)
-            this.node.append(node);
-        else
+        this.node.append(node);
+        if (this.node.childElementCount > MAX_OUTPUTS)
             this.leaveOut();
     }
 
-    // Says how many are not shown, in one line at the end.
+    // Drops the oldest, and says how many are not shown, in one line at the beginning.
     leaveOut() {
-        this.left += 1;
-        this.more ??= this.node.appendChild(el("div", { class: "more" }));
-        this.more.textContent = `${this.left} more outputs are not shown.`;
+        if (!this.more) {
+            this.more = el("div", { class: "more" });
+            this.node.prepend(this.more);
+        }
+        while (this.node.childElementCount > MAX_OUTPUTS + 1) {
+            const oldest = [...this.node.children].find((node) => node !== this.more && node !== this.form);
+            forget(oldest);
+            oldest.remove();
+            this.left += 1;
+        }
+        this.more.textContent = `${this.left} earlier outputs are not shown.`;
     }
 
     // Draws what has been written, and takes no more of it into the same block.
@@ -135,7 +146,7 @@ export class Outputs {
     }
 }
 
-export function forget(node) {
+function forget(node) {
     forgetPictures(node);
     forgetFrames(node);
 }

@@ -1,6 +1,6 @@
 // text.js - what a program prints, as it comes: bounded, with colours, and with lines that are written over.
-import { button, el, humanSize, saveAs } from "./dom.js";
-import { AnsiWriter, plainText, settleLines, unfinishedEscape } from "./ansi.js";
+import { button, el, grow, humanSize, saveAs } from "./dom.js";
+import { AnsiWriter, coloursOf, lineStart, plainText, settleLines, unfinishedEscape } from "./ansi.js";
 
 const SHOWN_CHARS = 100_000;    // in the document, at most
 const KEPT_CHARS = 4_000_000;   // for the download, at most
@@ -28,7 +28,7 @@ export class TextOutput {
         this.waiting += text;
         if (this.waiting.length > 4 * SHOWN_CHARS)      // it could not be seen anyway
             this.skip(this.waiting.length - 2 * SHOWN_CHARS);
-        this.timer ??= setTimeout(() => this.flush(), FLUSH_MS);
+        this.timer ??= setTimeout(() => grow(this.node, () => this.flush()), FLUSH_MS);
     }
 
     keep(text) {
@@ -53,7 +53,7 @@ export class TextOutput {
         const end = text.lastIndexOf("\n") + 1;
         this.waiting = "";
         this.write(text.slice(0, end));
-        this.line = text.slice(end);
+        this.line = this.uncovered(text.slice(end));
         if (this.line.length > LONG_LINE) {
             const cut = unfinishedEscape(this.line);
             this.write(this.line.slice(0, cut));
@@ -66,7 +66,15 @@ export class TextOutput {
         this.trim();
     }
 
-    write(text) {
+    // What is left of a line that is written over; of the rest, the colours stay.
+    uncovered(line) {
+        const start = lineStart(line);
+        this.writer.write(coloursOf(line.slice(0, start)), this.tail);
+        return line.slice(start);
+    }
+
+    write(raw) {
+        const text = settleLines(raw);
         for (let from = 0; from < text.length;) {
             let to = text.length - from <= PIECE ? text.length : text.lastIndexOf("\n", from + PIECE) + 1;
             if (to <= from)
@@ -76,8 +84,7 @@ export class TextOutput {
         }
     }
 
-    piece(raw) {
-        const text = settleLines(raw);
+    piece(text) {
         const last = this.tail.previousSibling;
         const open = last && last.chars + text.length < PIECE ? last : el("span");
         open.chars = (open.chars ?? 0) + text.length;

@@ -1,0 +1,107 @@
+"""test_page_outputs.py - the page at /: what of an execution's output is to be seen, and where."""
+import browser
+
+FOLLOWED = "const t = document.querySelector('.transcript'); return t.scrollHeight - t.scrollTop - t.clientHeight < 3"
+
+
+def another_session(page):
+    name = "t-" + browser.uuid.uuid4().hex[:12]
+    assert page.gateway.client.post("/v1/sessions", json={"user_uuid": name}).status_code == 201
+    return name
+
+
+def frame_shows(page, selector, text):
+    frame = page.find(selector)
+    page.js("arguments[0].scrollIntoView()", frame)
+    page.driver.switch_to.frame(frame)
+    try:
+        page.until(lambda: text in page.text(), f"{text} in a frame")
+        return page.js("return getComputedStyle(document.body).color")
+    finally:
+        page.driver.switch_to.default_content()
+
+
+def test_html_is_still_there_in_a_session_that_is_come_back_to(page):
+    page.run("from IPython.display import HTML, display\n"
+             "display(HTML('<table><tr><td>still here</td></tr></table>'))\n"
+             "display(HTML('<p id=p></p><script>p.textContent = \"by a script\"</script>'))")
+    page.press("Run them")
+    frame_shows(page, ".shown:nth-child(1) iframe", "still here")
+    frame_shows(page, ".shown:nth-child(2) iframe", "by a script")
+    page.choose(another_session(page))
+    page.choose(page.id)
+    before = frame_shows(page, ".shown:nth-child(1) iframe", "still here")
+    frame_shows(page, ".shown:nth-child(2) iframe", "by a script")
+    page.until(lambda: page.click("#theme") or frame_shows(page, ".shown:nth-child(1) iframe", "still here") != before, "the other theme's colours")
+
+
+def test_of_many_outputs_the_newest_are_shown(page):
+    page.run("from IPython.display import display, Image\n"
+             "for i in range(450): display({'text/plain': f'output {i}'}, raw=True)\n"
+             "open('made.txt', 'w').close()\n"
+             "1 / 0")
+    out = page.text(".cell .out")
+    assert "output 449" in out and "output 0\n" not in out
+    assert "ZeroDivisionError" in out and "made.txt" in out
+    assert page.text(".cell .out > :first-child") == "52 earlier outputs are not shown."
+    assert len(page.all(".cell .out > *")) == 401
+
+
+def test_of_a_progress_bar_only_its_end_stays(page):
+    page.run("print('\\033[32mgreen', end='')\n"
+             "for i in range(2000): print(f'\\rstep {i:06}', end='', flush=not i % 100)\n"
+             "print()")
+    assert page.text(".cell .out") == "step 001999"
+    assert page.all(".cell .out .fg2")
+
+
+def test_text_that_comes_is_followed_to_its_end(page):
+    page.run("import time\n"
+             "for i in range(4):\n"
+             "    print('\\n'.join(f'{i}.{n}' for n in range(60)), flush=True)\n"
+             "    time.sleep(0.1)")
+    page.until(lambda: page.js(FOLLOWED), "the end of the transcript")
+    page.driver.refresh()
+    page.shows("3.59", within=".transcript")
+    page.until(lambda: page.js(FOLLOWED), "the end of the transcript")
+
+
+# Of every text below the first .out: its contrast with what is behind it, the least first.
+CONTRASTS = r"""
+const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d", {willReadFrequently: true});
+function over(colours) {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) {
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+    }
+    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+return [...document.querySelectorAll(".out .ansi")].filter(e => e.textContent.trim()).map(e => {
+    const behind = [];
+    for (let up = e; up; up = up.parentElement)
+        behind.unshift(getComputedStyle(up).backgroundColor);
+    const a = over(behind), b = over([...behind, getComputedStyle(e).color]);
+    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.textContent];
+}).sort((a, b) => a[0] - b[0]);
+"""
+COLOURED = """
+for b in range(16):
+    print(*(f"\\033[38;5;{f};48;5;{b}m{f}/{b}\\033[0m" for f in range(16)), f"\\033[48;5;{b}m/{b}\\033[0m \\033[7;38;5;{b}m{b}/\\033[0m")
+for c in ("255;255;0", "0;0;0", "255;255;255", "0;0;255", "0;255;0", "255;0;0"):
+    print(f"\\033[38;2;{c}m{c}\\033[0m \\033[48;2;{c}m{c}\\033[0m \\033[38;2;{c};43m{c}\\033[0m \\033[38;2;{c};7m{c}\\033[0m", *(f"\\033[38;2;{d};48;2;{c}m{d}\\033[0m" for d in ("255;255;0", "0;0;255")))
+def deep(): return {}["no"]
+deep()
+"""
+
+
+def test_coloured_text_can_be_read_in_both_themes(page):
+    page.run(COLOURED)
+    seen = set()
+    for _ in range(3):
+        seen.add(page.js("return document.documentElement.dataset.theme"))
+        contrasts = page.js(CONTRASTS)
+        assert len(contrasts) > 300 and contrasts[0][0] >= 4.5, contrasts[:20]
+        page.click("#theme")
+    assert seen == {"light", "dark"}
