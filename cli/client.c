@@ -297,7 +297,8 @@ explain_transfer(const struct client *c, const struct exchange *x, struct err *e
     if (x->interrupted)
         return err_set(err, ERR_NONE, "interrupted");
     if (x->err.code != ERR_NONE) {
-        *err = x->err;
+        if (err)
+            *err = x->err;
         return -1;
     }
     if (x->result == CURLE_OPERATION_TIMEDOUT)

@@ -79,9 +79,9 @@ send(struct execution *x, const char *verb, json_t *body)
 }
 
 static void
-answer(struct execution *x, const char *line)
+answer(struct execution *x, const char *line, size_t len)
 {
-    json_t *text = line ? json_string(line) : NULL;
+    json_t *text = line ? json_stringn(line, len) : NULL;
 
     x->asking = false;
     if (line && text == NULL)
@@ -97,12 +97,13 @@ on_turn(void *owner)
     struct execution *x = owner;
     cleanup_free char *line = NULL;
     enum terminal_read rc;
+    size_t len;
 
     if (!x->asking || stream_id(x->stream) == NULL || x->end)
         return;
-    rc = terminal_read(&x->input, false, &line);
+    rc = terminal_read(&x->input, false, &line, &len);
     if (rc == TERMINAL_LINE || rc == TERMINAL_END)
-        answer(x, line);
+        answer(x, line, len);
     else if (rc == TERMINAL_INTERRUPT)
         x->asking = false;
 }

@@ -351,9 +351,10 @@ static enum line_end
 read_plainly(char **text)
 {
     struct terminal_input in = {0};
+    size_t len;
 
     fflush(stdout);
-    switch (terminal_read(&in, true, text)) {
+    switch (terminal_read(&in, true, text, &len)) {
     case TERMINAL_LINE:
         return LINE_READ;
     case TERMINAL_INTERRUPT:

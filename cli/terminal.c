@@ -349,21 +349,33 @@ add_byte(struct terminal_input *in, char byte)
     in->line[in->len] = '\0';
 }
 
+/* Without the CR of an end in two bytes; any other one is the line's own. */
+static char *
+steal_line(struct terminal_input *in, size_t *len)
+{
+    *len = in->len;
+    if (in->line == NULL)
+        return xstrdup("");
+    if (in->len > 0 && in->line[in->len - 1] == '\r')
+        in->line[--*len] = '\0';
+    return mem_steal(&in->line);
+}
+
 /* Byte by byte, as what follows the line may be for somebody else. */
 enum terminal_read
-terminal_read(struct terminal_input *in, bool wait, char **text)
+terminal_read(struct terminal_input *in, bool wait, char **text, size_t *len)
 {
     enum terminal_read rc;
     char byte = '\0';
 
     *text = NULL;
+    *len = 0;
     while ((rc = read_byte(wait, &byte)) == TERMINAL_LINE && byte != '\n')
         add_byte(in, byte);
     if (rc == TERMINAL_NOTHING)
         return rc;
     if (rc == TERMINAL_LINE || (rc == TERMINAL_END && in->len > 0)) {
-        *text = in->line ? mem_steal(&in->line) : xstrdup("");
-        (*text)[strcspn(*text, "\r")] = '\0';
+        *text = steal_line(in, len);
         rc = TERMINAL_LINE;
     }
     terminal_leave(in);

@@ -61,10 +61,10 @@ enum terminal_read { TERMINAL_LINE, TERMINAL_END, TERMINAL_INTERRUPT, TERMINAL_N
 void terminal_ask(struct terminal_input *, const char *prompt, bool hidden);
 
 /*
- * Reads what is there, and waits for more if that is wanted.  TERMINAL_LINE: *text is a new string, without its end;
- * TERMINAL_NOTHING: the line is not whole yet.  A Ctrl-C is left for others to take.
+ * Reads what is there, and waits for more if that is wanted.  TERMINAL_LINE: *text is a new string of *len bytes, without its end
+ * (LF or CR LF), and may have NULs in it; TERMINAL_NOTHING: the line is not whole yet.  A Ctrl-C is left for others to take.
  */
-enum terminal_read terminal_read(struct terminal_input *, bool wait, char **text);
+enum terminal_read terminal_read(struct terminal_input *, bool wait, char **text, size_t *len);
 
 /* Puts back what was typed and read by somebody else; the next line begins with it.  Up to 256 bytes are kept. */
 void terminal_unread(const char *bytes, size_t n);

@@ -8,7 +8,7 @@
 #include "mem.h"
 #include "utf8.h"
 
-/* Messages go into JSON, and may repeat what a program said or a file's name, cut anywhere. */
+/* Both go into JSON, and may repeat what a program or a server said, or a file's name, cut anywhere. */
 static void __attribute__((format(printf, 4, 0)))
 fill(struct err *err, enum err_code code, const char *field, const char *fmt, va_list ap)
 {
@@ -18,6 +18,7 @@ fill(struct err *err, enum err_code code, const char *field, const char *fmt, va
     err->sys_errno = 0;
     snprintf(err->field, sizeof(err->field), "%s", field);
     vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+    utf8_make_valid(err->field);
     utf8_make_valid(err->msg);
 }
 

@@ -37,8 +37,8 @@ struct err {
     }
 
 /*
- * All return -1, so that a failing function ends in `return err_set(...)`.  The message is cut at the
- * size of msg, and is valid UTF-8 whatever went into it.  err_sys appends ": " and strerror(errno).
+ * All return -1, so that a failing function ends in `return err_set(...)`.  Message and field are
+ * cut at their sizes, and are valid UTF-8 whatever went into them.  err_sys appends ": " and strerror(errno).
  * A NULL err is allowed and ignored.
  */
 int err_set(struct err *, enum err_code, const char *fmt, ...)

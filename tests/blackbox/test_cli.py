@@ -109,6 +109,12 @@ def test_input(running):
     assert tci.out.decode() == "äb!\n" and b"EOFError" in tci.err
 
 
+def test_input_is_the_line_but_for_its_end(running):
+    tci = running("exec", "-c", "print([input() for _ in range(4)])")
+    tci.say("50%\r100%\n\ra\r\r\nnul\0l\n\r\n")
+    assert tci.end() == 0 and tci.out.decode() == repr(["50%\r100%", "\ra\r", "nul\0l", ""]) + "\n"
+
+
 def test_interrupt(gateway, running):
     tci = running("exec", "-c", "import time\ntry:\n    print('x', flush=True)\n    time.sleep(60)\nfinally:\n    print('finally')")
     eventually(lambda: tci.out == b"x\n")

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "gateway/err.h"
+#include "gateway/utf8.h"
 
 static void
 set_fills_code_and_message(void **state)
@@ -85,6 +86,25 @@ long_text_is_cut(void **state)
 }
 
 static void
+text_is_utf8(void **state)
+{
+    struct err err = ERR_INIT;
+    char text[1000];
+
+    (void)state;
+    for (size_t begin = 0; begin < 2;
+         begin++) { /* one of the two is cut in the middle of a character */
+        memset(text, 'x', begin);
+        for (size_t i = begin; i + 2 < sizeof(text); i += 2)
+            memcpy(text + i, "\xc3\xa4", 3);
+        err_field(&err, ERR_FORBIDDEN, text, "%s", text);
+        assert_int_equal(utf8_valid_prefix(err.field, sizeof(err.field) - 1), strlen(err.field));
+        assert_int_equal(utf8_valid_prefix(err.msg, sizeof(err.msg) - 1), strlen(err.msg));
+        assert_int_equal(strlen(err.field), sizeof(err.field) - 1);
+    }
+}
+
+static void
 null_is_allowed(void **state)
 {
     (void)state;
@@ -103,6 +123,7 @@ main(void)
         cmocka_unit_test(sys_appends_errno),
         cmocka_unit_test(later_error_leaves_nothing_of_the_one_before),
         cmocka_unit_test(long_text_is_cut),
+        cmocka_unit_test(text_is_utf8),
         cmocka_unit_test(null_is_allowed),
     };
 
