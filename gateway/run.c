@@ -45,6 +45,15 @@ tell_truncated(struct run *run)
          xnotnull(json_pack("{s:s,s:b}", "state", run_state_name(run), "truncated", (int)true)));
 }
 
+/* gap: not only what is shown next is cut, but something is missing after it. */
+static void
+mark_truncated(struct run *run, bool gap)
+{
+    transcript_mark_truncated(run->transcript, gap);
+    if (run->feed && run->steps.at == RUN_CODE)
+        tell_truncated(run);
+}
+
 /* Whether output is left out of the events: from where the log is full on, until much of it has been taken. */
 static bool
 is_cut(struct run *run)
@@ -113,7 +122,7 @@ on_message(void *owner, const char *msg_type, const json_t *content)
     const enum shown kind = shown_from(msg_type, content, &what, &truncated);
 
     if (truncated)
-        transcript_mark_truncated(run->transcript, false);
+        mark_truncated(run, false);
     show(run, kind, what);
     json_decref(what);
 }
@@ -148,11 +157,7 @@ on_raw(void *owner, int fd, const void *data, size_t len)
 static void
 on_truncated(void *owner)
 {
-    struct run *run = owner;
-
-    transcript_mark_truncated(run->transcript, true);
-    if (run->feed && run->steps.at == RUN_CODE)
-        tell_truncated(run);
+    mark_truncated(owner, true);
 }
 
 static void

@@ -30,13 +30,17 @@ run_summary(const struct run *run)
         run->execution_count < 0 ? json_null() : xnotnull(json_integer(run->execution_count));
     const bool ran = run->status != NULL && run->started != 0;
 
-    return xnotnull(json_pack("{s:s,s:s,s:s,s:s?,s:s%,s:o,s:o,s:o,s:o,s:b}", "id", run->id,
-                              "session_id", run->session, "state", run_state_name(run), "status",
-                              run->state == DONE ? run->status : NULL, "code", run->code, fits,
-                              "created_at", timestamp_json(run->created), "started_at",
-                              timestamp_json(run->started), "duration_ms",
-                              ran ? xnotnull(json_real(run->duration_ms)) : json_null(),
-                              "execution_count", count, "restarted", run->restarted));
+    json_t *summary = xnotnull(
+        json_pack("{s:s,s:s,s:s,s:s?,s:s%,s:o,s:o,s:o,s:o,s:b}", "id", run->id, "session_id",
+                  run->session, "state", run_state_name(run), "status",
+                  run->state == DONE ? run->status : NULL, "code", run->code, fits, "created_at",
+                  timestamp_json(run->created), "started_at", timestamp_json(run->started),
+                  "duration_ms", ran ? xnotnull(json_real(run->duration_ms)) : json_null(),
+                  "execution_count", count, "restarted", run->restarted));
+
+    if (fits < run->code_len)
+        json_object_set_new(summary, "code_truncated", json_true());
+    return summary;
 }
 
 /* What is known of it but what it has shown: the end of its events. */
@@ -82,8 +86,8 @@ static json_t *
 summary_of(const json_t *answer)
 {
     static const char *const names[] = {
-        "id",         "session_id", "state",       "status",          "code",
-        "created_at", "started_at", "duration_ms", "execution_count", "restarted"};
+        "id",         "session_id",  "state",           "status",    "code",          "created_at",
+        "started_at", "duration_ms", "execution_count", "restarted", "code_truncated"};
     json_t *summary = xnotnull(json_object());
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -105,3 +105,42 @@ def test_coloured_text_can_be_read_in_both_themes(page):
         assert len(contrasts) > 300 and contrasts[0][0] >= 4.5, contrasts[:20]
         page.click("#theme")
     assert seen == {"light", "dark"}
+
+
+def test_code_that_is_not_kept_as_a_whole_is_not_run_again(page):
+    page.run("'short'")
+    page.run("#" * 5000 + "\n'at the end'")
+    page.driver.refresh()
+    page.until(lambda: "at the end" in page.text(".cell:last-of-type .out"), "both runs")
+    page.shows("Only the first 4 KiB", within=".cell:last-of-type")
+    assert "Only the first" not in page.text(".cell:first-of-type")
+    assert [b.get_attribute("textContent") for b in page.all(".cell .actions button")] == ["Edit", "Run again"]
+    editor = page.find("textarea.editor")
+    editor.send_keys(browser.Keys.CONTROL, browser.Keys.ARROW_UP)
+    assert editor.get_attribute("value") == "'short'"
+
+
+def test_cut_is_said_of_what_was_cut(page):
+    page.run("for i in range(60000): print(i)")
+    assert "59999" in page.text(".cell .out") and "Cut" not in page.text(".cell .notes")
+    page.driver.refresh()
+    page.shows("Cut", within=".cell .notes")
+
+
+SAID = """
+const [events, done] = arguments;
+import("./page/cell.js").then(({Cell}) => {
+    const cell = new Cell({displays: new Map(), language: "python", changed() {}, showed(change) { change(); }}, {code: ""});
+    for (const [name, data] of events)
+        cell.event(name, data);
+    done(cell.node.querySelector(".out").textContent);
+});
+"""
+
+
+def test_an_error_is_shown_once_wherever_it_is_said(page):
+    bare, whole = {"ename": "E", "evalue": "why", "traceback": []}, {"ename": "E", "evalue": "why", "traceback": ["E: why"]}
+    for first in [], [["error", bare]], [["error", whole]]:
+        for last in bare, whole:
+            out = page.driver.execute_async_script(SAID, [*first, ["end", {"status": "error", "error": last}]])
+            assert out == "E: why", (first, last)

@@ -270,6 +270,15 @@ def test_history(session):
     session.get(ids[0], 404)
 
 
+def test_code_that_is_kept_in_part_is_said_to_be(session):
+    for code, kept, cut in ("#" * 4096, 4096, None), ("#" * 4097, 4096, True), ("#" + "é" * 2048, 4095, True):
+        answer = session.ok(code)
+        listed = session.client.get(f"{session.path}/executions").json()["executions"][0]
+        for one in answer, session.get(answer["id"]), listed:
+            assert code.startswith(one["code"]) and len(one["code"].encode()) == kept
+            assert one.get("code_truncated") is cut
+
+
 def test_pages_of_what_is_deleted_meanwhile(session):
     """The next page is what is older, whatever has become of the page before."""
     ids = [session.ok(str(i))["id"] for i in range(5)]

@@ -16,9 +16,9 @@ const ENDINGS = {
 const REFUSALS = { 403: "Not permitted", 404: "No such session", 409: "Not possible now", 413: "Too large", 422: "Not run", 429: "Too many", 503: "No environment" };
 
 export class Cell {
-    // session: what it runs in; hooks of it are changed(), showed(change), edit(code), again(cell).
-    constructor(session, { code, timeout, tests = [] }) {
-        Object.assign(this, { session, code, timeout, tests });
+    // session: what it runs in; hooks of it are changed(), showed(change), edit(code), again(cell).  partial: there is more of the code.
+    constructor(session, { code, timeout, tests = [], partial = false }) {
+        Object.assign(this, { session, code, timeout, tests, partial });
         this.count = el("span", { class: "count", text: "[ ]" });
         this.time = el("span", { class: "time" });
         this.actions = el("span", { class: "actions" });
@@ -27,7 +27,7 @@ export class Cell {
         this.source = el("pre", { class: "code", tabindex: "0", "aria-label": "Code" }, ...codeNodes(code, session.language));
         this.node = el("article", { class: "cell", "aria-label": "Run" },
             el("div", { class: "cell-head" }, this.count, el("span", { class: "spin", "aria-hidden": "true" }), this.time, this.actions),
-            this.source, this.notes, this.outputs.node);
+            this.source, partial ? el("div", { class: "more", text: "Only the first 4 KiB of this code are kept." }) : null, this.notes, this.outputs.node);
         this.execution = new Execution(session, this);
         this.setState("waiting", "waiting");
     }
@@ -53,6 +53,8 @@ export class Cell {
             return [small("Cancel", () => this.attempt(() => this.execution.cancel()))];
         if (!this.isOver)
             return [small("Interrupt", () => this.interrupt(), { class: "small stop" })];
+        if (this.partial)
+            return [];
         return [small("Edit", () => this.session.edit(this.code), { "aria-label": "Put this code into the editor" }),
                 small("Run again", () => this.session.again(this))];
     }
@@ -141,10 +143,14 @@ export class Cell {
             this.results().add(data);
         else if (name === "end")
             this.ended(data);
-        else if (name === "error" && !data.traceback?.length)
-            this.bare = data;    // the end says more of it
-        else
-            this.outputs.show(name, data);
+        else if (name !== "error" || data.traceback?.length)
+            this.show(name, data);
+        // The end says more of an error without a traceback.
+    }
+
+    show(name, data) {
+        this.toldError ||= name === "error";
+        this.outputs.show(name, data);
     }
 
     started(data) {
@@ -161,14 +167,19 @@ export class Cell {
     }
 
     status(data) {
-        if (data.truncated && !this.cut)
-            this.cut = this.say("warn truncated", "Cut", "There is more output than the server's limit.");
+        if (data.truncated)
+            this.tellCut();
         if (data.state === "running" && this.state === "input") {
             this.outputs.unask();
             this.setState("running", "running");
         } else if (data.state === "queued" && this.state === "queued") {
             this.time.textContent = this.session.state === "starting" ? "the session is starting" : "queued";
         }
+    }
+
+    // Only what a stream says while it is read, or an answer of its own outputs: an answer keeps less than its stream had.
+    tellCut() {
+        this.cut ??= this.say("warn truncated", "Cut", "There is more output than the server's limit.");
     }
 
     ask({ prompt, password }) {
@@ -202,8 +213,6 @@ export class Cell {
         const error = data.error ? ` with ${data.error.ename}` : "";
         if (data.restarted)
             this.tellRestart();
-        if (data.truncated && !this.cut)
-            this.cut = this.say("warn truncated", "Cut", "There was more output than the server's limit.");
         if (Number.isInteger(data.execution_count))
             this.count.textContent = `[${data.execution_count}]`;
         for (const finding of data.findings ?? [])
@@ -221,8 +230,8 @@ export class Cell {
         const [kind, title, detail] = ENDINGS[data.status] ?? [];
         if (kind)
             this.say(kind, title, [data.error?.evalue, detail].filter(Boolean).join(". "));
-        else if (this.bare)
-            this.outputs.show("error", this.bare);
+        else if (data.error && !this.toldError)
+            this.show("error", data.error);
         this.tellFiles(data.files);
     }
 
@@ -239,8 +248,11 @@ export class Cell {
         this.session.showed(() => {
             this.outputs.clear();
             this.tested = null;
+            this.toldError = false;
             for (const output of data.outputs ?? [])
                 this.take(output.type, output);
+            if (data.truncated)
+                this.tellCut();
             this.ended(data);
         });
     }

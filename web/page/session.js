@@ -188,11 +188,12 @@ export class Session {
     }
 
     async addPast(past) {
-        const cell = new Cell(this, { code: past.code });
+        const cell = new Cell(this, { code: past.code, partial: past.code_truncated === true });
         cell.execution.id = past.id;
         this.cells.push(cell);
         this.append(cell.node);
-        this.editor.remember(past.code);
+        if (!cell.partial)
+            this.editor.remember(past.code);
         if (past.state !== "done") {
             this.follow(cell, () => cell.attach(past.id));
             return;
