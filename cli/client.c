@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <curl/curl.h>
 
 #include "interrupt.h"
 
 enum {
     CONNECT_SECONDS = 10,
-    SILENCE_SECONDS =
-        60, /* of an answer in pieces; in a stream there is a sign of life every 15 s */
+    SILENCE_MS = 60000, /* of an answer in pieces; in a stream there is a sign of life every 15 s */
     MAX_ANSWER = 256 << 20, /* bytes */
     TURN_MS = 1000,
 };
@@ -31,6 +31,7 @@ struct exchange {
     bool decided, taken; /* whether the body goes to the request's owner */
     char *text;          /* the answer's body, unless it does */
     size_t len, size;
+    int64_t heard; /* now_ms: when something last came; 0: that is not minded yet */
     bool interrupted;
     struct err err; /* of what came, or went */
 };
@@ -41,6 +42,15 @@ static const struct client_ops *
 ops_of(const struct client_request *r)
 {
     return r->ops ? r->ops : &no_ops;
+}
+
+static int64_t
+now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* --- what comes --------------------------------------------------------------------------- */
@@ -102,6 +112,7 @@ on_bytes(char *bytes, size_t size, size_t n, void *arg)
         rc = ops_of(x->request)->take(x->request->owner, bytes, size * n, &x->err);
     else
         rc = keep(x, bytes, size * n);
+    x->heard = now_ms(); /* only now, as who takes it may have waited for something, too */
     if (rc < 0 && x->err.code == ERR_NONE)
         x->interrupted = true;
     return rc < 0 ? 0 : size * n; /* 0 ends the transfer */
@@ -114,6 +125,7 @@ on_header(char *line, size_t size, size_t n, void *arg)
     const size_t len = size * n;
     size_t end = len, begin = 5;
 
+    x->heard = now_ms();
     if (len < begin || strncasecmp(line, "ETag:", begin) != 0)
         return len;
     while (begin < len && line[begin] == ' ')
@@ -178,9 +190,8 @@ set_body(struct exchange *x, const char *body)
         curl_easy_setopt(x->curl, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
     }
     if (ops->take) {
-        curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_SECONDS);
         curl_easy_setopt(x->curl, CURLOPT_BUFFERSIZE, 256L << 10);
+        x->heard = x->request->slow_head ? 0 : now_ms();
     }
     if (strcmp(x->request->method, "HEAD") == 0)
         curl_easy_setopt(x->curl, CURLOPT_NOBODY, 1L);
@@ -195,6 +206,8 @@ set_up(const struct client *c, struct exchange *x, const char *url, const char *
     curl_easy_setopt(x->curl, CURLOPT_URL, url);
     curl_easy_setopt(x->curl, CURLOPT_USERAGENT, "tci/" PACKAGE_VERSION);
     curl_easy_setopt(x->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    /* Nothing shares a connection, and where one of HTTP/2 breaks nobody could say so as plainly. */
+    curl_easy_setopt(x->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(x->curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(x->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(x->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
@@ -222,6 +235,12 @@ is_over(CURLM *multi, struct exchange *x)
             return true;
         }
     return false;
+}
+
+static bool
+is_silent(const struct exchange *x)
+{
+    return ops_of(x->request)->take && x->heard && now_ms() - x->heard > SILENCE_MS;
 }
 
 /* One wait for the server, or for Ctrl-C. */
@@ -252,11 +271,17 @@ converse(struct exchange *x)
     curl_multi_add_handle(multi, x->curl);
     while (!x->interrupted) {
         const CURLMcode rc = curl_multi_perform(multi, &running);
+        const bool silent = is_silent(x); /* on_turn may take its time */
 
         if (ops->on_turn)
             ops->on_turn(x->request->owner);
         if (is_over(multi, x))
             break;
+        if (silent) {
+            snprintf(x->reason, sizeof(x->reason), "nothing has come for %d s", SILENCE_MS / 1000);
+            x->result = CURLE_OPERATION_TIMEDOUT;
+            break;
+        }
         if (rc != CURLM_OK) {
             x->result = CURLE_FAILED_INIT;
             break;
@@ -277,6 +302,7 @@ loss_of(const struct exchange *x)
     switch (x->result) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_SSL_CONNECT_ERROR:
         return LOST_UNREACHED;
     case CURLE_GOT_NOTHING:
     case CURLE_OPERATION_TIMEDOUT:

@@ -59,6 +59,8 @@ struct client_request {
     const char *headers[3]; /* further lines, up to the first that is NULL */
     const struct client_ops *ops;
     void *owner;
+    bool
+        slow_head; /* the answer may take as long as it likes to begin; else who takes it has it broken off by silence */
 };
 
 struct client_answer {

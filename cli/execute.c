@@ -189,8 +189,9 @@ execute(struct client *client, const char *command, const struct session *sessio
         status = conclude(&x);
     } else {
         status = terminal_fail(command, &err);
-        if (err.code == ERR_NONE) /* if it was interrupted already, that may not have arrived */
-            stream_cancel(x.stream);
+        /* If it was interrupted already, that may not have arrived. */
+        if (err.code == ERR_NONE && !stream_cancel(x.stream))
+            note(&x, "the code may still run");
     }
     stream_free(x.stream);
     terminal_leave(&x.input);

@@ -26,7 +26,7 @@ retry_begin(struct retry *r)
 void
 retry_moved(struct retry *r)
 {
-    r->since = now_ms();
+    r->since = 0;
     r->pause_ms = 0;
 }
 
@@ -36,6 +36,8 @@ retry_wait(struct retry *r)
 {
     struct pollfd fd = {.fd = interrupt_fd(), .events = POLLIN};
 
+    if (r->since == 0)
+        r->since = now_ms();
     if (now_ms() - r->since > PATIENCE_MS)
         return RETRY_GIVEN_UP;
     if (r->pause_ms > 0)

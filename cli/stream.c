@@ -25,7 +25,7 @@ struct stream {
     struct events *events; /* of this connection */
     bool asked;            /* a request has gone out */
     bool ended;
-    bool moved; /* this connection has brought something */
+    bool moved; /* this connection has brought something, be it a sign of life */
 };
 
 /* --- what comes --------------------------------------------------------------------------- */
@@ -53,7 +53,6 @@ on_event(void *owner, const char *name, const char *data, size_t len)
         json_decref(start);
     }
     s->ended = strcmp(name, "end") == 0;
-    s->moved = true;
     snprintf(s->last, sizeof(s->last), "Last-Event-ID: %s", events_last_id(s->events));
     s->ops->on_event(s->owner, name, data, len);
 }
@@ -70,8 +69,9 @@ wants(void *owner, const struct client_head *head)
 static int
 take(void *owner, const char *bytes, size_t len, struct err *err)
 {
-    const struct stream *s = owner;
+    struct stream *s = owner;
 
+    s->moved = true;
     return events_feed(s->events, bytes, len, err);
 }
 
@@ -123,6 +123,7 @@ connect_once(struct stream *s, struct client_answer *answer, struct err *err)
         r.method = "POST";
         r.body = json_incref(s->body);
         r.headers[0] = s->key;
+        r.slow_head = true; /* what the code imports may be installed before */
     }
     s->asked = true;
     s->moved = false;
@@ -151,15 +152,20 @@ may_go_on(const struct stream *s, int rc, const struct client_answer *answer, co
     return !first || answer->loss == LOST_MIDWAY;
 }
 
+/* rc: of the last connection; gone: its server knows of no such execution. */
 static int
-give_up(const struct stream *s, int rc, struct err *err)
+give_up(const struct stream *s, int rc, bool gone, struct err *err)
 {
     struct err why = *err;
 
-    if (s->id == NULL)
-        return rc < 0 ? -1 : err_set(err, ERR_PEER, "The connection was lost");
-    return err_set(err, ERR_PEER, "%s; the execution %s may still run",
-                   rc < 0 ? why.msg : "The connection was lost before the code ended", s->id);
+    if (rc == 0)
+        err_set(&why, ERR_PEER, "The connection was lost before the code ended");
+    if (s->id == NULL || gone || why.code == ERR_NONE)
+        *err = why;
+    else
+        err_field(err, why.code == ERR_TIMEOUT ? ERR_PEER : why.code, why.field,
+                  "%s; the execution %s may still run", why.msg, s->id);
+    return -1;
 }
 
 /* 0: once more. */
@@ -168,7 +174,7 @@ wait_for_next(struct stream *s, struct retry *retry, int rc, struct err *err)
 {
     switch (retry_wait(retry)) {
     case RETRY_GIVEN_UP:
-        return give_up(s, rc, err);
+        return give_up(s, rc, false, err);
     case RETRY_INTERRUPTED:
         if (s->ops->on_interrupt(s->owner) < 0)
             return err_set(err, ERR_NONE, "interrupted");
@@ -194,7 +200,7 @@ stream_run(struct stream *s, struct err *err)
         if (s->ended)
             return 0;
         if (!may_go_on(s, rc, &answer, err, first))
-            return -1;
+            return give_up(s, rc, answer.head.status == 404, err);
         if (s->moved)
             retry_moved(&retry);
         if (wait_for_next(s, &retry, rc, err) < 0)
@@ -241,30 +247,53 @@ stream_id(const struct stream *s)
     return s->id;
 }
 
-/* One that waits for its turn has not told its id. */
-static void
-learn_id(struct stream *s)
+/* The way to it, and what it was asked with, may both be slow; a Ctrl-C that was meant for the code is still on its way. */
+static int
+on_impatience(void *owner)
 {
-    const struct client_request r = {
-        .method = "POST", .path = s->path, .body = json_incref(s->body), .headers = {s->key}};
-    struct client_answer answer;
+    unsigned *left = owner;
 
-    if (client_perform(s->client, &r, &answer, NULL) == 0)
-        take_id(s, answer.json);
-    json_decref(answer.json);
+    if (*left == 0)
+        return -1;
+    --*left;
+    return 0;
 }
 
-void
+/* One that waits for its turn has not told its id.  Nothing is begun by the question.  False: nobody can tell. */
+static bool
+learn_id(struct stream *s, const struct client_ops *patient, unsigned *left)
+{
+    cleanup_free char *path = xasprintf("%s?idempotency_key=%s", s->path, strchr(s->key, ' ') + 1);
+    const struct client_request r = {.method = "GET", .path = path, .ops = patient, .owner = left};
+    struct client_answer answer;
+    struct err err = ERR_INIT;
+    const int rc = client_perform(s->client, &r, &answer, &err);
+
+    if (rc == 0)
+        take_id(s, json_array_get(json_object_get(answer.json, "executions"), 0));
+    json_decref(answer.json);
+    return rc == 0 || answer.head.status == 404;
+}
+
+bool
 stream_cancel(struct stream *s)
 {
-    if (!s->asked || s->ended)
-        return;
-    if (s->id == NULL)
-        learn_id(s);
-    if (s->id) {
-        cleanup_free char *path = xasprintf("%s/%s", s->path, s->id);
+    const struct client_ops patient = {.on_interrupt = on_impatience};
+    struct client_answer answer;
+    struct err err = ERR_INIT;
+    unsigned left = 1;
 
-        if (client_call(s->client, "DELETE", path, NULL, NULL, NULL) < 0)
-            return; /* it has ended, or the server has */
-    }
+    if (!s->asked || s->ended)
+        return true;
+    if (s->id == NULL && !learn_id(s, &patient, &left))
+        return false;
+    if (s->id == NULL)
+        return true;
+    cleanup_free char *path = xasprintf("%s/%s", s->path, s->id);
+    const struct client_request r = {
+        .method = "DELETE", .path = path, .ops = &patient, .owner = &left};
+    const int rc = client_perform(s->client, &r, &answer, &err);
+
+    json_decref(answer.json);
+    return rc == 0 || answer.head.status == 404 || answer.head.status == 409; /* it has ended */
 }

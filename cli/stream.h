@@ -34,7 +34,10 @@ int stream_run(struct stream *, struct err *) must_check;
 /* The execution's id; NULL: nobody knows yet. */
 const char *stream_id(const struct stream *);
 
-/* Ends the execution that is not followed to its end; what goes wrong with that is passed over. */
-void stream_cancel(struct stream *);
+/*
+ * Ends the execution that is not followed to its end, if there is one; false: nobody can tell whether it has ended.  Takes one Ctrl-C
+ * for one more that the code was to have.
+ */
+bool stream_cancel(struct stream *);
 
 #endif

@@ -397,14 +397,30 @@ find(struct api *api, struct http_request *r, const struct caller *who, const st
     return NULL;
 }
 
+/* The one, or none. */
+static json_t *
+list_made_with(struct api *api, const struct v1_session *session, const char *key)
+{
+    static const uint8_t any[RUNS_HASH_BYTES];
+    json_t *list = xnotnull(json_array());
+    bool same;
+    const struct run *run =
+        runs_find_key(api_parts(api)->runs, &session->owner, session->id, key, any, &same);
+
+    if (run)
+        json_array_append_new(list, run_summary(run));
+    return list;
+}
+
 void
 v1_executions_list(struct api *api, struct http_request *r, const struct caller *who,
                    const struct target *target)
 {
-    static const char *const names[] = {"cursor", "key", "limit", NULL};
+    static const char *const names[] = {"cursor", "idempotency_key", "key", "limit", NULL};
     struct v1_session session;
     struct err err = ERR_INIT;
-    unsigned long long limit, before, next;
+    unsigned long long limit, before, next = 0;
+    const char *made_with;
     json_t *list;
 
     if (!v1_find_session(api, r, who, target, &session))
@@ -415,8 +431,10 @@ v1_executions_list(struct api *api, struct http_request *r, const struct caller 
         http_reply_error(r, &err, NULL);
         return;
     }
-    list =
-        runs_list(api_parts(api)->runs, &session.owner, session.id, before, (unsigned)limit, &next);
+    made_with = target_query(target, "idempotency_key");
+    list = made_with ? list_made_with(api, &session, made_with)
+                     : runs_list(api_parts(api)->runs, &session.owner, session.id, before,
+                                 (unsigned)limit, &next);
     http_reply_json(r, 200,
                     xnotnull(json_pack("{s:o,s:o}", "executions", list, "next_cursor",
                                        next ? json_sprintf("%llu", next) : json_null())));

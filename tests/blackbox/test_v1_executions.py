@@ -454,6 +454,9 @@ def test_idempotency(session):
     started = session.post("import time\ntime.sleep(1)\nn += 1", background=True, headers=headers)
     again = session.post("import time\ntime.sleep(1)\nn += 1", background=True, headers=headers)
     assert started.status_code == again.status_code == 202 and started.json()["id"] == again.json()["id"]
+    made_with = [session.client.get(f"{session.path}/executions", params={"idempotency_key": key}).json() for key in ("k2", "none", "")]
+    assert [one["id"] for one in made_with[0]["executions"]] == [started.json()["id"]] and made_with[0]["next_cursor"] is None
+    assert made_with[1]["executions"] == made_with[2]["executions"] == []  # those without a key have no empty one
     assert session.ok("n")["result"]["value"] == 2
 
 
