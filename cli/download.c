@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 
 #include "tarball.h"
 #include "interrupt.h"
+#include "outlet.h"
 #include "progress.h"
 #include "remotepath.h"
 #include "retry.h"
@@ -26,7 +26,6 @@ struct download {
     char *url;
     int fd;         /* -1: not open yet */
     bool is_part;   /* it becomes the local file in the end */
-    bool may_wait;  /* writing to it */
     char *part;     /* its path, if so */
     char etag[128]; /* with its quotes; "": not known yet */
     int64_t have;   /* bytes */
@@ -137,7 +136,6 @@ open_no_file(struct download *d, bool is_pipe)
 {
     struct pollfd interrupt = {.fd = interrupt_fd(), .events = POLLIN};
 
-    d->may_wait = true;
     while ((d->fd = open(d->local, O_WRONLY | O_CLOEXEC | O_NONBLOCK)) < 0 && errno == ENXIO &&
            is_pipe)
         if (poll(&interrupt, 1, PIPE_PAUSE_MS) > 0)
@@ -157,7 +155,6 @@ open_local(struct download *d)
     d->fd = -1;
     if (strcmp(d->local, "-") == 0) {
         d->fd = STDOUT_FILENO;
-        d->may_wait = fstat(d->fd, &st) < 0 || !S_ISREG(st.st_mode);
         return 0;
     }
     if (stat(d->local, &st) == 0 && !S_ISREG(st.st_mode))
@@ -208,42 +205,6 @@ on_head(void *owner, const struct client_head *head)
 }
 
 static int
-write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        const ssize_t n = write(fd, bytes, len);
-
-        if (n < 0 && errno != EINTR)
-            return -1;
-        if (n > 0)
-            bytes += n, len -= (size_t)n;
-    }
-    return 0;
-}
-
-/* The same of what nobody may be reading: a piece for which there is room, after another, up to Ctrl-C, which is EINTR. */
-static int
-write_waiting(int fd, const char *bytes, size_t len)
-{
-    struct pollfd fds[] = {{.fd = fd, .events = POLLOUT}, {.fd = interrupt_fd(), .events = POLLIN}};
-
-    while (len > 0) {
-        const size_t n = len < PIPE_BUF ? len : PIPE_BUF;
-
-        while (poll(fds, 2, -1) < 0 && errno == EINTR)
-            ;
-        if (fds[1].revents) {
-            errno = EINTR;
-            return -1;
-        }
-        if (write_all(fd, bytes, n) < 0)
-            return -1;
-        bytes += n, len -= n;
-    }
-    return 0;
-}
-
-static int
 take(void *owner, const char *bytes, size_t len, struct err *err)
 {
     struct download *d = owner;
@@ -252,7 +213,7 @@ take(void *owner, const char *bytes, size_t len, struct err *err)
         *err = d->problem;
         return -1;
     }
-    if ((d->may_wait ? write_waiting : write_all)(d->fd, bytes, len) < 0)
+    if (outlet_write(d->fd, bytes, len) < 0)
         return errno == EINTR ? -1 : err_sys(err, "%s cannot be written", d->local);
     d->have += (int64_t)len;
     d->moved = true;
@@ -426,6 +387,7 @@ get_file(const struct transfer_place *place, const char *path, const char *local
 
 struct unpacking {
     int fd;
+    bool is_stdout;
     int64_t bytes;
     struct progress progress;
 };
@@ -435,8 +397,10 @@ take_archive(void *owner, const char *bytes, size_t len, struct err *err)
 {
     struct unpacking *u = owner;
 
-    if (write_all(u->fd, bytes, len) < 0)
-        return err_sys(err, "The archive cannot be unpacked");
+    if (outlet_write(u->fd, bytes, len) < 0)
+        return errno == EINTR ? -1
+                              : err_sys(err, "The archive cannot be %s",
+                                        u->is_stdout ? "written" : "unpacked");
     u->bytes += (int64_t)len;
     progress_move(&u->progress, (int64_t)len);
     return 0;
@@ -471,8 +435,8 @@ static int
 get_directory(const struct transfer_place *place, const char *path, const char *local,
               json_t **told, struct err *err)
 {
-    struct unpacking u = {.fd = STDOUT_FILENO};
     const bool to_stdout = strcmp(local, "-") == 0;
+    struct unpacking u = {.fd = STDOUT_FILENO, .is_stdout = to_stdout};
     struct tarball_job job;
     struct err unpacking = ERR_INIT;
     int rc;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "interrupt.h"
+#include "outlet.h"
 #include "stream.h"
 #include "terminal.h"
 
@@ -165,7 +166,7 @@ conclude(struct execution *x)
 
     if (json_is_object(error) && !x->told)
         show_event(x->show, "error", error);
-    if (json_is_true(json_object_get(x->end, "truncated")))
+    if (json_is_true(json_object_get(x->end, "truncated")) || outlet_was_cut())
         note(x, "not all output is here");
     if (json_is_true(json_object_get(x->end, "restarted")))
         note(x, "the session's earlier state was lost, and this is a new one");

@@ -97,6 +97,13 @@ interrupt_put_back(void)
     (void)!write(ends[1], "", 1);
 }
 
+void
+interrupt_end(void)
+{
+    final = 1;
+    interrupt_put_back();
+}
+
 bool
 interrupt_is_final(void)
 {

@@ -25,6 +25,9 @@ bool interrupt_taken(void);
 /* That one is there again, for who comes next: what took it was not all that it was meant for. */
 void interrupt_put_back(void);
 
+/* As a signal to end would: for who finds that what is under way is for nothing. */
+void interrupt_end(void);
+
 /* Whether one of them was not Ctrl-C: then it is over, and there is no second one to wait for. */
 bool interrupt_is_final(void);
 

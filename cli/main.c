@@ -10,6 +10,7 @@
 #include "files.h"
 #include "interrupt.h"
 #include "keys.h"
+#include "outlet.h"
 #include "packages.h"
 #include "remote.h"
 #include "repl.h"
@@ -75,12 +76,14 @@ fill_closed_streams(void)
 static enum exit_status
 flush(enum exit_status status)
 {
-    if (fflush(stdout) < 0)
+    if (outlet_error())
+        fprintf(stderr, "tci: cannot write: %s\n", strerror(outlet_error()));
+    else if (fflush(stdout) < 0)
         perror("tci: cannot write");
     else if (ferror(stdout))
         fputs("tci: cannot write all of it\n", stderr); /* nobody knows any more why */
     else
-        return status;
+        return outlet_was_cut() && interrupt_is_final() ? STATUS_INTERRUPTED : status;
     return STATUS_FAILED;
 }
 

@@ -11,6 +11,7 @@
 
 #include "gateway/mem.h"
 #include "graphics.h"
+#include "outlet.h"
 #include "sift.h"
 #include "terminal.h"
 
@@ -152,7 +153,7 @@ show_text(struct sift *sift, FILE *file, const json_t *text, const char *end)
     if (!json_is_string(text))
         return;
     sift_write(sift, json_string_value(text), json_string_length(text), file);
-    fputs(end, file);
+    outlet_put(file, end, strlen(end));
 }
 
 /* Text that is whole: no sequence has begun before it. */
@@ -189,7 +190,7 @@ show_line(struct sift *sift, const char *line, bool colours)
     if (!colours)
         terminal_strip(text);
     sift_write(sift, text, strlen(text), stderr);
-    fputc('\n', stderr);
+    outlet_put(stderr, "\n", 1);
 }
 
 /* Some kernels have no traceback. */
@@ -219,7 +220,6 @@ show_event(struct show *s, const char *name, const json_t *data)
         s->out = s->err = (struct sift){0};
     } else if (strcmp(name, "stdout") == 0) {
         show_text(&s->out, stdout, json_object_get(data, "text"), "");
-        fflush(stdout);
     } else if (strcmp(name, "stderr") == 0) {
         fflush(stdout);
         show_text(&s->err, stderr, json_object_get(data, "text"), "");
@@ -228,6 +228,5 @@ show_event(struct show *s, const char *name, const json_t *data)
     } else if (strcmp(name, "result") == 0 || strcmp(name, "display") == 0 ||
                strcmp(name, "update_display") == 0) {
         show_bundle(s, json_object_get(data, "data"));
-        fflush(stdout);
     }
 }

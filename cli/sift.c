@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "gateway/mem.h"
+#include "outlet.h"
 
 /* Finals of control sequences with numbers only: moves, erasing, inserting, deleting, scrolling; m: colours. */
 static const char finals[] = "@ABCDEFGHJKLMPSTXZdfmsu";
@@ -177,5 +178,5 @@ sift_write(struct sift *s, const char *text, size_t len, FILE *file)
         len = sift_text(s, text, len, sifted);
         text = sifted;
     }
-    fwrite(text, 1, len, file);
+    outlet_put(file, text, len);
 }

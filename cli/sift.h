@@ -31,7 +31,7 @@ struct sift {
 /* out has room for SIFT_HELD more than len bytes; returns how many are there. */
 size_t sift_text(struct sift *, const char *text, size_t len, char *out);
 
-/* Writes it; sifted, if that is a terminal. */
+/* Writes it (outlet_put); sifted, if that is a terminal. */
 void sift_write(struct sift *, const char *text, size_t len, FILE *);
 
 #endif

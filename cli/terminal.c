@@ -10,6 +10,7 @@
 
 #include "gateway/mem.h"
 #include "interrupt.h"
+#include "outlet.h"
 #include "sift.h"
 #include "width.h"
 
@@ -187,8 +188,8 @@ terminal_fail(const char *command, const struct err *err)
         fail_in_json(err);
         return status_of(err->code);
     }
-    if (err->code == ERR_NONE && interrupt_was_pipe())
-        return STATUS_INTERRUPTED; /* nobody minds */
+    if (err->code == ERR_NONE && (interrupt_was_pipe() || outlet_error()))
+        return STATUS_INTERRUPTED; /* nobody minds, or main tells why */
     fflush(stdout);
     fprintf(stderr, "tci %s: ", command);
     terminal_put(stderr, err->code == ERR_NONE ? "interrupted" : err->msg);
@@ -219,10 +220,15 @@ void
 terminal_json(const json_t *value)
 {
     const size_t shape = isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT;
+    cleanup_free char *text = NULL;
+    size_t len;
+    FILE *file = xnotnull(open_memstream(&text, &len));
 
-    json_dump_callback(value, put_json, stdout,
+    json_dump_callback(value, put_json, file,
                        shape | JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    putchar('\n');
+    fputc('\n', file);
+    if (fclose(file) == 0)
+        outlet_put(stdout, text, len);
 }
 
 static char *

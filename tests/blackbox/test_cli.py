@@ -1,4 +1,5 @@
 """test_cli.py - the terminal client tci against a real gateway: what it prints, where, and with which exit status."""
+import fcntl
 import json
 import os
 import pty
@@ -6,6 +7,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import threading
 import time
 
@@ -150,6 +152,52 @@ def test_who_reads_no_further_ends_the_code(gateway, command):
     """Its session does not stay behind, and nothing is said of what was wanted."""
     ran = shell(gateway, f"echo \"while True: print('x' * 1000)\" | $TCI {command} | head -c 3; echo ${{PIPESTATUS[1]}}")
     assert (ran.stdout, ran.stderr) == (f"xxx{128 + signal.SIGPIPE}\n", "")
+    assert sessions(gateway) == []
+
+
+@pytest.fixture
+def unread(gateway):
+    """unread(words) starts tci, into a pipe that nobody reads; it is full when this returns."""
+    made = []
+
+    def start(*words):
+        env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir}
+        tci = subprocess.Popen([os.path.join(harness.build_dir(), "cli", "tci"), *words], env=env, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, **gateway.identity())
+        made.append(tci)
+        eventually(lambda: int.from_bytes(fcntl.ioctl(tci.stdout, termios.FIONREAD, bytes(4)), "little") > 60_000)
+        return tci
+
+    yield start
+    for tci in made:
+        tci.kill()
+        tci.wait()
+        tci.stdout.close()
+        tci.stderr.close()
+
+
+@pytest.mark.parametrize("words", [["exec", "-c", "print('x' * 1000000); import time; time.sleep(60)"],
+                                   ["exec", "-c", "'x' * 1000000"], ["exec", "--json", "-c", "print('x' * 1000000)"]])
+def test_who_does_not_read_keeps_nobody(gateway, unread, words):
+    tci = unread(*words)
+    tci.send_signal(signal.SIGTERM)
+    assert tci.wait(20 * harness.slack()) == 130
+    assert sessions(gateway) == []
+
+
+def test_an_interrupt_while_nobody_reads(gateway, unread):
+    """The first one is the code's; what there is no room for is not there, which is said."""
+    tci = unread("exec", "-c", "try:\n    while True: print('x' * 1000)\nexcept KeyboardInterrupt:\n    pass")
+    tci.send_signal(signal.SIGINT)
+    eventually(lambda: [s["state"] for s in sessions(gateway)] == ["idle"])
+    threading.Thread(target=tci.stdout.read, daemon=True).start()
+    assert (tci.wait(60), tci.stderr.read()) == (0, b"tci exec: not all output is here\n")
+
+
+def test_no_room_for_the_output(gateway):
+    """The code does not go on for nothing."""
+    ran = shell(gateway, "$TCI exec -c 'import time\nfor _ in range(200):\n    print(1, flush=True)\n    time.sleep(0.1)' >/dev/full")
+    assert (ran.returncode, ran.stderr) == (1, "tci: cannot write: No space left on device\n")
     assert sessions(gateway) == []
 
 

@@ -391,6 +391,21 @@ def test_interrupts_at_a_named_pipe(disk, session, much, here):
                 os.close(reader)
 
 
+def test_an_archive_that_nobody_reads(disk, session, much, here):
+    ran = subprocess.Popen([harness.build_dir() + "/cli/tci", "files", "-s", session, "get", ".", "-"], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, env={**harness.clean_environment(), "TCI_STATE_DIR": disk.state_dir},
+                           **harness.identity())
+    try:
+        eventually(lambda: int.from_bytes(fcntl.ioctl(ran.stdout, termios.FIONREAD, bytes(4)), "little") > 60_000)
+        ran.send_signal(signal.SIGTERM)
+        assert (ran.wait(20 * harness.slack()), ran.stderr.read()) == (130, b"tci files: interrupted\n")
+    finally:
+        ran.kill()
+        ran.wait()
+        ran.stdout.close()
+        ran.stderr.close()
+
+
 def test_named_pipes(disk, session, files, here):
     """What goes through them is whole."""
     content = os.urandom(300_000)

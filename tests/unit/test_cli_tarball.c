@@ -43,7 +43,7 @@ tear_down(void **state)
 static void
 fill(const char *path, size_t len)
 {
-    char *bytes = malloc(len);
+    char *bytes = malloc(len + 1);
     FILE *file = fopen(path, "w");
 
     assert_non_null(file);
