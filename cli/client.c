@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <time.h>
 #include <curl/curl.h>
+#include <sodium.h>
 
 #include "interrupt.h"
 
@@ -363,6 +364,7 @@ static int
 conclude(const struct client *c, struct exchange *x, struct client_answer *answer, struct err *err)
 {
     json_t *json = NULL;
+    long sent = 0;
     int rc = 0;
 
     read_head(x);
@@ -370,6 +372,7 @@ conclude(const struct client *c, struct exchange *x, struct client_answer *answe
     if (x->result == CURLE_ABORTED_BY_CALLBACK && x->err.code == ERR_NONE)
         x->interrupted = true;
     answer->loss = loss_of(x);
+    answer->sent = curl_easy_getinfo(x->curl, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent > 0;
     if (x->interrupted || x->result != CURLE_OK)
         return explain_transfer(c, x, err);
     if (x->len > 0)
@@ -450,6 +453,17 @@ client_free(struct client *c)
     place_clear(&c->place);
     free(c);
     curl_global_cleanup();
+}
+
+void
+client_draw_key(char line[CLIENT_KEY_SIZE])
+{
+    unsigned char bytes[16];
+    char hex[2 * sizeof(bytes) + 1];
+
+    randombytes_buf(bytes, sizeof(bytes));
+    sodium_bin2hex(hex, sizeof(hex), bytes, sizeof(bytes));
+    snprintf(line, CLIENT_KEY_SIZE, "Idempotency-Key: tci-%s", hex);
 }
 
 int

@@ -66,12 +66,17 @@ struct client_request {
 struct client_answer {
     struct client_head head;
     json_t *json; /* the caller's; NULL: none */
+    bool sent;    /* some of the request has gone out */
     enum client_loss {
         LOST_NOTHING,
         LOST_UNREACHED, /* there was no connection */
         LOST_MIDWAY,    /* it did not last */
     } loss;             /* what may be better with the next connection */
 };
+
+/* The header's line of an Idempotency-Key that nobody else has. */
+enum { CLIENT_KEY_SIZE = 64 };
+void client_draw_key(char line[CLIENT_KEY_SIZE]);
 
 /* The answer is filled as far as there was one, whether that worked or not. */
 int client_perform(struct client *, const struct client_request *, struct client_answer *,

@@ -3,15 +3,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sodium.h>
 
 #include "parse.h"
 #include "retry.h"
 
-enum {
-    MAX_EVENT = 64 << 20, /* bytes */
-    KEY_BYTES = 16,
-};
+enum { MAX_EVENT = 64 << 20 /* bytes */ };
 
 struct stream {
     struct client *client;
@@ -19,7 +15,7 @@ struct stream {
     json_t *body;
     const struct stream_ops *ops;
     void *owner;
-    char key[64];          /* the header's line */
+    char key[CLIENT_KEY_SIZE];
     char last[96];         /* ... of Last-Event-ID; "": there was none */
     char *id;              /* NULL: nobody knows it */
     struct events *events; /* of this connection */
@@ -215,12 +211,8 @@ stream_new(struct client *client, const char *path, json_t *body, const struct s
            void *owner)
 {
     struct stream *s = xcalloc(1, sizeof(*s));
-    unsigned char bytes[KEY_BYTES];
-    char hex[2 * KEY_BYTES + 1];
 
-    randombytes_buf(bytes, sizeof(bytes));
-    sodium_bin2hex(hex, sizeof(hex), bytes, sizeof(bytes));
-    snprintf(s->key, sizeof(s->key), "Idempotency-Key: tci-%s", hex);
+    client_draw_key(s->key);
     json_object_set_new(body, "stream", json_true());
     json_object_set_new(body, "background", json_true());
     s->client = client;

@@ -15,6 +15,8 @@ class Relay:
         self.rate = rate
         self.count = self.cuts = 0
         self.open = True
+        self.answers = threading.Event()  # clear: what the gateway says is kept back
+        self.answers.set()
         self.listener = socket.create_server(("127.0.0.1", 0))
         if rate:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
@@ -46,6 +48,8 @@ class Relay:
                     data = one.recv(65536)
                     if not data:
                         return
+                    if one is server:
+                        self.answers.wait()
                     if self.rate:
                         time.sleep(len(data) / self.rate)
                     (server if one is client else client).sendall(data if one is client or limit is None else data[:limit - passed])
@@ -78,4 +82,5 @@ class Relay:
 
     def close(self):
         self.listener.close()
+        self.answers.set()
         self.cut_all()

@@ -78,6 +78,34 @@ def test_a_server_that_stays_away(gateway, users, relay):
     assert (ran.returncode, out, err) == (0, "begun\nended\n", "")
 
 
+def sessions(gateway):
+    return [s["id"] for s in gateway.client.get("/v1/sessions").json()["sessions"]]
+
+
+def test_a_session_is_made_once(gateway, relay):
+    """The answer that says its id is cut: asked again, the server knows which one it was."""
+    line = relay(lambda n: 1 if n == 0 else None)
+    ran = through(line, gateway, "exec", "-c", "print(1)")
+    assert (ran.returncode, ran.stdout, ran.stderr, line.cuts) == (0, "1\n", "", 1)
+    assert sessions(gateway) == []
+
+
+def test_a_session_that_nobody_waits_for(gateway, relay):
+    line = relay(lambda n: None)
+    line.answers.clear()
+    ran = subprocess.Popen([harness.build_dir() + "/cli/tci", "exec", "-c", "print(1)"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           env={**harness.clean_environment(), "TCI_URL": line.url, "TCI_AUTH_TOKEN": gateway.token}, text=True)
+    try:
+        eventually(lambda: len(sessions(gateway)) == 1)
+        ran.terminate()
+        eventually(lambda: line.count == 2 or ran.poll() is not None)
+        line.answers.set()
+        assert ran.communicate(timeout=60) == ("", "tci exec: interrupted\n") and ran.returncode == 130
+    finally:
+        ran.kill()
+    assert sessions(gateway) == []
+
+
 def test_who_leaves_takes_it_along(gateway, users):
     """Asked to end (SIGTERM), tci ends the code as well, though that outlives connections."""
     one = users(gateway)
