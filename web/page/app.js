@@ -25,7 +25,10 @@ const sessions = {
 
     hooks: {
         changed: (session) => sessions.mark(session),
-        ran: (session) => app.panel.ran(session),
+        ran(session) {
+            sessions.changedAt = performance.now();
+            app.panel.ran(session);
+        },
         closed: (session) => sessions.drop(session),
         freed: () => sessions.pump(),
     },
@@ -62,25 +65,42 @@ const sessions = {
     draw() {
         const list = $("session-list");
         const focused = list.contains(document.activeElement) ? document.activeElement.dataset.name : null;
-        list.replaceChildren(...[...this.known.values()].reverse().slice(0, MAX_SHOWN).map((about) => this.row(about)));
-        if (!this.known.size)
-            list.append(el("li", { class: "quiet none", text: "None yet." }));
+        const rows = new Map([...list.querySelectorAll("button")].map((row) => [row.dataset.name, row]));
+        const lines = [...this.known.values()].reverse().slice(0, MAX_SHOWN).map((about) => this.line(about, rows.get(nameOf(about))));
+        if (!lines.length)
+            lines.push(list.querySelector(".none") ?? el("li", { class: "quiet none", text: "None yet." }));
+        if (lines.length === list.childElementCount && lines.every((line, i) => line === list.children[i]))
+            return;
+        list.replaceChildren(...lines);
         if (focused)
             [...list.querySelectorAll("button")].find((one) => one.dataset.name === focused)?.focus();
     },
 
+    // row: of that session, where there is one; what has not changed is not drawn anew.
+    line(about, row = this.row(about)) {
+        const name = nameOf(about);
+        if (this.current && nameOf(this.current) === name)
+            row.setAttribute("aria-current", "true");
+        else
+            row.removeAttribute("aria-current");
+        this.tellState(row, about, this.open.get(name)?.running ? "busy" : about.state);
+        return row.parentNode;
+    },
+
     row(about) {
-        const chosen = this.current && nameOf(this.current) === nameOf(about);
-        const row = el("button", { type: "button", class: "session-row", "data-name": nameOf(about), "aria-current": chosen ? "true" : null, onclick: () => this.choose(about) },
+        const name = nameOf(about);
+        const row = el("button", { type: "button", class: "session-row", "data-name": name, onclick: () => this.choose(this.known.get(name) ?? about) },
             el("span", { class: "dot", "aria-hidden": "true" }), el("b", { text: about.id, title: about.id }),
             el("span", { class: "quiet" }));
-        this.tellState(row, about, about.state);
-        return el("li", {}, row);
+        el("li", {}, row);
+        return row;
     },
 
     tellState(row, about, state) {
+        const text = [about.kernel, STATES[state] ?? state, about.key ? `key ${about.key}` : ""].filter(Boolean).join(" · ");
         row.dataset.state = state;
-        row.lastChild.textContent = [about.kernel, STATES[state] ?? state, about.key ? `key ${about.key}` : ""].filter(Boolean).join(" · ");
+        if (row.lastChild.textContent !== text)
+            row.lastChild.textContent = text;
     },
 
     mark(session) {

@@ -41,8 +41,16 @@ export class Cell {
         this.node.dataset.state = state;
         this.node.setAttribute("aria-busy", String(!this.isOver && state !== "waiting"));
         this.time.textContent = text;
-        this.actions.replaceChildren(...this.buttons());
+        this.drawActions();
         this.session.changed();
+    }
+
+    // The focus goes to the same button, if there is one, or to the code, which does nothing by itself.
+    drawActions() {
+        const focused = this.actions.contains(document.activeElement) ? document.activeElement.textContent : null;
+        this.actions.replaceChildren(...this.buttons());
+        if (focused !== null)
+            ([...this.actions.children].find((one) => one.textContent === focused) ?? this.source).focus({ preventScroll: true });
     }
 
     buttons() {

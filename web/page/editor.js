@@ -3,6 +3,7 @@ import { announce, el } from "./dom.js";
 import { AnsiWriter } from "./ansi.js";
 
 const MAX_MATCHES = 200;
+const MODIFIERS = new Set(["Shift", "Control", "Alt", "AltGraph", "Meta"]);
 
 // Through the browser's own editing where there is one, so that undo knows of it.
 function typeInto(area, text) {
@@ -82,6 +83,8 @@ export class Editor {
     }
 
     key(event) {
+        if (MODIFIERS.has(event.key))        // of the key that follows
+            return;
         const leaving = this.tabLeaves;
         this.tabLeaves = event.key === "Escape" && !this.helping;
         if (!event.isComposing && (this.matchKey(event) || this.commandKey(event) || this.typingKey(event, leaving)))
