@@ -20,7 +20,7 @@ function nameOf(path) {
 export class Files {
     constructor() {
         this.directory = "";
-        this.transfers = new Transfers(() => this.refresh());
+        this.transfers = new Transfers(() => this.refresh(this.sentTo === this.session));
         this.crumbs = el("nav", { class: "crumbs", "aria-label": "Directory" });
         this.list = el("ul", { class: "file-list" });
         this.problem = el("p", { class: "problem", role: "alert" });
@@ -66,6 +66,9 @@ export class Files {
             this.session = session;
             this.directory = "";
             this.shutPreview();
+            this.list.replaceChildren();
+            this.problem.textContent = this.usage.textContent = "";
+            this.drawCrumbs();
         }
         this.refresh();
     }
@@ -78,21 +81,31 @@ export class Files {
         return this.session.path(`files/${encodePath(path)}`, query);
     }
 
+    // Unless another session is looked at by now.
+    complain(session, e) {
+        if (session === this.session)
+            this.problem.textContent = complaint(e);
+    }
+
     /* what is there */
 
-    async refresh() {
+    // awake: something has been put into it just now, whatever the list of sessions says of its state.
+    async refresh(awake = false) {
         const { session, directory } = this;
-        if (!session || session.gone || session.state === "stopped")     // looking would start a container
+        const asked = this.asked = {};
+        if (!session || session.gone || (session.state === "stopped" && !awake))     // looking would start a container
             return this.draw([]);
         try {
             const query = { limit: String(PAGE), ...(directory ? { path: directory } : {}) };
             const page = await server.json("GET", session.path("files", query));
-            if (session !== this.session || directory !== this.directory)
+            if (asked !== this.asked)
                 return undefined;
             this.problem.textContent = "";
             this.draw(page.files, page.next_cursor);
             this.measure(session);
         } catch (e) {
+            if (asked !== this.asked)
+                return undefined;
             if (e.status === 404 && directory)
                 return this.enter("");
             this.problem.textContent = complaint(e);
@@ -120,12 +133,13 @@ export class Files {
     }
 
     moreRow(cursor) {
+        const { session, directory } = this;
         const row = el("li", {}, button("More", { class: "small" }, async () => {
             try {
-                const page = await server.json("GET", this.session.path("files", { limit: String(PAGE), cursor, ...(this.directory ? { path: this.directory } : {}) }));
+                const page = await server.json("GET", session.path("files", { limit: String(PAGE), cursor, ...(directory ? { path: directory } : {}) }));
                 row.replaceWith(...page.files.map((file) => this.row(file)), ...(page.next_cursor ? [this.moreRow(page.next_cursor)] : []));
             } catch (e) {
-                this.problem.textContent = complaint(e);
+                this.complain(session, e);
             }
         }));
         return row;
@@ -161,6 +175,7 @@ export class Files {
     /* looking at one */
 
     shutPreview() {
+        this.looking = null;
         this.preview.hidden = true;
         for (const img of this.preview.querySelectorAll("img"))
             URL.revokeObjectURL(img.src);
@@ -168,15 +183,19 @@ export class Files {
     }
 
     async look(file) {
+        const { session } = this;
         const name = nameOf(file.path);
         const picture = PICTURE.test(name) && file.size <= PICTURE_MAX;
         if (!picture && !TEXT.test(name))
             return this.fetch(file);
+        const looking = this.looking = {};
         try {
             const headers = picture || !file.size ? {} : { Range: `bytes=0-${PREVIEW - 1}` };
             const answer = await server.ask("GET", this.pathOf(file.path), { headers });
-            this.shutPreview();
             const bytes = await answer.arrayBuffer();
+            if (looking !== this.looking)
+                return undefined;
+            this.shutPreview();
             this.preview.append(el("div", { class: "preview-head" }, el("b", { text: name }), iconButton("close", "Close the preview", () => this.shutPreview(), { class: "plain icon small-icon" })));
             if (picture)
                 this.preview.append(el("img", { alt: name, src: URL.createObjectURL(new Blob([bytes], { type: `image/${name.split(".").pop().toLowerCase().replace("jpg", "jpeg")}` })) }));
@@ -185,7 +204,7 @@ export class Files {
             this.preview.hidden = false;
             this.preview.scrollIntoView({ block: "nearest" });
         } catch (e) {
-            this.problem.textContent = complaint(e);
+            this.complain(session, e);
         }
         return undefined;
     }
@@ -205,6 +224,7 @@ export class Files {
     }
 
     send(files) {
+        this.sentTo = this.session;
         for (const file of files)
             this.transfers.upload(file.name, file, this.pathOf(this.prefix + file.name));
     }
@@ -212,6 +232,7 @@ export class Files {
     // read: as Transfers has it.
     sendFolder(name, read) {
         const { session, prefix } = this;
+        this.sentTo = session;
         const pathOf = (path) => session.path(`files/${encodePath(prefix + path)}`);
         const make = (path) => server.json("POST", session.path("files:mkdir"), { json: { path: prefix + path } });
         this.transfers.uploadFolder(`${name}/`, read, pathOf, make);
@@ -229,23 +250,27 @@ export class Files {
 
     async remove(file) {
         const isDirectory = file.type === "directory";
+        const path = this.pathOf(file.path, isDirectory ? { recursive: "true" } : {});
         if (!await ask({ title: `Delete ${nameOf(file.path)}?`, text: isDirectory ? "With all that is in it." : "", yes: "Delete" }))
             return;
-        await this.attempt(() => server.json("DELETE", this.pathOf(file.path, isDirectory ? { recursive: "true" } : {})));
+        await this.attempt(() => server.json("DELETE", path));
     }
 
     async makeFolder() {
+        const { session, prefix } = this;
         const name = await ask({ title: "New folder", label: "Name", yes: "Make" });
         if (name)
-            await this.attempt(() => server.json("POST", this.session.path("files:mkdir"), { json: { path: this.prefix + name } }));
+            await this.attempt(() => server.json("POST", session.path("files:mkdir"), { json: { path: prefix + name } }));
     }
 
     async attempt(action) {
+        const { session } = this;
         try {
             await action();
-            await this.refresh();
+            if (session === this.session)
+                await this.refresh(true);
         } catch (e) {
-            this.problem.textContent = complaint(e);
+            this.complain(session, e);
         }
     }
 }

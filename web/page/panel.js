@@ -19,7 +19,7 @@ class Variables {
 
     show(session) {
         if (session !== this.session)
-            this.rows.replaceChildren();
+            this.say("");
         this.session = session;
         this.refresh();
     }
@@ -39,7 +39,8 @@ class Variables {
             if (session === this.session)
                 this.draw(variables, truncated);
         } catch (e) {
-            this.say(complaint(e), false);
+            if (session === this.session)
+                this.say(complaint(e), false);
         }
         return undefined;
     }
@@ -83,6 +84,8 @@ class Usage {
             this.cpu = [];
             this.memory = [];
             this.last = null;
+            for (const part of [this.gauges, this.facts, this.past])
+                part.replaceChildren();
         }
         this.session = session;
         this.refresh();
@@ -90,9 +93,9 @@ class Usage {
 
     async refresh() {
         const session = this.session;
-        if (!session || session.gone || this.asking)
+        if (!session || session.gone || this.asking === session)
             return;
-        this.asking = true;
+        this.asking = session;
         try {
             const about = await server.json("GET", session.path());
             if (session === this.session)
@@ -101,7 +104,8 @@ class Usage {
             if (e.status === 404)
                 session.missing();
         } finally {
-            this.asking = false;
+            if (this.asking === session)
+                this.asking = null;
         }
     }
 
@@ -158,6 +162,10 @@ class History {
     }
 
     show(session) {
+        if (session !== this.session) {
+            this.note.textContent = "";
+            this.list.replaceChildren();
+        }
         this.session = session;
         this.refresh();
     }
@@ -171,17 +179,18 @@ class History {
             if (session !== this.session)
                 return;
             this.note.textContent = page.executions.length ? "" : "Nothing has run yet. The last 100 runs are kept, by whomever they were made.";
-            this.list.replaceChildren(...page.executions.map((past) => this.row(past)));
+            this.list.replaceChildren(...page.executions.map((past) => this.row(session, past)));
         } catch (e) {
-            this.note.textContent = complaint(e);
+            if (session === this.session)
+                this.note.textContent = complaint(e);
         }
     }
 
-    row(past) {
+    row(session, past) {
         const state = past.state === "done" ? past.status : past.state;
         const first = past.code.trim().split("\n", 1)[0].slice(0, 120);
         const took = Number.isFinite(past.duration_ms) ? humanTime(past.duration_ms) : "";
-        return el("li", {}, el("button", { type: "button", class: "past-run", onclick: () => this.reveal(this.session, past) },
+        return el("li", {}, el("button", { type: "button", class: "past-run", onclick: () => this.reveal(session, past) },
             el("span", { class: `badge ${state}`, text: state }), el("code", { text: first }), el("span", { class: "quiet", text: [took, ago(past.created_at)].filter(Boolean).join(" · ") })));
     }
 }

@@ -309,12 +309,19 @@ export class Session {
             await work();
         } finally {
             this.active.delete(cell);
-            if (!this.running && this.state !== "stopped")
-                this.state = "idle";     // what the list says is older
+            if (!this.running)
+                this.state = this.stateAfter(cell);      // what the list says is older
             this.changed();
             this.hooks.ran(this);
             this.hooks.freed();
         }
+    }
+
+    stateAfter(cell) {
+        const { status } = cell.node.dataset;
+        if (status === "died" || status === "timeout")
+            return this.about.strategy === "execution" ? "idle" : "stopped";
+        return this.state === "stopped" && status !== "ok" && status !== "error" ? "stopped" : "idle";
     }
 
     // Whether there was something.
@@ -345,6 +352,7 @@ export class Session {
         try {
             this.update(await server.json("POST", this.path("restart")));
             this.append(notice("info", "Restarted", "Variables are gone, files are still here."));
+            this.hooks.ran(this);
         } catch (e) {
             this.append(notice("bad", "Not restarted", complaint(e)));
         }
