@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /*
- * From here on SIGINT, SIGTERM and SIGHUP (these two unless they are ignored) end nothing, but make interrupt_fd() readable; what waits
- * for something waits for that, too.  SIGQUIT ends it still, with the terminal as it is now.
+ * From here on SIGINT, SIGTERM and SIGHUP, unless they are ignored, end nothing, but make interrupt_fd() readable; what waits
+ * for something waits for that, too.  SIGQUIT ends it still, and SIGTSTP stops it, with the terminal as it is now.
  */
 void interrupt_catch(void);
 
@@ -27,6 +27,9 @@ void interrupt_put_back(void);
 
 /* As a signal to end would: for who finds that what is under way is for nothing. */
 void interrupt_end(void);
+
+/* Whether it was stopped, and went on at the terminal, since the last call: something else may stand there now. */
+bool interrupt_has_stopped(void);
 
 /* Whether one of them was not Ctrl-C: then it is over, and there is no second one to wait for. */
 bool interrupt_is_final(void);

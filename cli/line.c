@@ -55,11 +55,11 @@ on_resize(int sig)
     resized = 1;
 }
 
-/* The line is drawn anew for the terminal's new size, below what that has made of the old one. */
+/* The line is drawn anew for the terminal's new size, below what that, or the shell meanwhile, has made of the old one. */
 static void
 take_size(struct line *l)
 {
-    if (!resized)
+    if (!interrupt_has_stopped() && !resized)
         return;
     resized = 0;
     fputs("\r\n", stdout);
@@ -364,6 +364,15 @@ read_plainly(char **text)
     }
 }
 
+/* What is pasted, say, which brings its own indent. */
+static bool
+is_typed_ahead(void)
+{
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return terminal_has_unread() || poll(&fd, 1, 0) > 0;
+}
+
 enum line_end
 line_read(struct line *l, const char *prompt, const char *begun, char **text)
 {
@@ -377,10 +386,10 @@ line_read(struct line *l, const char *prompt, const char *begun, char **text)
     l->interrupted = false;
     memset(&l->state, 0, sizeof(l->state));
     el_resize(l->el);
-    if (begun[0])
-        el_push(l->el, begun);
     /* Before the prompt is seen, that no key be taken as the terminal takes it. */
     el_set(l->el, EL_PREP_TERM, 1);
+    if (begun[0] && !is_typed_ahead())
+        el_push(l->el, begun);
     got = el_gets(l->el, &len);
     if (l->interrupted) {
         el_reset(l->el);

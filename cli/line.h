@@ -21,7 +21,7 @@ typedef json_t *line_complete_fn(void *owner, const char *text, size_t *replaces
 struct line *line_new(const char *history, line_complete_fn *, void *owner);
 void line_free(struct line *); /* accepts NULL */
 
-/* *text: a new string for LINE_READ.  begun: what stands in the line already. */
+/* *text: a new string for LINE_READ.  begun: what stands in the line already, unless one has been typed ahead. */
 enum line_end line_read(struct line *, const char *prompt, const char *begun, char **text);
 
 /* The last n lines, numbered, on stdout. */

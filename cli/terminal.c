@@ -317,6 +317,12 @@ terminal_unread(const char *bytes, size_t n)
 }
 
 bool
+terminal_has_unread(void)
+{
+    return unread.at < unread.len;
+}
+
+bool
 terminal_take_unread(char *byte)
 {
     if (unread.at == unread.len)

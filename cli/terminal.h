@@ -71,6 +71,7 @@ void terminal_unread(const char *bytes, size_t n);
 
 /* The first byte of that; false: there is none. */
 bool terminal_take_unread(char *byte);
+bool terminal_has_unread(void);
 
 /* Gives up what has been read of a line. */
 void terminal_leave(struct terminal_input *);

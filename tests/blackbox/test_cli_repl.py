@@ -9,6 +9,7 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 import termios
 import time
 
@@ -21,7 +22,7 @@ from harness import eventually
 class Terminal:
     """tci repl at the other end of a pseudo-terminal."""
 
-    def __init__(self, gateway, home, *args):
+    def __init__(self, gateway, home, *args, before=()):
         self.gateway = gateway
         env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir, "XDG_STATE_HOME": home, "HOME": home,
                "TERM": "xterm", "LC_ALL": "C.UTF-8"}
@@ -37,7 +38,8 @@ class Terminal:
                     os.setgroups([])
                     os.setgid(account["group"])
                     os.setuid(account["user"])
-                os.execve(program, [program, "repl", *args], env)
+                command = [*before, program, "repl", *args]
+                os.execve(command[0], command, env)
             finally:
                 os._exit(127)
 
@@ -96,8 +98,8 @@ def terminal(gateway, tmp_path):
     if harness.rootless():
         tmp_path.chmod(0o777)
 
-    def start(*args):
-        made.append(Terminal(gateway, str(tmp_path), *args))
+    def start(*args, **how):
+        made.append(Terminal(gateway, str(tmp_path), *args, **how))
         made[-1].expect(">>> ")
         return made[-1]
 
@@ -171,6 +173,13 @@ def test_several_lines(terminal):
     one.expect(r"\.\.\. ")
     one.line("")
     one.expect(r"n 0\r\nn 1\r\nn 2\r\n>>> ")
+
+
+def test_what_is_pasted_keeps_its_meaning(terminal):
+    """It brings its own indent."""
+    one = terminal()
+    one.type("for i in range(3):\r    if i:\r        print('yes', i)\r    print('n', i)\r\r")
+    one.expect(r"\nn 0\r\nyes 1\r\nn 1\r\nyes 2\r\nn 2\r\n>>> ")
 
 
 def begin_block(one, path):
@@ -262,6 +271,51 @@ def test_quitting_leaves_the_terminal_as_it_was(terminal):
     assert termios.tcgetattr(one.fd)[3] & editing == editing
     os.close(one.fd)
     one.fd = -1
+
+
+# A shell with job control, of one job that it has go on when it is told to.
+SHELL = """
+import os, signal, sys, termios
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+before = termios.tcgetattr(0)
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+while os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1]):
+    as_before = termios.tcgetattr(0) == before
+    termios.tcsetattr(0, termios.TCSANOW, before)
+    os.tcsetpgrp(0, os.getpgrp())
+    print("as before:", as_before, flush=True)
+    sys.stdin.readline()
+    os.tcsetpgrp(0, pid)
+    os.kill(pid, signal.SIGCONT)
+"""
+
+
+def test_stopped_and_gone_on_with(terminal):
+    """The shell has the terminal as it was, and afterwards a line is edited and a password unseen as before."""
+    one = terminal(before=[sys.executable, "-c", SHELL])
+    one.type("'half ' + ")
+    one.expect("'half ' \\+ ")
+    one.type("\x1a")
+    one.expect("as before: True\r\n")
+    one.line("fg")
+    one.expect(r">>> 'half ' \+ ")
+    one.type("x\x01\x0b'edit' + 'ed'\r")
+    one.expect(r"\n'edited'\r\n>>> ")
+    one.line("import getpass; len(getpass.getpass('se' + 'cret? '))")
+    one.expect(r"\nsecret\? ")
+    one.type("\x1a")
+    one.expect("as before: True\r\n")
+    one.line("fg")
+    eventually(lambda: not termios.tcgetattr(one.fd)[3] & termios.ECHO)
+    one.line("unseen")
+    assert "unseen" not in one.expect(r"(?s).*\n6\r\n>>> ").group()
+    one.line(":quit")
+    assert one.end() == 0
 
 
 def test_completion(terminal):
