@@ -91,6 +91,13 @@ answer(struct execution *x, const char *line, size_t len)
          xnotnull(text ? json_pack("{s:o}", "text", text) : json_pack("{s:b}", "eof", 1)));
 }
 
+/* Of a question that came before anybody could say whose it is, the answer waits. */
+static bool
+may_answer(const struct execution *x)
+{
+    return x->asking && stream_id(x->stream) && x->end == NULL;
+}
+
 /* A Ctrl-C in place of a line is for on_interrupt, which comes next. */
 static void
 on_turn(void *owner)
@@ -100,7 +107,7 @@ on_turn(void *owner)
     enum terminal_read rc;
     size_t len;
 
-    if (!x->asking || stream_id(x->stream) == NULL || x->end)
+    if (!may_answer(x))
         return;
     rc = terminal_read(&x->input, false, &line, &len);
     if (rc == TERMINAL_LINE || rc == TERMINAL_END)
@@ -114,7 +121,7 @@ input_fd(void *owner)
 {
     const struct execution *x = owner;
 
-    return x->asking ? STDIN_FILENO : -1;
+    return may_answer(x) ? STDIN_FILENO : -1;
 }
 
 /* The first asks the code to end, and has it ended soon; who leaves before it has begun takes it back. */

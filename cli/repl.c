@@ -122,8 +122,8 @@ wants_more(struct repl *r, struct err *err)
 
     if (more && indent && strspn(indent, " \t") == strlen(indent))
         snprintf(r->indent, sizeof(r->indent), "%s", indent);
-    if (answer == NULL && (err->code == ERR_NONE || err->code == ERR_PEER))
-        return -1;
+    if (answer == NULL && err->field[0] == '\0' && err->code != ERR_CONFIG)
+        return -1; /* no refusal of the server's, which has a code, and not what nobody could send */
     json_decref(answer);
     return more;
 }

@@ -1,0 +1,137 @@
+"""test_cli_server.py - tci at a server that answers as none should, or late, or over a connection that breaks."""
+import json
+import os
+import resource
+import signal
+import subprocess
+import threading
+
+import pytest
+
+import harness
+from scripted import Scripted
+
+EXECUTIONS = "/v1/sessions/s/executions"
+
+
+@pytest.fixture
+def server():
+    made = []
+
+    def make(answer, **how):
+        made.append(Scripted(answer, **how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def tci(server, *args, text=None, **process):
+    env = {**harness.clean_environment(), "TCI_URL": server.url, "TCI_AUTH_TOKEN": "t"}
+    return subprocess.run([os.path.join(harness.build_dir(), "cli", "tci"), *args], env=env, input=text, capture_output=True, text=True,
+                          timeout=60, **process)
+
+
+@pytest.mark.parametrize("answer", [(504, {"detail": "The server took too long"}), (502, {"detail": "It is gone"})])
+def test_half_a_block_is_not_run(server, answer):
+    """Nobody has said that the block is whole: what answered was a proxy."""
+    one = server(lambda request, n: request.reply(*answer))
+    ran = tci(one, "repl", text="for i in range(3):\n")
+    assert ran.returncode != 0 and answer[1]["detail"] in ran.stderr
+    assert f"POST {EXECUTIONS}" not in one.seen
+
+
+def test_a_question_before_the_start(server):
+    """Its answer waits for the id, and nothing turns in circles meanwhile."""
+    answered = threading.Event()
+
+    def answer(request, n):
+        if request.path.endswith("/stdin"):
+            assert json.loads(request.text) == {"text": "line"}
+            request.reply(200, {})
+            answered.set()
+            return
+        request.begin_events()
+        request.event(1, "stdin", prompt="? ", password=False)
+        answered.wait(1.5)
+        request.event(2, "start", id="x-1")
+        answered.wait(60)
+        request.event(3, "end", status="ok")
+
+    one = server(answer)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ran = tci(one, "exec", "-c", "input()", text="line\n")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ran.returncode == 0 and answered.is_set()
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_an_interrupt_that_is_ignored(server):
+    """As in the background of a shell, where Ctrl-C is for somebody else."""
+    pid = []
+
+    def answer(request, _):
+        request.begin_events()
+        request.event(1, "start", id="x-1")
+        os.kill(pid[0], signal.SIGINT)
+        request.event(2, "end", status="ok")
+
+    one = server(answer)
+    pid_known = threading.Event()
+    take, one.take = one.take, lambda request: (pid_known.wait(60), take(request))
+    env = {**harness.clean_environment(), "TCI_URL": one.url, "TCI_AUTH_TOKEN": "t"}
+    program = os.path.join(harness.build_dir(), "cli", "tci")
+    with subprocess.Popen(["env", "--ignore-signal=INT", program, "exec", "-c", "1"], env=env) as ran:
+        pid.append(ran.pid)
+        pid_known.set()
+        assert ran.wait(60) == 0
+    assert one.seen.count(f"POST {EXECUTIONS}") == 1 and not [name for name in one.seen if "interrupt" in name]
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+def test_what_is_spoken_over_tls(server, certificate):
+    """A connection of HTTP/2 that breaks is no plain loss, so none is made."""
+    spoken = []
+
+    def answer(request, _):
+        spoken.append(request.connection.selected_alpn_protocol())
+        request.reply(200, {"kernels": []})
+
+    one = server(answer, certificate=certificate)
+    assert tci(one, "kernels", "--ca-file", certificate[0]).returncode == 0
+    assert spoken == ["http/1.1"]
+
+
+def test_a_handshake_that_breaks(server, certificate):
+    """After the execution has begun, that is one more connection that broke."""
+    one = server(None, certificate=certificate)
+    plain = one.get_request
+    refuse = threading.Event()
+
+    def get_request():
+        if refuse.is_set():
+            refuse.clear()
+            raw, _ = super(type(one.socket), one.socket).accept()
+            raw.close()
+            raise OSError
+        return plain()
+
+    def answer(request, n):
+        request.begin_events()
+        if request.command == "POST":
+            request.event(1, "start", id="x-1")
+            refuse.set()
+        else:
+            request.event(2, "end", status="ok")
+
+    one.answer, one.get_request = answer, get_request
+    ran = tci(one, "exec", "-c", "1", "--ca-file", certificate[0])
+    assert (ran.returncode, ran.stderr) == (0, "") and not refuse.is_set()
