@@ -1,12 +1,11 @@
 // app.js - the page: who is let in, which sessions there are, and which is looked at.
-import { $, announce, button, el, icon, keep, kept, randomHex } from "./dom.js";
+import { $, announce, button, el, icon, forgetKept, keep, kept, randomHex } from "./dom.js";
 import { Panel } from "./panel.js";
 import { complaint, Refused, server, Unreachable } from "./server.js";
 import { Session, STATES } from "./session.js";
 
 const POLL_MS = 2000;           // and up to 30 times that where the key's rate is used up
 const PATIENCE_MS = 10000;
-const MAX_STREAMS = 3;          // browsers open six connections to a server; the others are for all else
 const MAX_SHOWN = 100;          // sessions in the list
 
 const { theme } = window;
@@ -33,14 +32,10 @@ const sessions = {
         freed: () => sessions.pump(),
     },
 
-    // Starts what may start: one run of a session at a time, the sessions in turn.
+    // Starts what may start: one run of a session at a time.
     pump() {
-        let busy = [...this.open.values()].filter((session) => session.running).length;
         for (const session of this.open.values())
-            if (busy < MAX_STREAMS && session.next) {
-                busy += 1;
-                session.runNext();
-            }
+            session.runNext();
     },
 
     // all: these are all that there are.
@@ -116,10 +111,9 @@ const sessions = {
         if (!this.open.has(name))
             this.open.set(name, new Session(about, this.hooks));
         const session = this.open.get(name);
-        if (this.current)
-            this.current.isShown = false;
+        this.current?.show(false);
         this.current = session;
-        session.isShown = true;
+        session.show(true);
         $("work").replaceChildren(session.node);
         session.load();
         session.toEnd();
@@ -252,6 +246,9 @@ const maker = {
     },
 
     async ask(json, problem) {
+        if (this.asking)
+            return;              // twice is a slip
+        this.asking = true;
         problem.textContent = "";
         try {
             const about = await server.json("POST", "v1/sessions", { json });
@@ -261,6 +258,8 @@ const maker = {
             sessions.outdate();
         } catch (e) {
             problem.textContent = (e instanceof Refused && e.field ? `${e.field}: ` : "") + complaint(e);
+        } finally {
+            this.asking = false;
         }
     },
 };
@@ -284,11 +283,11 @@ const app = {
         server.onReached = () => this.reached();
         server.onUnreachable = () => this.unreachable();
         server.onUnauthorized = () => this.ask("The server does not accept this token.");
-        this.takeLink();
+        server.token = this.token = this.takeLink() || (kept("tci-token") ?? "");
+        keep("tci-token", server.token || null);
         this.wire();
         drawers.start();
         maker.start();
-        server.token = kept("tci-token") ?? "";
         if (server.token)
             this.poll();
         else
@@ -296,7 +295,7 @@ const app = {
     },
 
     wire() {
-        addEventListener("hashchange", () => this.takeLink() ? this.poll() : this.chooseByHash());
+        addEventListener("hashchange", () => this.enter(this.takeLink()) || this.chooseByHash());
         document.addEventListener("visibilitychange", () => document.hidden || this.pollSoon());
         document.addEventListener("keydown", (event) => this.key(event));
         for (const what of ["dragover", "drop"])     // beside the files, the browser would leave the page for what was dropped
@@ -307,7 +306,7 @@ const app = {
             this.submitToken($("token").value);
         });
         $("log-out").append(icon("out"));
-        $("log-out").addEventListener("click", () => this.ask(""));
+        $("log-out").addEventListener("click", () => this.forget());
         $("theme").addEventListener("click", () => { theme.next(); this.labelTheme(); });
         $("viewer-close").addEventListener("click", () => $("viewer").close());
         $("viewer").addEventListener("click", (event) => event.target === $("viewer") && $("viewer").close());
@@ -344,15 +343,43 @@ const app = {
 
     /* the token */
 
-    // The token of a link goes into this tab's storage and out of the address bar and its history.
+    // The token of a link, "" without one.  It goes out of the address bar and its history.
     takeLink() {
         if (!location.hash.startsWith("#token="))
-            return false;
+            return "";
         const token = tokenOf(location.hash);
         history.replaceState(null, "", location.pathname + location.search);
+        return token;
+    },
+
+    // What is open is of whoever had the token before.  False: there is none.
+    enter(token) {
+        if (!token)
+            return false;
+        const isOther = sessions.open.size > 0 && token !== this.token;
+        if (isOther)
+            this.clear();
         keep("tci-token", token);
-        server.token = token;
+        server.token = this.token = token;
+        if (isOther)
+            location.reload();
+        else
+            this.poll();
         return true;
+    },
+
+    // Of who was here nothing stays, neither sessions nor what they show.
+    forget() {
+        this.clear();
+        location.reload();
+    },
+
+    clear() {
+        server.token = "";
+        for (const session of sessions.open.values())
+            session.forget();
+        forgetKept();
+        history.replaceState(null, "", location.pathname);
     },
 
     submitToken(text) {
@@ -362,9 +389,7 @@ const app = {
             return;
         }
         $("login-problem").textContent = "";
-        server.token = token;
-        keep("tci-token", token);
-        this.poll();
+        this.enter(token);
     },
 
     ask(problem) {
@@ -412,16 +437,20 @@ const app = {
         if (!server.token || this.polling)
             return;
         this.polling = true;
+        const { token } = server;
         try {
             const asked = performance.now();
             const page = await server.json("GET", "v1/sessions?limit=1000", { patience: PATIENCE_MS });
             this.wait = page.sessions.length > MAX_SHOWN ? 5 * POLL_MS : POLL_MS;
-            if (asked < sessions.changedAt)
+            if (token !== server.token || asked < sessions.changedAt)
                 this.wait = 0;
             else
                 this.listed(page);
         } catch (e) {
-            this.failed(e);
+            if (token === server.token)
+                this.failed(e);
+            else
+                this.wait = 0;
         } finally {
             this.polling = false;
             if (server.token)
@@ -444,7 +473,7 @@ const app = {
 
     failed(e) {
         if (e instanceof Refused && e.status === 429)
-            this.wait = Math.min(30 * POLL_MS, 2 * this.wait);
+            this.wait = Math.min(30 * POLL_MS, Math.max(POLL_MS, 2 * this.wait, 1000 * e.retryAfter));
         else if (e instanceof Refused && e.status !== 401)
             this.trouble(complaint(e));
         else if (!(e instanceof Refused || e instanceof Unreachable))

@@ -17,7 +17,8 @@ const REFUSALS = { 403: "Not permitted", 404: "No such session", 409: "Not possi
 
 export class Cell {
     // session: what it runs in; hooks of it are changed(), showed(change), edit(code), again(cell).  partial: there is more of the code.
-    constructor(session, { code, timeout, tests = [], partial = false }) {
+    // key: of its execution, where that has one already.
+    constructor(session, { code, timeout, tests = [], partial = false, key }) {
         Object.assign(this, { session, code, timeout, tests, partial });
         this.count = el("span", { class: "count", text: "[ ]" });
         this.time = el("span", { class: "time" });
@@ -28,12 +29,18 @@ export class Cell {
         this.node = el("article", { class: "cell", "aria-label": "Run" },
             el("div", { class: "cell-head" }, this.count, el("span", { class: "spin", "aria-hidden": "true" }), this.time, this.actions),
             this.source, partial ? el("div", { class: "more", text: "Only the first 4 KiB of this code are kept." }) : null, this.notes, this.outputs.node);
-        this.execution = new Execution(session, this);
+        this.shown = new Set();  // the kinds of what it has told
+        this.execution = new Execution(session, this, key);
         this.setState("waiting", "waiting");
     }
 
     get isOver() {
         return this.state === "done" || this.state === "failed";
+    }
+
+    // Whether the server may not have it.
+    get isUnsent() {
+        return !this.isOver && !this.execution.id;
     }
 
     setState(state, text) {
@@ -81,9 +88,9 @@ export class Cell {
     }
 
     // One that another page, or this one before it was loaded anew, has begun.
-    async attach(id) {
+    async attach({ id, state }) {
         this.begun = performance.now();
-        this.setState("running", "running");
+        this.setState(state === "queued" ? "queued" : "running", state);
         await this.finish(() => this.execution.attach(id));
     }
 
@@ -102,12 +109,14 @@ export class Cell {
         const title = lost ? "Lost" : REFUSALS[e.status] ?? "Not run";
         this.end("failed", lost ? "lost" : "not run");
         this.outputs.add(notice("bad", title, lost ? "The server knows nothing of this run any more; it may have ended or not." : complaint(e)));
-        if (e instanceof Refused && e.status === 404)
+        if (lost)
+            this.session.lookAfter();
+        else if (e instanceof Refused && e.status === 404)
             this.session.missing();
     }
 
     async interrupt() {
-        await this.attempt(() => this.execution.interrupt());
+        await this.attempt(() => this.state === "queued" ? this.execution.cancel() : this.execution.interrupt());
     }
 
     async attempt(action) {
@@ -126,6 +135,10 @@ export class Cell {
 
     /* what the execution tells */
 
+    named() {
+        this.session.named(this);
+    }
+
     joined() {
         this.lost?.remove();
         this.lost = null;
@@ -141,6 +154,7 @@ export class Cell {
     }
 
     take(name, data) {
+        this.shown.add(name);
         if (name === "start")
             this.started(data);
         else if (name === "status")
@@ -253,16 +267,31 @@ export class Cell {
 
     // All at once: the events are not to be had any more.
     answer(data) {
+        const outputs = data.outputs ?? [];
         this.session.showed(() => {
-            this.outputs.clear();
-            this.tested = null;
-            this.toldError = false;
-            for (const output of data.outputs ?? [])
-                this.take(output.type, output);
-            if (data.truncated)
-                this.tellCut();
+            if (data.truncated && this.execution.last)
+                this.fill(outputs);
+            else
+                this.replace(outputs, data.truncated);
             this.ended(data);
         });
+    }
+
+    replace(outputs, truncated) {
+        this.outputs.clear();
+        this.tested = null;
+        this.toldError = false;
+        for (const output of outputs)
+            this.take(output.type, output);
+        if (truncated)
+            this.tellCut();
+    }
+
+    // The answer has less than what is here already, but how it ended.
+    fill(outputs) {
+        this.outputs.add(notice("warn truncated", "Gap", "The server does not have what came next any more."));
+        for (const output of outputs.filter(({ type }) => (type === "error" || type === "result") && !this.shown.has(type)))
+            this.take(output.type, output);
     }
 
     end(state, text, status = "") {

@@ -152,7 +152,23 @@ export function keep(key, value) {
             sessionStorage.removeItem(key);
         else
             sessionStorage.setItem(key, value);
-    } catch { /* switched off, or full */ }
+    } catch {                    // switched off, or full: better nothing than what was there before
+        forget(key);
+    }
+}
+
+function forget(key) {
+    try {
+        sessionStorage.removeItem(key);
+    } catch { /* switched off */ }
+}
+
+// All that the page has kept.
+export function forgetKept() {
+    try {
+        for (const key of Object.keys(sessionStorage).filter((one) => one.startsWith("tci-")))
+            sessionStorage.removeItem(key);
+    } catch { /* switched off */ }
 }
 
 export function kept(key) {

@@ -111,6 +111,7 @@ export class Outputs {
     // A line for input(); send gives it, or null for the end of input, and says whether that was taken.
     ask(prompt, password, send) {
         this.settle();
+        this.unask();
         const input = el("input", { type: password ? "password" : "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
                                     "aria-label": prompt || "Input for the code" });
         const problem = el("span", { class: "problem", role: "alert" });
@@ -118,6 +119,8 @@ export class Outputs {
             el("button", { class: "small main", text: "Send" }),
             button("End of input", { class: "small", title: "The code's input() fails" }, () => answer(null)), problem);
         const answer = async (text) => {
+            if (form.said !== undefined)
+                return;          // it is on its way
             form.said = `${prompt}${text === null ? "" : password ? "•".repeat(8) : text}`;
             const why = await send(text);
             problem.textContent = why ?? "";

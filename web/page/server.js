@@ -46,7 +46,7 @@ export const server = {
         if (answer.ok)
             return answer;
         const text = await this.reach(() => answer.text(), signal);
-        if (answer.status === 401 && token === this.token)
+        if (answer.status === 401 && token && token === this.token)
             this.onUnauthorized();
         throw new Refused(answer.status, errorOf(text), answer.headers.get("Retry-After"));
     },
@@ -101,6 +101,7 @@ export const server = {
     // Sends a file; progress(bytes) as it goes.  XMLHttpRequest, because fetch does not tell of that.
     upload(path, file, progress, signal) {
         return new Promise((resolve, reject) => {
+            signal.throwIfAborted();
             const request = new XMLHttpRequest();
             request.open("PUT", path);
             request.setRequestHeader("X-Auth-Token", this.token);

@@ -13,7 +13,7 @@ const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
 export const STATES = { starting: "starting", idle: "ready", busy: "running", stopped: "asleep" };
 
 export class Session {
-    // about: as the API has it.  hooks: ran(session), closed(session), showed(), mayStream(), freed().
+    // about: as the API has it.  hooks: changed(session), ran(session), closed(session), freed().
     constructor(about, hooks) {
         this.hooks = hooks;
         this.displays = new Map();
@@ -29,6 +29,7 @@ export class Session {
             submit: () => this.submit(), interrupt: () => this.interrupt(),
             complete: (code, at) => this.question("complete", code, at), inspect: (code, at) => this.question("inspect", code, at),
         });
+        this.unrestored = this.readWaiting(about);
         this.build();
         this.update(about);
     }
@@ -161,6 +162,13 @@ export class Session {
         this.toEnd();
     }
 
+    // Whether it is the one that is looked at.
+    show(on) {
+        this.isShown = on;
+        for (const cell of on ? this.active : [])
+            cell.execution.wake();
+    }
+
     focusEditor() {
         if (this.isShown)
             this.editor.area.focus({ preventScroll: true });
@@ -189,13 +197,13 @@ export class Session {
 
     async addPast(past) {
         const cell = new Cell(this, { code: past.code, partial: past.code_truncated === true });
-        cell.execution.id = past.id;
+        cell.execution.know(past.id);
         this.cells.push(cell);
         this.append(cell.node);
         if (!cell.partial)
             this.editor.remember(past.code);
         if (past.state !== "done") {
-            this.follow(cell, () => cell.attach(past.id));
+            this.follow(cell, () => cell.attach(past));
             return;
         }
         cell.setState("running", "loading");
@@ -218,18 +226,42 @@ export class Session {
         cell.source.focus({ preventScroll: true });
     }
 
-    // Code that waited for its turn when the page was loaded anew.
-    restoreWaiting() {
-        const name = `tci-waiting-${this.key ?? ""}/${this.id}`;
+    /* Code that waits for its turn outlives that the page is loaded anew; so does what was just sent, of which the server may not know.
+       It keeps its key, with which it is not run twice. */
+
+    get waitingKey() {
+        return `tci-waiting-${this.key ?? ""}/${this.id}`;
+    }
+
+    // Of this session, not of another that had its name.
+    readWaiting(about) {
         try {
-            for (const one of JSON.parse(kept(name) ?? "[]"))
-                this.add(one);
-        } catch { /* not ours */ }
+            const { made, waiting } = JSON.parse(kept(this.waitingKey));
+            return made === about.created_at ? waiting : [];
+        } catch {
+            return [];           // nothing, or not ours
+        }
+    }
+
+    restoreWaiting() {
+        const waiting = this.unrestored;
+        this.unrestored = [];
+        for (const one of waiting)
+            this.add(one);
     }
 
     saveWaiting() {
-        const waiting = this.cells.filter((cell) => cell.state === "waiting").map(({ code, timeout, tests }) => ({ code, timeout, tests }));
-        keep(`tci-waiting-${this.key ?? ""}/${this.id}`, waiting.length ? JSON.stringify(waiting) : null);
+        const unsent = this.cells.filter((cell) => cell.isUnsent).map(({ code, timeout, tests, execution }) => ({ code, timeout, tests, key: execution.key }));
+        const waiting = [...this.unrestored, ...unsent];
+        keep(this.waitingKey, waiting.length ? JSON.stringify({ made: this.about.created_at, waiting }) : null);
+    }
+
+    // The server has it.  What was restored may be in the history as well.
+    named(cell) {
+        if (this.cells.some((one) => one !== cell && one.execution.id === cell.execution.id))
+            this.withdraw(cell);
+        else
+            this.saveWaiting();
     }
 
     /* runs */
@@ -299,7 +331,6 @@ export class Session {
         const cell = this.next;
         if (cell)
             this.follow(cell, () => cell.run());
-        this.saveWaiting();
     }
 
     async follow(cell, work) {
@@ -311,6 +342,7 @@ export class Session {
             this.active.delete(cell);
             if (!this.running)
                 this.state = this.stateAfter(cell);      // what the list says is older
+            this.saveWaiting();
             this.changed();
             this.hooks.ran(this);
             this.hooks.freed();
@@ -373,6 +405,16 @@ export class Session {
         this.hooks.closed(this);
     }
 
+    // Something of it was not found.
+    async lookAfter() {
+        try {
+            await server.json("GET", this.path());
+        } catch (e) {
+            if (e instanceof Refused && e.status === 404)
+                this.missing();
+        }
+    }
+
     // The server knows nothing of it any more.
     missing() {
         if (this.gone)
@@ -396,9 +438,12 @@ export class Session {
         }
     }
 
+    // Nothing of it stays, nor does what waits for it.
     forget() {
         for (const cell of this.cells)
             cell.forget();
+        this.cells = this.unrestored = [];
+        this.saveWaiting();
         this.node.remove();
     }
 }

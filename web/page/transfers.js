@@ -18,7 +18,7 @@ export class Transfers {
     /* path: where it goes, as a URL; pathOf: of what is in a folder, by its path in that */
 
     upload(name, file, path) {
-        this.enqueue(this.transfer(name, file.size, ({ progress, signal }) => server.upload(path, file, progress, signal)));
+        this.enqueue(this.transfer(name, file.size, ({ progress, signal }) => patiently(() => server.upload(path, file, progress, signal), signal)));
     }
 
     // read(signal): a promise of a Tree of folder.js; make(directory): makes one.
@@ -99,6 +99,7 @@ export class Transfers {
             ...files.map(({ path, file }) => ({ path, size: file.size, run: (tell) => server.upload(pathOf(path), file, tell, signal) }))];
         for (const { path, size, run } of jobs) {
             const tell = (done) => progress(bytes + Math.min(done, size), total, `${sent} of ${jobs.length}, `);
+            signal.throwIfAborted();
             tell(0);
             try {
                 await patiently(() => run(tell), signal);
@@ -126,6 +127,7 @@ async function patiently(ask, signal) {
             if (!(e instanceof Refused && e.status === 429) || signal.aborted)
                 throw e;
             await pause(1000 * Math.max(1, e.retryAfter));
+            signal.throwIfAborted();
         }
     }
 }
