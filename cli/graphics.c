@@ -11,9 +11,10 @@
 #include <sodium.h>
 
 #include "gateway/mem.h"
+#include "interrupt.h"
 #include "terminal.h"
 
-enum { LIMIT_MS = 500, CHUNK = 4096, MAX_PICTURE = 16 << 20 };
+enum { LIMIT_MS = 500, LAST_LIMIT_MS = 1500, CHUNK = 4096, MAX_PICTURE = 16 << 20 };
 
 static const char question[] = "\033_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\033\\"
                                "\033[>q"
@@ -156,26 +157,76 @@ may_ask(void)
            strcmp(term, "linux") != 0 && tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
+/* Has what comes be read as it does, and not shown; *before: how the terminal was. */
+static bool
+become_raw(struct termios *before)
+{
+    struct termios raw;
+
+    if (tcgetattr(STDIN_FILENO, before) < 0)
+        return false;
+    raw = *before;
+    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    return tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+}
+
+/* What has not come in time may come yet, the rest of an answer first. */
+static void
+expect_late(const struct graphics_answers *a)
+{
+    char begun[sizeof(a->text) + 3] = "\033";
+    size_t n = a->state != OUTSIDE;
+
+    if (a->state == IN_CSI || a->state == IN_STRING || a->state == IN_STRING_ESCAPE) {
+        begun[n++] = a->kind;
+        memcpy(begun + n, a->text, a->len);
+        n += a->len;
+    }
+    if (a->state == IN_STRING_ESCAPE)
+        begun[n++] = '\033';
+    terminal_expect_answers(begun, n);
+}
+
 static enum graphics
 ask(void)
 {
     struct graphics_answers answers = {.state = OUTSIDE};
-    struct termios before, raw;
+    struct termios before;
 
-    if (!may_ask() || tcgetattr(STDIN_FILENO, &before) < 0)
-        return GRAPHICS_NONE;
-    raw = before;
-    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    raw.c_cc[VMIN] = 1;
-    raw.c_cc[VTIME] = 0;
-    if (tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) < 0)
+    if (!may_ask() || !become_raw(&before))
         return GRAPHICS_NONE;
     fflush(stdout);
     if (write(STDOUT_FILENO, question, sizeof(question) - 1) > 0)
         read_answers(&answers);
     tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
     terminal_unread(answers.typed, answers.n_typed);
+    if (!answers.over)
+        expect_late(&answers);
     return graphics_of(&answers);
+}
+
+/* Whatever is typed meanwhile is lost; half an answer would be worse in a shell. */
+void
+graphics_end(void)
+{
+    const int64_t end = now_ms() + LAST_LIMIT_MS;
+    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                           {.fd = interrupt_fd(), .events = POLLIN}};
+    struct termios before;
+    int64_t left;
+    char byte;
+
+    if (!terminal_expects_answers() || !may_ask() || !become_raw(&before))
+        return;
+    while (terminal_expects_answers() && (left = end - now_ms()) > 0) {
+        if (poll(fds, 2, (int)left) < 0 && errno == EINTR)
+            continue;
+        if (fds[1].revents || fds[0].revents == 0 || terminal_read_byte(&byte) == 0)
+            break;
+    }
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
 }
 
 /* --- pictures ----------------------------------------------------------------------------- */

@@ -2,7 +2,8 @@
  * graphics.h - pictures in the terminal, where it can show them.
  *
  * It is asked: for the kitty graphics protocol, for its name (XTVERSION), and last for what it is (DA1), which all terminals answer,
- * so that an answer to that says that the others had theirs.  One that says nothing within half a second shows none.
+ * so that an answer to that says that the others had theirs.  One that says nothing within half a second shows none; what it says
+ * later is not taken for input.
  */
 #ifndef CLI_GRAPHICS_H
 #define CLI_GRAPHICS_H
@@ -15,6 +16,9 @@ enum graphics { GRAPHICS_NONE, GRAPHICS_KITTY, GRAPHICS_ITERM };
 
 /* Shows it, and an empty line's end, on stdout; false: this terminal does not show pictures of that type (MIME). */
 bool graphics_show(const char *type, const unsigned char *bytes, size_t len);
+
+/* Before the end of the program: waits a little for answers that have not come yet, which would be typed into the user's shell. */
+void graphics_end(void);
 
 /* The answers of a terminal, read byte by byte; all zero before.  Pure. */
 struct graphics_answers {

@@ -92,7 +92,7 @@ next_byte(struct line *l, char *byte)
     do {
         if (!wait_for_key(l))
             return -1;
-        n = read(STDIN_FILENO, byte, 1);
+        n = terminal_read_byte(byte);
     } while (n < 0 && errno == EINTR);
     return n > 0;
 }

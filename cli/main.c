@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "files.h"
+#include "graphics.h"
 #include "interrupt.h"
 #include "keys.h"
 #include "outlet.h"
@@ -111,6 +112,7 @@ main(int argc, char *argv[])
         return flush(STATUS_OK);
     }
     status = run(argv[1], argc - 1, argv + 1);
+    graphics_end();
     end_as_pipe();
     return flush(status);
 }

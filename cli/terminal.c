@@ -10,6 +10,7 @@
 
 #include "gateway/mem.h"
 #include "interrupt.h"
+#include "late.h"
 #include "outlet.h"
 #include "sift.h"
 #include "width.h"
@@ -331,23 +332,69 @@ terminal_take_unread(char *byte)
     return true;
 }
 
+static struct {
+    bool expected;
+    struct late late;
+} answers;
+
+void
+terminal_expect_answers(const char *begun, size_t n)
+{
+    answers.expected = true;
+    for (size_t i = 0; i < n; i++)
+        (void)late_take(&answers.late, begun[i]);
+}
+
+bool
+terminal_expects_answers(void)
+{
+    return answers.expected;
+}
+
+ssize_t
+terminal_read_byte(char *byte)
+{
+    const ssize_t n = read(STDIN_FILENO, byte, 1);
+
+    if (n <= 0 || !answers.expected)
+        return n;
+    switch (late_take(&answers.late, *byte)) {
+    case LATE_TYPED:
+        terminal_unread(answers.late.held, answers.late.settled);
+        (void)terminal_take_unread(byte);
+        return 1;
+    case LATE_LAST:
+        answers.expected = false;
+        break;
+    case LATE_HELD:
+    case LATE_ANSWER:
+        break;
+    }
+    errno = EINTR;
+    return -1;
+}
+
 /* TERMINAL_LINE: a byte. */
 static enum terminal_read
 read_byte(bool wait, char *byte)
 {
     struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
                            {.fd = interrupt_fd(), .events = POLLIN}};
+    ssize_t got;
     int n;
 
     if (terminal_take_unread(byte))
         return TERMINAL_LINE;
-    while ((n = poll(fds, 2, wait ? -1 : 0)) < 0 && errno == EINTR)
-        ;
-    if (n == 0)
-        return TERMINAL_NOTHING;
-    if (n < 0 || fds[1].revents)
-        return TERMINAL_INTERRUPT;
-    return read(STDIN_FILENO, byte, 1) == 1 ? TERMINAL_LINE : TERMINAL_END;
+    do {
+        while ((n = poll(fds, 2, wait ? -1 : 0)) < 0 && errno == EINTR)
+            ;
+        if (n == 0)
+            return TERMINAL_NOTHING;
+        if (n < 0 || fds[1].revents)
+            return TERMINAL_INTERRUPT;
+        got = terminal_read_byte(byte);
+    } while (got < 0 && errno == EINTR);
+    return got == 1 ? TERMINAL_LINE : TERMINAL_END;
 }
 
 static void

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 #include <jansson.h>
 
 #include "gateway/err.h"
@@ -72,6 +73,13 @@ void terminal_unread(const char *bytes, size_t n);
 /* The first byte of that; false: there is none. */
 bool terminal_take_unread(char *byte);
 bool terminal_has_unread(void);
+
+/* From here on answers to what the terminal was asked are left out of what is read (late.h), up to the last; begun: of the first. */
+void terminal_expect_answers(const char *begun, size_t n);
+bool terminal_expects_answers(void);
+
+/* read(2) of one byte from stdin; -1 and EINTR also when it is an answer's, or may be. */
+ssize_t terminal_read_byte(char *byte);
 
 /* Gives up what has been read of a line. */
 void terminal_leave(struct terminal_input *);

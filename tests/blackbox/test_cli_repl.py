@@ -20,9 +20,9 @@ from harness import eventually
 
 
 class Terminal:
-    """tci repl at the other end of a pseudo-terminal."""
+    """tci at the other end of a pseudo-terminal."""
 
-    def __init__(self, gateway, home, *args, before=()):
+    def __init__(self, gateway, home, *args, before=(), command="repl"):
         self.gateway = gateway
         env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir, "XDG_STATE_HOME": home, "HOME": home,
                "TERM": "xterm", "LC_ALL": "C.UTF-8"}
@@ -38,8 +38,8 @@ class Terminal:
                     os.setgroups([])
                     os.setgid(account["group"])
                     os.setuid(account["user"])
-                command = [*before, program, "repl", *args]
-                os.execve(command[0], command, env)
+                words = [*before, program, command, *args]
+                os.execve(words[0], words, env)
             finally:
                 os._exit(127)
 
@@ -471,6 +471,51 @@ def test_a_terminal_that_answers_nothing(terminal, tmp_path, monkeypatch):
     one.expect(">>> ")
     one.line("'still ' + 'here'")
     one.expect("'still here'\r\n>>> ")
+
+
+ANSWERS = "\x1b_Gi=31;OK\x1b\\\x1bP>|slow(1)\x1b\\\x1b[?62;c"
+
+
+def test_a_terminal_that_answers_late(terminal, tmp_path, monkeypatch):
+    """It is not taken for what the user types, in whatever pieces it comes; keys are."""
+    monkeypatch.chdir(tmp_path)
+    one = terminal()
+    one.line(SHOW)
+    one.expect_raw("\x1b[>q\x1b[c")
+    one.type(ANSWERS[:6])
+    one.expect(r"\[image: \./tci-1\.png\]\r\n")
+    one.expect(">>> ")
+    one.type(ANSWERS[6:12] + "'stil here'" + "\x1b[D" * 6)
+    one.expect_raw("here")
+    one.type(ANSWERS[12:20])
+    one.type(ANSWERS[20:] + "l")
+    one.line("")
+    one.expect(r"\n'still here'\r\n>>> ")
+    one.line("input() + '!'")
+    one.expect("\n")
+    one.line("yes")
+    one.expect("'yes!'\r\n>>> ")
+
+
+def test_late_answers_do_not_get_to_the_shell(gateway, tmp_path, monkeypatch):
+    if harness.rootless():
+        tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+    one = Terminal(gateway, str(tmp_path), "-c", SHOW, command="exec")
+    try:
+        one.expect_raw("\x1b[>q\x1b[c")
+        slave = os.open(os.readlink(f"/proc/{one.pid}/fd/0"), os.O_RDWR | os.O_NOCTTY)  # what is left there is the shell's
+        one.expect(r"\[image: \./tci-1\.png\]\r\n")
+        one.type(ANSWERS)
+        eventually(lambda: one.read() and os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+        mode = termios.tcgetattr(slave)
+        termios.tcsetattr(slave, termios.TCSANOW, [*mode[:3], mode[3] & ~termios.ICANON, *mode[4:]])
+        left = select.select([slave], [], [], 0)[0]
+        os.close(slave)
+        assert left == [] and mode[3] & termios.ICANON and mode[3] & termios.ECHO
+        assert one.end() == 0
+    finally:
+        one.destroy()
 
 
 def test_another_language(terminal):

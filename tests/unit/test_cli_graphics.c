@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "cli/graphics.h"
+#include "cli/late.h"
 #include "cli/words.h"
 
 static void
@@ -43,6 +44,61 @@ reads_answers(void **state)
         assert_int_equal(a.n_typed, strlen(cases[i].typed));
         assert_memory_equal(a.typed, cases[i].typed, a.n_typed);
     }
+}
+
+/* What of these bytes was typed. */
+static const char *
+typed_of(const char *bytes, bool *last)
+{
+    static char typed[300];
+    struct late late = {.len = 0};
+    size_t n = 0;
+
+    *last = false;
+    for (; *bytes; bytes++)
+        switch (late_take(&late, *bytes)) {
+        case LATE_TYPED:
+            memcpy(typed + n, late.held, late.settled);
+            n += late.settled;
+            break;
+        case LATE_LAST:
+            *last = true;
+            break;
+        case LATE_HELD:
+        case LATE_ANSWER:
+            break;
+        }
+    typed[n] = '\0';
+    return typed;
+}
+
+static void
+tells_late_answers_from_keys(void **state)
+{
+    static const struct {
+        const char *bytes, *typed;
+        bool last;
+    } cases[] = {
+        {"\033_Gi=31;OK\033\\\033P>|kitty(0.26.5)\033\\\033[?62;c", "", true},
+        {"a\033P>|x\ab\033[?1;2cc", "abc", true},
+        {"\033[A\033[1;5C\033OP\033b", "\033[A\033[1;5C\033OP\033b", false},
+        {"\033Px\033_y\033]z\033[?x", "\033Px\033_y\033]z\033[?x", false},
+        {"\033\033[?62c", "\033", true},
+        {"\033P>|\r", "\033P>|\r", false},
+        {"\033_Gi=31;OK\033x", "\033_Gi=31;OK\033x", false},
+        {"\033_Gi=3", "", false},
+        {"\xc3\xa4\n", "\xc3\xa4\n", false},
+    };
+    char text[300] = "\033P>|";
+    bool last;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_string_equal(typed_of(cases[i].bytes, &last), cases[i].typed);
+        assert_int_equal(last, cases[i].last);
+    }
+    memset(text + 4, 'x', sizeof(text) - 5); /* nothing is held for good */
+    assert_string_equal(typed_of(text, &last), text);
 }
 
 static void
@@ -134,9 +190,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_answers),
-        cmocka_unit_test(has_bounds),
-        cmocka_unit_test(writes_pictures),
+        cmocka_unit_test(reads_answers), cmocka_unit_test(tells_late_answers_from_keys),
+        cmocka_unit_test(has_bounds),    cmocka_unit_test(writes_pictures),
         cmocka_unit_test(splits_lines),
     };
 
