@@ -7,6 +7,7 @@
 
 #include "interrupt.h"
 #include "outlet.h"
+#include "retry.h"
 #include "stream.h"
 #include "terminal.h"
 
@@ -20,18 +21,30 @@ struct execution {
     struct stream *stream;
     bool asking; /* the code's question has no answer yet */
     struct terminal_input input;
-    bool told;      /* its error has been shown */
-    bool cancelled; /* by Ctrl-C */
-    json_t *end;    /* NULL: it has not ended */
+    json_t *line; /* what answers it, as it is sent; NULL: none that may not have arrived */
+    enum { UNSENT, MAY_HAVE_ARRIVED, IS_WAITED_FOR } line_state;
+    struct retry retry; /* of the line */
+    bool told;          /* its error has been shown */
+    bool cancelled;     /* by Ctrl-C */
+    json_t *end;        /* NULL: it has not ended */
 };
 
 /* --- its events --------------------------------------------------------------------------- */
 
 static void
+drop_line(struct execution *x)
+{
+    json_decref(x->line);
+    x->line = NULL;
+}
+
+/* One after another: the one before has its answer. */
+static void
 on_question(struct execution *x, const json_t *data)
 {
     const char *prompt = json_string_value(json_object_get(data, "prompt"));
 
+    drop_line(x);
     terminal_leave(&x->input);
     terminal_ask(&x->input, prompt ? prompt : "", json_is_true(json_object_get(data, "password")));
     x->asking = true;
@@ -79,6 +92,81 @@ send(struct execution *x, const char *verb, json_t *body)
         terminal_fail(x->command, &err);
 }
 
+/* It stays where its connection breaks, or a proxy has no server. */
+static void
+send_line(struct execution *x)
+{
+    cleanup_free char *more = xasprintf("/executions/%s/stdin", stream_id(x->stream));
+    cleanup_free char *path = session_path(x->session, more);
+    const struct client_request r = {.method = "POST", .path = path, .body = json_incref(x->line)};
+    const bool is_first = x->line_state == UNSENT;
+    struct client_answer answer;
+    struct err err = ERR_INIT;
+    const int rc = client_perform(x->client, &r, &answer, &err);
+
+    json_decref(answer.json);
+    if (rc < 0 && answer.loss == LOST_UNREACHED && is_first)
+        return;
+    if (rc < 0 && (answer.loss != LOST_NOTHING || answer.head.status >= 502)) {
+        x->line_state = MAY_HAVE_ARRIVED;
+        return;
+    }
+    if (rc < 0 && err.code == ERR_NONE)
+        interrupt_put_back(); /* it is for the execution */
+    else if (rc < 0 && (is_first || answer.head.status != 409))
+        terminal_fail(x->command, &err);
+    drop_line(x);
+}
+
+/* Whether one that may have arrived has; as long as nobody can tell, that is asked again. */
+static void
+ask_for_line(struct execution *x)
+{
+    cleanup_free char *more = xasprintf("/executions/%s", stream_id(x->stream));
+    cleanup_free char *path = session_path(x->session, more);
+    struct err err = ERR_INIT;
+    json_t *answer = NULL;
+    const char *state;
+
+    if (client_call(x->client, "GET", path, NULL, &answer, &err) < 0) {
+        if (err.code == ERR_NONE)
+            interrupt_put_back();
+        return;
+    }
+    state = json_string_value(json_object_get(answer, "state"));
+    /* If it waits for the answer to another question, the event of that is here before the next turn. */
+    if (state && strcmp(state, "waiting") == 0)
+        x->line_state = IS_WAITED_FOR;
+    else
+        drop_line(x);
+    json_decref(answer);
+}
+
+static void
+send_line_again(struct execution *x)
+{
+    if (x->line_state == IS_WAITED_FOR) {
+        send_line(x);
+        return;
+    }
+    switch (retry_wait(&x->retry)) {
+    case RETRY_GIVEN_UP:
+        note(x, "the line could not be sent");
+        drop_line(x);
+        break;
+    case RETRY_INTERRUPTED:
+        interrupt_put_back();
+        drop_line(x);
+        break;
+    case RETRY_NOW:
+        if (x->line_state == MAY_HAVE_ARRIVED)
+            ask_for_line(x);
+        else
+            send_line(x);
+        break;
+    }
+}
+
 static void
 answer(struct execution *x, const char *line, size_t len)
 {
@@ -87,8 +175,10 @@ answer(struct execution *x, const char *line, size_t len)
     x->asking = false;
     if (line && text == NULL)
         fprintf(stderr, "tci %s: the line is no UTF-8\n", x->command);
-    send(x, "stdin",
-         xnotnull(text ? json_pack("{s:o}", "text", text) : json_pack("{s:b}", "eof", 1)));
+    x->line = xnotnull(text ? json_pack("{s:o}", "text", text) : json_pack("{s:b}", "eof", 1));
+    x->line_state = UNSENT;
+    retry_begin(&x->retry);
+    send_line(x);
 }
 
 /* Of a question that came before anybody could say whose it is, the answer waits. */
@@ -107,6 +197,8 @@ on_turn(void *owner)
     enum terminal_read rc;
     size_t len;
 
+    if (x->line && x->end == NULL)
+        send_line_again(x);
     if (!may_answer(x))
         return;
     rc = terminal_read(&x->input, false, &line, &len);
@@ -203,6 +295,7 @@ execute(struct client *client, const char *command, const struct session *sessio
     }
     stream_free(x.stream);
     terminal_leave(&x.input);
+    drop_line(&x);
     json_decref(x.end);
     return status;
 }

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 import harness
+from harness import eventually
 from scripted import Scripted
 
 EXECUTIONS = "/v1/sessions/s/executions"
@@ -65,6 +66,55 @@ def test_a_question_before_the_start(server):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert ran.returncode == 0 and answered.is_set()
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def asking(server, state, replies, questions=1):
+    """The lines that came from tci to code in that state, where each is answered by one of those functions."""
+    lines, done = [], threading.Event()
+
+    def answer(request, n):
+        if request.path.endswith("/stdin"):
+            lines.append(json.loads(request.text)["text"])
+            replies[n](request)
+            if n == len(replies) - 1:
+                done.set()
+        elif request.command == "GET":
+            request.reply(200, {"id": "x-1", "state": state})
+        else:
+            request.begin_events()
+            request.event(1, "start", id="x-1")
+            for i in range(questions):
+                request.event(2 + i, "stdin", prompt="? ", password=False)
+                one.asked = i + 1
+                eventually(lambda: len(lines) > i)  # pylint: disable=cell-var-from-loop
+            done.wait(60)
+            eventually(lambda: state == "waiting" or f"GET {EXECUTIONS}/x-1" in one.seen)
+            request.event(9, "end", status="ok")
+
+    one = server(answer)
+    ran = tci(one, "exec", "-c", "input()", text="one\ntwo\n")
+    assert (ran.returncode, ran.stderr) == (0, "? " * questions)
+    return lines
+
+
+def cut(_):
+    pass
+
+
+def accept(request):
+    request.reply(200, {})
+
+
+def test_a_line_that_is_lost_is_sent_again(server):
+    assert asking(server, "waiting", [cut, accept]) == ["one", "one"]
+    assert asking(server, "waiting", [lambda request: request.reply(502, {}), cut, accept]) == ["one"] * 3
+
+
+def test_a_line_whose_answer_is_lost_is_not(server):
+    assert asking(server, "running", [cut]) == ["one"]
+    refuse = {"error": {"code": "conflict", "message": "The execution is over"}}
+    assert asking(server, "waiting", [cut, lambda request: request.reply(409, refuse)]) == ["one", "one"]
+    assert asking(server, "waiting", [lambda request: eventually(lambda: request.server.asked == 2), accept], 2) == ["one", "two"]
 
 
 def test_an_interrupt_that_is_ignored(server):
