@@ -18,6 +18,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "peers.h"
+#include "tls.h"
 
 /* evhttp lets the clock of reading run on while it writes, and would cut a long answer off. */
 static void
@@ -121,11 +122,20 @@ add_head(struct http_request *r, int status, const char *content_type)
         http_add_header(r, "Connection", "close");
 }
 
+static void
+guard(const struct http *http, struct evhttp_connection *connection)
+{
+    if (http->tls)
+        tls_guard(evhttp_connection_get_bufferevent(connection));
+}
+
 void
 http_reply(struct http_request *r, int status, const char *content_type, const void *body,
            size_t len)
 {
     struct evhttp_request *ev = r->ev;
+    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+    const struct http *http = r->http;
 
     if (r->intake && !http_intake_has_ended(r->intake)) {
         http_intake_stop(r->intake);
@@ -134,12 +144,13 @@ http_reply(struct http_request *r, int status, const char *content_type, const v
     add_head(r, status, content_type);
     if (status != 204 && status != 304)
         add_body(ev, body, len);
-    peers_sending(r->http->peers, http_fd(evhttp_request_get_connection(ev)), len);
-    time_reading(evhttp_request_get_connection(ev), false);
-    evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_answer_broken, r->http);
+    peers_sending(r->http->peers, http_fd(connection), len);
+    time_reading(connection, false);
+    evhttp_connection_set_closecb(connection, on_answer_broken, r->http);
     evhttp_request_set_on_complete_cb(ev, r->is_cut ? on_cut_answer_sent : on_answer_sent, r->http);
     http_request_free(r);
     evhttp_send_reply(ev, status, NULL, NULL);
+    guard(http, connection);
 }
 
 /* --- in pieces ---------------------------------------------------------------------------- */
@@ -170,6 +181,12 @@ http_answer_begin(struct http_answer *a, struct http_request *r, int status,
     http_request_free(r);
 }
 
+void
+http_answer_guard(const struct http_answer *a)
+{
+    guard(a->http, evhttp_request_get_connection(a->ev));
+}
+
 static void
 leave_answer(struct http_answer *a)
 {
@@ -180,9 +197,12 @@ leave_answer(struct http_answer *a)
 void
 http_answer_end(struct http_answer *a)
 {
+    struct evhttp_connection *connection = evhttp_request_get_connection(a->ev);
+
     leave_answer(a);
     evhttp_request_set_on_complete_cb(a->ev, on_answer_sent, a->http);
     evhttp_send_reply_end(a->ev);
+    guard(a->http, connection);
 }
 
 void

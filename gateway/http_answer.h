@@ -25,6 +25,9 @@ struct http_answer {
 void http_answer_begin(struct http_answer *, struct http_request *, int status,
                        const char *content_type);
 
+/* To be called after each piece that evhttp has been given, the head among them. */
+void http_answer_guard(const struct http_answer *);
+
 /* All pieces have been given to evhttp: the memory is the caller's again. */
 void http_answer_end(struct http_answer *);
 

@@ -92,6 +92,7 @@ http_stream_start(struct http_request *r, int status, const char *content_type,
     http_answer_begin(&s->answer, r, status, content_type);
     prepare_old_version(s->answer.ev);
     evhttp_send_reply_start(s->answer.ev, status, NULL);
+    http_answer_guard(&s->answer);
     send_at_once(s);
     /* Nothing is read: it is how a client's end is seen.  evhooks.h bounds what one sends meanwhile. */
     bufferevent_enable(bufferevent_of(s), EV_READ);
@@ -105,6 +106,7 @@ http_stream_writev(struct http_stream *s, const struct iovec *pieces, size_t n)
         if (evbuffer_add(s->piece, pieces[i].iov_base, pieces[i].iov_len) < 0)
             abort(); /* out of memory */
     evhttp_send_reply_chunk_with_cb(s->answer.ev, s->piece, on_drained, s);
+    http_answer_guard(&s->answer);
     evbuffer_drain(s->piece, evbuffer_get_length(s->piece)); /* what HEAD does not get */
 }
 

@@ -1,5 +1,6 @@
 #include "tls.h"
 
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
@@ -59,4 +60,27 @@ tls_accept(struct tls *tls, struct event_base *base)
 
     bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
     return bev;
+}
+
+static bufferevent_data_cb evhttp_on_written; /* the same of all its connections */
+
+static void
+on_written(struct bufferevent *bev, void *connection)
+{
+    if (evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+        evhttp_on_written(bev, connection);
+}
+
+void
+tls_guard(struct bufferevent *bev)
+{
+    bufferevent_data_cb on_read, written;
+    bufferevent_event_cb on_event;
+    void *connection;
+
+    bufferevent_getcb(bev, &on_read, &written, &on_event, &connection);
+    if (written == NULL || written == on_written)
+        return;
+    evhttp_on_written = written;
+    bufferevent_setcb(bev, on_read, on_written, on_event, connection);
 }

@@ -16,4 +16,11 @@ void tls_free(struct tls *); /* accepts NULL; connections live on */
 /* For a connection that is accepted: takes its descriptor later, and closes it. */
 struct bufferevent *tls_accept(struct tls *, struct event_base *) must_check;
 
+/*
+ * To be called on a connection of tls_accept after evhttp has been given something to write on it.  libevent writes at once
+ * there, and tells that all is written a turn later, when there may be more; evhttp takes that for the end of the answer, and
+ * would not write what is left.
+ */
+void tls_guard(struct bufferevent *);
+
 #endif
