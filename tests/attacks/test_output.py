@@ -73,7 +73,7 @@ def talk():
 for _ in range(3): threading.Thread(target=talk, daemon=True).start()""")
     count = 'tci_link_messages_total{direction="in"}'
     before = arena.gateway.metrics()[count]
-    eventually(lambda: arena.gateway.metrics()[count] > before + 3 or arena.gateway.execute(arena.user, "1", 5).status_code != 429, 30)
+    eventually(lambda: arena.gateway.metrics()[count] > before + 3, 30, "some of it comes to the gateway")
     assert arena.ask_bystander() < 5 * harness.slack()
     assert arena.gateway.execute(arena.user, "run = False", timeout=15).status_code in (200, 503, 504)
 

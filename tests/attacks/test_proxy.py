@@ -334,7 +334,7 @@ def open_one(i):
     held.append((s, i % 2))
 for i in range(48): open_one(i)
 for s, _ in held: s.setblocking(False)
-got, sent, block, end = {s: 0 for s, _ in held}, 0, b'x' * 65536, time.monotonic() + 12
+got, sent, block, end = {s: 0 for s, _ in held}, 0, b'x' * 65536, time.monotonic() + 30
 while time.monotonic() < end:
     for s, reads in held:
         try:

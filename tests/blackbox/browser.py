@@ -17,7 +17,8 @@ CONTROLS = {"button", "checkbox", "combobox", "dialog", "Iframe", "image", "link
 
 def start():
     options = Options()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1360,900"):
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1360,900",
+                     "--force-prefers-reduced-motion"):
         options.add_argument(argument)
     options.binary_location = "/usr/bin/chromium"
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

@@ -9,6 +9,13 @@ from procfs import arguments_of, cgroups_of, process_exists, status_field
 from tested import eventually, read_text, runtime
 
 
+def pid_namespace_of(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:  # it has just ended
+        return None
+
+
 class Container:
     """One container as the host sees it; it may have ended."""
 
@@ -97,10 +104,10 @@ class CrunContainer(Container):
 
     def find(self, inner):
         """Its host pid."""
-        namespace = os.readlink(f"/proc/{self.init}/ns/pid")
+        namespace = pid_namespace_of(self.init)
         found = [pid for pid in self.gateway.container_processes()
                  if (status_field(pid, "NSpid") or "").split()[-1:] == [str(inner)]
-                 and os.readlink(f"/proc/{pid}/ns/pid") == namespace]
+                 and pid_namespace_of(pid) == namespace is not None]
         assert len(found) == 1, found
         return found[0]
 
@@ -111,7 +118,7 @@ class RootlessContainer(CrunContainer):
     def __init__(self, gateway, init):
         super().__init__(gateway, init)
         self.cgroups = set()
-        self.namespace = os.readlink(f"/proc/{init}/ns/pid")
+        self.namespace = pid_namespace_of(init)
 
     def processes(self):
         found = set()

@@ -94,6 +94,11 @@ class Session:
             assert response.status_code == 200, response.read()
             yield Events(response)
 
+    def printed(self, execution):
+        """Waits until it has printed something: an interrupt hits the code, not what comes before it."""
+        with self.follow(execution) as events:
+            next(one for one in events if one[1] == "stdout")
+
     def close(self):
         if self.gateway.alive():
             self.gateway.release(self.id)

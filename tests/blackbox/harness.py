@@ -363,7 +363,8 @@ class Gateway:
     def mounts(self, pid=None):
         """Mounts that the process sees (the gateway), but for those that other suites make at the same time."""
         lines = read_text(f"/proc/{pid or self.pid}/mountinfo").splitlines()
-        return sum(self.name in line or BASE_PREFIX not in line and "/run/netns/" not in line for line in lines)
+        others = (BASE_PREFIX, "/run/netns", " audit-test ", " tci-faults ")
+        return sum(self.name in line or not any(other in line for other in others) for line in lines)
 
     def state_entries(self):
         """Paths below the state directory, without descending into mounted file systems of another device."""
@@ -424,7 +425,7 @@ class Gateway:
                 if removal.returncode != 0:
                     problems.append(f"--remove-containers ended with {removal.returncode}: {removal.stderr[-2000:]}")
             with contextlib.suppress(AssertionError):  # a process that was killed may take a moment to vanish
-                eventually(lambda: not self.leftovers(), 10)
+                eventually(lambda: not self.leftovers(), 5)
             problems += self.leftovers()
             problems += self.sanitizer_reports()
         finally:

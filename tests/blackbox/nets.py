@@ -18,6 +18,9 @@ class Net:
     def __init__(self, directory):
         n = os.getpid()
         self.namespace, self.interface = f"tci-bb-{n}", f"tcibb{n % 10**7}"
+        used = subprocess.run(["ip", "-o", "address"], check=True, capture_output=True, text=True).stdout
+        while f" 198.18.{n % 250}.1/" in used or f" 192.31.196.{n % 120 * 2} " in used:  # by another suite
+            n += 1
         self.directory = str(directory)
         self.here, self.there = f"198.18.{n % 250}.1", f"198.18.{n % 250}.2"
         self.there6 = f"fd7c:{n % 65536:x}::2"

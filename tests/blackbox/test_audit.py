@@ -24,7 +24,8 @@ def sha256(code):
 
 
 def lines(path):
-    records = [json.loads(line) for line in read_text(path, "").splitlines()]
+    text = read_text(path, "")
+    records = [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]  # not one that is being written
     assert all(set(r) == FIELDS and TIME.fullmatch(r["time"]) for r in records)
     return records
 
@@ -304,7 +305,7 @@ def test_when_the_queue_is_full_records_are_counted_and_dropped(make_gateway):
         list(threads.map(releases, [2100] * 4))
     lost = dropped(gateway, "database")
     assert lost == 4 * 2100 - 8192
-    eventually(lambda: f"{int(lost)} records are lost" in gateway.log() or "records are lost" in gateway.log(), 30)
+    eventually(lambda: sum(map(int, re.findall(r"database: (\d+) records are lost", gateway.log()))) == lost, 30)
     locker.execute("ROLLBACK")
     locker.close()
     eventually(lambda: len(rows(audited.db)) == 8192, 60, "what waited is written")

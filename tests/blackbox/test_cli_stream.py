@@ -63,7 +63,8 @@ def test_a_server_that_stays_away(gateway, users, relay):
     one = users(gateway)
     line = relay(lambda n: None)
     ran = subprocess.Popen([harness.build_dir() + "/cli/tci", "exec", "-s", one, "-c",
-                            "import time\nprint('begun', flush=True)\nopen('begun', 'w').close()\ntime.sleep(3)\nprint('ended')"],
+                            "import os, time\nprint('begun', flush=True)\nopen('begun', 'w').close()\n"
+                            "while not os.path.exists('go'): time.sleep(0.05)\nprint('ended')"],
                            env={**harness.clean_environment(), "TCI_URL": line.url, "TCI_AUTH_TOKEN": gateway.token},
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -72,6 +73,7 @@ def test_a_server_that_stays_away(gateway, users, relay):
         line.cut_all()
         assert "trying again" in ran.stderr.readline()
         line.open = True
+        assert gateway.client.put(f"/v1/sessions/{one}/files/go", content=b"").status_code == 201
         out, err = ran.communicate(timeout=60)
     finally:
         ran.kill()

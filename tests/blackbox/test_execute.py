@@ -353,10 +353,11 @@ def test_output_of_descriptors_belongs_to_its_own_call(gateway, user):
 
 
 def test_descriptors_and_print_in_order_of_time(gateway, user):
+    gap = min(2, 0.4 * harness.slack())
     code = ("import os, time\n"
             "for i in range(3):\n"
-            "    os.write(1, b'raw %d\\n' % i); time.sleep(0.4)\n"
-            "    print('print', i, flush=True); time.sleep(0.4)\n")
+            f"    os.write(1, b'raw %d\\n' % i); time.sleep({gap})\n"
+            f"    print('print', i, flush=True); time.sleep({gap})\n")
     assert gateway.text(user, code) == "".join(f"raw {i}\nprint {i}\n" for i in range(3))
 
 
@@ -491,8 +492,9 @@ def test_timeout_of_a_request(gateway, user):
 
 @pytest.mark.parametrize("timeout", [0.001, 0.5, 1, 29.5, 30])
 def test_timeouts_that_are_allowed(gateway, user, timeout):
+    gateway.ok(user, "1")
     answer = gateway.execute(user, "1", timeout=timeout)
-    assert answer.status_code in ((200,) if timeout >= 1 else (200, 504))
+    assert answer.status_code in ((200,) if timeout > 1 else (200, 504))
 
 
 def test_many_calls_in_a_row(gateway, user):
@@ -504,6 +506,8 @@ def test_many_calls_in_a_row(gateway, user):
 def test_many_users_at_once(gateway, users):
     """Eight users with state of their own at the same time: no answer goes to another."""
     names = [users(gateway) for _ in range(8)]
+    for name in names:
+        gateway.ok(name, "1")
 
     def work(n):
         gateway.ok(names[n], f"mine = {n}; count = 0")

@@ -71,7 +71,7 @@ def test_cpu_holds_all_processes_back(limited, users):
     user = users(limited)
     limits = Limits(limited, user)
     limited.ok(user, "import os\nleft = os.fork()\nif left == 0:\n    while True: pass")
-    used = limits.cores_used(lambda: limited.execute(user, SPIN.format(3), cpu=0.2))
+    used = limits.cores_used(lambda: limited.execute(user, SPIN.format(8), cpu=0.2))
     assert LEAST < used < 0.26
     limited.ok(user, "os.kill(left, 9); os.waitpid(left, 0);")
 

@@ -376,7 +376,7 @@ def test_tls(make_gateway, certificate, users):
     assert gateway.text(user, "x = 20\nprint(x + 1)") == "21\n"
     assert len(gateway.text(user, "print('y' * 3_000_000)")) == 3_000_001
     with pytest.raises(httpx.ConnectError):
-        httpx.get(gateway.url + "/healthz", trust_env=False)  # not a certificate that anybody else trusts
+        httpx.get(gateway.url + "/healthz", trust_env=False, timeout=60)  # not a certificate that anybody else trusts
     with Connection(gateway) as c:  # no plain HTTP on that port
         c.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert not c.closed().startswith(b"HTTP/1.1 200")

@@ -18,8 +18,8 @@ from rawhttp import Connection
 
 @pytest.fixture(scope="module")
 def brief(make_module_gateway):
-    """A gateway whose executions may take two seconds."""
-    return make_module_gateway(min_idle_workers=2, max_total_workers=8, exec_timeout=2)
+    """A gateway for executions that are over their limit of two seconds, which is each one's own."""
+    return make_module_gateway(min_idle_workers=2, max_total_workers=8, exec_timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_endless_loop(brief, users):
     brief.ok(user, "kept = 1")
     brief.quiet()
     start = time.monotonic()
-    answer = brief.execute(user, "while True: pass")
+    answer = brief.execute(user, "while True: pass", timeout=2)
     took = time.monotonic() - start
     assert answer.status_code == 504 and "2 s" in answer.json()["detail"]
     print(f"504 after {took:.3f} s with a limit of 2 s")
@@ -91,7 +91,7 @@ def test_endless_loop(brief, users):
 def test_code_that_does_not_end(brief, users, code):
     user = users(brief)
     brief.ok(user, "kept = 1")
-    answer = brief.execute(user, code)
+    answer = brief.execute(user, code, timeout=2)
     assert answer.status_code == 504 and answer.json()["detail"]
     fresh(brief, user)
 
@@ -102,14 +102,14 @@ def test_nothing_of_a_timed_out_environment_runs_on(brief, users):
     container = brief.container_of(user)
     brief.ok(user, "import subprocess\n_ = subprocess.Popen(['setsid', '-f', 'sleep', '9999'])")
     assert len(container.processes()) >= 3
-    assert brief.execute(user, "while True: pass").status_code == 504
+    assert brief.execute(user, "while True: pass", timeout=2).status_code == 504
     eventually(lambda: not container.processes(), 30, "every process of that container is gone")
 
 
 def test_files_of_a_lost_environment_are_gone(brief, users):
     user = users(brief)
     brief.ok(user, "open('/workspace/f', 'w').write('x'); open('/tmp/f', 'w').write('x');")
-    assert brief.execute(user, "while True: pass").status_code == 504
+    assert brief.execute(user, "while True: pass", timeout=2).status_code == 504
     assert brief.text(user, "import os; os.path.exists('/workspace/f') or os.path.exists('/tmp/f')") == "False"
 
 
@@ -117,7 +117,7 @@ def test_calls_behind_a_timeout_are_answered(brief, users):
     """What waited behind the call that timed out runs in the new environment, which says so."""
     user = users(brief)
     brief.ok(user, "kept = 1")
-    first = brief.spawn(user, "while True: pass")
+    first = brief.spawn(user, "while True: pass", timeout=2)
     eventually(lambda: brief.session(user)["state"] == "busy", 30)
     second = brief.spawn(user, "'kept' in globals()")
     assert first.result(120).status_code == 504
@@ -373,10 +373,10 @@ def test_pool_that_is_full(make_gateway, users):
 
 def test_more_first_calls_at_once_than_workers_are_warm(gateway, users):
     """They wait for workers that start, rather than fail."""
-    names = [users(gateway) for _ in range(6)]
+    names = [users(gateway) for _ in range(4)]
     answers = [f.result(180) for f in [gateway.spawn(name, f"print({i})") for i, name in enumerate(names)]]
-    assert [a.status_code for a in answers] == [200] * 6
-    assert [a.json()["result_text"] for a in answers] == [f"{i}\n" for i in range(6)]
+    assert [a.status_code for a in answers] == [200] * 4
+    assert [a.json()["result_text"] for a in answers] == [f"{i}\n" for i in range(4)]
 
 
 def test_first_calls_of_one_user_at_once_share_a_session(gateway, user):
@@ -389,10 +389,10 @@ def test_first_calls_of_one_user_at_once_share_a_session(gateway, user):
 # ------------------------------------------------------------------------------------------------------ hang-ups
 
 
-def hang_up(gateway, user, code, when, reset=False):
+def hang_up(gateway, user, code, when, reset=False, **more):
     """Sends code on a connection of its own and closes it once when() is true."""
     with Connection(gateway) as c:
-        c.send(c.request("POST", "/execute", json.dumps({"user_uuid": user, "code": code}).encode()))
+        c.send(c.request("POST", "/execute", json.dumps({"user_uuid": user, "code": code, **more}).encode()))
         eventually(when, 60, "the call has got there")
         if reset:
             c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -465,17 +465,19 @@ def test_hang_up_ends_a_flood(lean, users, code, times):
 
 
 def test_hang_up_by_reset(make_gateway, users):
-    """A connection that is reset counts as one that is closed, and costs no CPU while the code runs on."""
+    """A connection that is reset counts as one that is closed, and costs no CPU while the code takes its time to end."""
     gateway = make_gateway(min_idle_workers=1, exec_timeout=60)
     user = users()
     gateway.ok(user, "import time\nkept = 1")
     mark = Mark(gateway, user)
-    code = f"try:\n    {mark.code}; time.sleep(50)\nexcept KeyboardInterrupt:\n    interrupted = True"
+    code = (f"try:\n    {mark.code}; time.sleep(50)\nexcept KeyboardInterrupt:\n    interrupted = True\n"
+            "end = time.monotonic() + 3\nwhile time.monotonic() < end:\n"
+            "    try: time.sleep(0.1)\n    except KeyboardInterrupt: pass")
     hang_up(gateway, user, code, mark.seen, reset=True)
     before = cpu_seconds(gateway.pid)
     answer = gateway.ok(user, "kept, interrupted")
     assert answer["result_text"] == "(1, True)" and answer["restarted"] is False
-    assert cpu_seconds(gateway.pid) - before < 1 * harness.slack()
+    assert cpu_seconds(gateway.pid) - before < 1
 
 
 def cpu_seconds(pid):
@@ -488,7 +490,7 @@ def test_hang_up_on_code_that_ignores_interrupts(brief, users):
     user = users(brief)
     brief.ok(user, "kept = 1\nimport time")
     code = "while True:\n    try:\n        while True: time.sleep(0.01)\n    except KeyboardInterrupt: pass"
-    hang_up(brief, user, code, lambda: brief.session(user)["state"] == "busy")
+    hang_up(brief, user, code, lambda: brief.session(user)["state"] == "busy", timeout=2)
     answer = brief.ok(user, "'kept' in globals()")
     assert answer["result_text"] == "False" and answer["restarted"] is True
 
@@ -529,10 +531,12 @@ def test_no_keyboard_interrupt_strays_into_the_next_call(gateway, user):
     """A call that ends just as its client goes does not pass its interrupt on to the next one."""
     gateway.ok(user, "import time")
     for i in range(15):
+        so_far = gateway.session(user)["executions"]
         with Connection(gateway) as c:
             body = {"user_uuid": user, "code": "time.sleep(0.02)"}
             c.send(c.request("POST", "/execute", json.dumps(body).encode()))
-            eventually(lambda: gateway.session(user)["executions"] > i, 5, "") if i % 3 == 0 else None
+            if i % 3 == 0:
+                eventually(lambda: gateway.session(user)["executions"] > so_far, 30, "it has ended")
         answer = gateway.run(user, f"time.sleep(0.05)\n{i}")
         assert answer["error"] is None, answer
         assert answer["result_text"] == str(i)
@@ -542,7 +546,7 @@ def test_no_keyboard_interrupt_strays_into_the_next_call(gateway, user):
 
 
 def test_idle_sessions_are_reaped(make_gateway, users):
-    gateway = make_gateway(worker_idle_timeout=2, exec_timeout=30)
+    gateway = make_gateway(worker_idle_timeout=5, exec_timeout=30)
     idle, working = users(), users()
     gateway.ok(idle, "kept = 1")
     init = gateway.init_of(idle)

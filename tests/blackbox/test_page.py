@@ -143,6 +143,7 @@ def test_tests_and_rewards(page):
 
 def test_completion_and_inspection(page):
     page.run("wonderful_name = wonderful_news = 1")
+    page.until(lambda: page.js("return document.querySelector('.session-head .state').dataset.state") == "idle", "the kernel is free")
     editor = page.type("wonderful_na")
     editor.send_keys(Keys.TAB)
     page.until(lambda: editor.get_attribute("value") == "wonderful_name", "the completion")

@@ -147,9 +147,10 @@ def test_what_a_stop_refuses_may_be_asked_for_again(make_gateway):
 
 def test_the_history_of_a_session_that_has_timed_out_goes(make_gateway, users):
     gateway = make_gateway(min_idle_workers=1)
-    one = Session(gateway, ttl=2)
+    one = Session(gateway)
     one.ok("1")
     eventually(lambda: glob.glob(f"{gateway.state_dir}/history/*"), 10, "it is written")
+    assert one.client.patch(one.path, json={"ttl": 1}).status_code == 200
     eventually(lambda: not glob.glob(f"{gateway.state_dir}/history/*"), 60, "it goes with its session")
 
 
@@ -243,7 +244,7 @@ def test_output_of_the_old_call_does_not_show_in_a_new_one(make_gateway, users):
     gateway = make_gateway(min_idle_workers=1)
     user = users()
     gateway.ok(user, "import time")
-    future = gateway.spawn(user, "for i in range(40):\n    print('old', i, flush=True); time.sleep(0.05)")
+    future = gateway.spawn(user, "for i in range(200):\n    print('old', i, flush=True); time.sleep(0.05)")
     eventually(lambda: gateway.session(user)["state"] == "busy", 30)
     gateway.kill9()
     with pytest.raises(httpx.TransportError):
@@ -544,7 +545,7 @@ def test_sighup_changes_the_size_of_the_pool(make_gateway, tmp_path):
     assert gateway.status()["min_idle_workers"] == 1
     config.write_text("min_idle_workers = 3\n")
     gateway.process.send_signal(signal.SIGHUP)
-    eventually(lambda: gateway.status()["idle_workers_in_pool"] == 3, 90, "the pool grows")
+    eventually(lambda: gateway.status()["idle_workers_in_pool"] >= 3, 90, "the pool grows")
     config.write_text("min_idle_workers = 1\n")
     gateway.process.send_signal(signal.SIGHUP)
     eventually(lambda: gateway.status()["min_idle_workers"] == 1, 30)

@@ -124,7 +124,7 @@ def test_a_sandbox_that_ends_takes_all_with_it(gateway, user):
     os.kill(container.init, 9)
     eventually(lambda: not container.processes(), 30)
     eventually(lambda: not [path for path in container.cgroups if os.path.isdir(path)], 30)
-    assert not [name for name in os.listdir(os.path.join(gateway.state_dir, "runsc")) if name.startswith(container.id)]
+    eventually(lambda: not [name for name in os.listdir(os.path.join(gateway.state_dir, "runsc")) if name.startswith(container.id)], 30)
 
 
 def test_containers_of_the_other_runtime_are_taken_over(make_gateway, users):

@@ -355,7 +355,7 @@ def test_less_on_a_warm_one(gateway):
 @pytest.mark.crun_only("gVisor counts processes itself")
 def test_a_container_of_its_own(gateway):
     """Disk, processes and the environment are what a container is made with."""
-    body = {"limits": {"disk_mb": 20, "pids": 40, "memory_mb": 200, "timeout": 2}, "env": {"GREETING": "hello ä", "PATH": "/usr/bin:/bin"}}
+    body = {"limits": {"disk_mb": 20, "pids": 40, "memory_mb": 200, "timeout": 6}, "env": {"GREETING": "hello ä", "PATH": "/usr/bin:/bin"}}
     session = make(gateway, **body)
     code = "import os; v = os.statvfs('/workspace'); print(v.f_blocks * v.f_frsize, os.environ['GREETING'], os.environ['PATH'])"
     assert gateway.text(session["id"], code) == f"{20 << 20} hello ä /usr/bin:/bin\n"
@@ -363,7 +363,7 @@ def test_a_container_of_its_own(gateway):
     assert one.memory_limit() == 200 and one.group_file("pids.max") == "40"
     assert get(gateway, session["id"])["env"] == ["GREETING", "PATH"]
     answer = gateway.execute(session["id"], "while True: pass")
-    assert answer.status_code == 504 and "2 s" in answer.json()["detail"]
+    assert answer.status_code == 504 and "6 s" in answer.json()["detail"]
     assert gateway.value(session["id"], "import os; v = os.statvfs('/workspace'); print(v.f_blocks * v.f_frsize)") == 20 << 20
     assert make(gateway, 200, user_uuid=session["id"], **body)["id"] == session["id"]
     delete(gateway, session["id"])
@@ -395,7 +395,7 @@ def test_more_than_there_is(gateway, body, field):
 
 
 def test_ttl(gateway):
-    session = make(gateway, ttl=1)["id"]
+    session = make(gateway, ttl=4)["id"]
     running = gateway.spawn(session, "import time; time.sleep(20)")
     answer = running.result()
     assert answer.status_code == 503 and "ttl" in answer.json()["detail"]
@@ -403,7 +403,7 @@ def test_ttl(gateway):
 
 
 def test_longer(gateway):
-    session = make(gateway, ttl=2, idle_timeout=2)
+    session = make(gateway, ttl=20, idle_timeout=20)
     path = f"/v1/sessions/{session['id']}"
     answer = gateway.client.patch(path, json={"ttl": 100, "idle_timeout": 50})
     assert answer.status_code == 200 and answer.json()["expires_at"] > session["expires_at"]
@@ -433,7 +433,7 @@ def test_idle(gateway):
 
 
 def test_idle_without_a_container(gateway):
-    session = make(gateway, idle_timeout=2)["id"]
+    session = make(gateway, idle_timeout=5)["id"]
     assert gateway.execute(session, "import os; os._exit(1)").status_code == 503
     assert get(gateway, session)["state"] == "stopped"
     eventually(lambda: gateway.client.get(f"/v1/sessions/{session}").status_code == 404)

@@ -1,7 +1,10 @@
 """test_v1_stream.py - executions of /v1 as events: in order, resumed, followed by several, and never more than a bound in memory."""
+import contextlib
 import json
 import os
 import socket
+import ssl
+import subprocess
 import threading
 import time
 
@@ -70,7 +73,7 @@ clear_output(wait=True)
 
 
 def test_events_come_as_they_happen(session):
-    with session.stream("import time\nprint('first', flush=True)\ntime.sleep(1.5)\nprint('second')") as stream:
+    with session.stream("import time\nprint('first', flush=True)\ntime.sleep(4)\nprint('second')") as stream:
         seen = {}
         for _, name, data in stream:
             if name == "stdout":
@@ -218,20 +221,51 @@ def test_the_connection_stays(gateway, session):
         assert connection.ask("GET", "/healthz").status == 200
 
 
-def test_over_tls(make_gateway, tmp_path):
-    import subprocess
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+@pytest.fixture(scope="module")
+def encrypted(make_module_gateway, tmp_path_factory):
+    """A gateway that speaks HTTPS."""
+    directory = tmp_path_factory.mktemp("tls")
+    cert, key = directory / "cert.pem", directory / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                     "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out",
                     str(cert)], check=True, capture_output=True)
-    if harness.rootless():
-        harness.Account.get().give(str(tmp_path))
-    gateway = make_gateway(start=False, tls_cert=str(cert), tls_key=str(key))
+    harness.give(directory)
+    gateway = make_module_gateway(start=False, tls_cert=str(cert), tls_key=str(key))
     gateway.verify = str(cert)
-    gateway.start()
-    session = Session(gateway)
+    return gateway.start()
+
+
+def test_over_tls(encrypted):
+    session = Session(encrypted)
     with session.stream("print('x' * 300000)") as stream:
         assert len(text_of(stream)) == 300001
+
+
+@contextlib.contextmanager
+def stream_over_tls(gateway, session, code):
+    """A connection on which that code's events come."""
+    context = ssl.create_default_context(cafile=gateway.verify)
+    body = json.dumps({"code": code, "stream": True}).encode()
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        plain.settimeout(60)
+        plain.connect(gateway.address)
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as s:
+            s.sendall(f"POST {session.path}/executions HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {gateway.token}\r\n"
+                      f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            yield s
+
+
+def test_over_tls_to_who_goes(encrypted):
+    """In the midst of it, with a reset: what is written next finds out."""
+    session = Session(encrypted)
+    for i in range(20):
+        with stream_over_tls(encrypted, session, "while True: print('x' * 10_000)") as s:
+            got = 0
+            while got < i * 20_000 + 1:
+                got += len(s.recv(65536))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert session.ok("1")["result"]["value"] == 1
 
 
 def test_streamed_output_has_a_bound_of_its_own(make_gateway):
@@ -339,6 +373,10 @@ def test_a_reader_who_stops(make_gateway):
     assert session.ok("1")["restarted"] is True
 
 
+def wait_until_running(session):
+    eventually(lambda: session.client.get(f"{session.path}/executions").json()["executions"][0]["state"] == "running")
+
+
 def wait_until_stalled(pid):
     """Until a process that wrote without end has got no further for a second."""
     last, since = None, time.monotonic()
@@ -365,6 +403,7 @@ def test_nothing_is_piled_up_for_a_reader_who_stops(make_gateway, code):
     container_pid = session.ok(f"import os\nopen({mark!r}, 'w').close()\nos.getpid()")["result"]["value"]
     container = gateway.container_with(mark)
     reader = SlowReader(gateway, session, code, 120)
+    wait_until_running(session)
     wait_until_stalled(container.find(container_pid))
     sizes = [harness.rss_kib(pid) / 1024 for pid in (container.init, gateway.pid)]
     reader.socket.close()
@@ -384,11 +423,12 @@ def test_interrupt_of_what_waits_for_a_reader(make_gateway, code):
     mark = "/workspace/mark"
     container_pid = session.ok(f"import os\nopen({mark!r}, 'w').close()\nos.getpid()")["result"]["value"]
     reader = SlowReader(gateway, session, code, 120)
+    wait_until_running(session)
     wait_until_stalled(gateway.container_with(mark).find(container_pid))
     before = harness.rss_kib(gateway.pid)
     execution = session.client.get(f"{session.path}/executions").json()["executions"][0]["id"]
     session.do(execution, "interrupt", 202, grace=5 * harness.slack())
-    answer = eventually(lambda: (a := session.get(execution))["state"] == "done" and a, 30)
+    answer = eventually(lambda: (a := session.get(execution))["state"] == "done" and a, 30 + 5 * harness.slack())
     grown = (harness.rss_kib(gateway.pid) - before) / 1024
     assert answer["error"]["ename"] == "KeyboardInterrupt" and answer["truncated"] is True
     assert session.ok("1")["restarted"] is False

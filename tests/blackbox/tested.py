@@ -44,8 +44,9 @@ def slack():
 
 
 def eventually(condition, deadline=60.0, what=None, interval=0.02):
-    """Polls until condition() is truthy and returns its value; fails after `deadline` seconds.  What has not come for long is
-    looked for less often: looking takes the processor from it."""
+    """Polls until condition() is truthy and returns its value; fails after `deadline` seconds, which are those of a quiet
+    machine.  What has not come for long is looked for less often: looking takes the processor from it."""
+    deadline *= min(max(slack(), 1), 4)
     begun = time.monotonic()
     while True:
         value = condition()

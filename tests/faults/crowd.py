@@ -19,6 +19,8 @@ import re
 import threading
 import time
 
+from tested import eventually  # tests/blackbox
+
 ANSWER_LIMIT = 90   # seconds, for any answer; the gateway has a clock of its own for each wait
 THINK = (0.1, 0.4)  # seconds between an answer and the next request
 RETRY = 0.1         # seconds, after a connection that broke
@@ -331,9 +333,11 @@ class Crowd:
         self.users = [User(self, i) for i in range(n)]
 
     def start(self):
+        """One after the other: nobody is to wait for a worker for long before there is any fault."""
         self.churn.set()
         for user in self.users:
             user.start()
+            eventually(lambda one=user: one.right_since > 0, 120, "each user's first right answer")
 
     def stop(self):
         self.ending.set()

@@ -33,6 +33,7 @@ from generator import CODE, Generator, operations  # noqa: E402
 SESSIONS = ["a", "b", "c", "d", "e"]
 EXEC_TIMEOUT = 2       # seconds
 ANSWER_WITHIN = 60     # seconds, times slack: the queue of a session is long
+LONGER = 120           # seconds, for operations that have not had their turn yet
 HEALTHY_WITHIN = 2     # ...
 GROWTH_MIB = 128       # of the gateway's memory, at its peak
 KEPT_MIB = 48          # ... once all sessions are gone
@@ -83,12 +84,12 @@ class Client(threading.Thread):
         self.generator = Generator(seed, gateway.token, known)
         self.dice = self.generator.dice
         self.socket = None
+        self.todo = list(self.generator.operations)
+        self.dice.shuffle(self.todo)
 
     def run(self):
-        todo = list(self.generator.operations)
-        self.dice.shuffle(todo)
         while not self.ending.is_set():
-            request = self.generator.request(todo.pop()) if todo else self.generator.next()
+            request = self.generator.request(self.todo.pop()) if self.todo else self.generator.next()
             try:
                 self.one(request)
             except Exception as e:  # a finding, too: whatever was wrong with the answer
@@ -224,7 +225,7 @@ class Doctor(threading.Thread):
 
 
 def fuzz(gateway, args, findings):
-    """Until the time is over, or the gateway is."""
+    """Until the time is over and each operation has had its turn, or the gateway is."""
     known = {"session": SESSIONS + ["nobody"], "execution": ["x-" + "0" * 32] * 24, "cursor": ["0", "5", "x", ""]}
     ending = threading.Event()
     clients = [Client(gateway, f"{args.seed}/{n}", findings, known, ending) for n in range(args.clients)]
@@ -232,7 +233,7 @@ def fuzz(gateway, args, findings):
     for thread in [doctor, *clients]:
         thread.start()
     end = time.monotonic() + args.seconds
-    while time.monotonic() < end and not doctor.gone:
+    while time.monotonic() < end + (LONGER if any(one.todo for one in clients) else 0) and not doctor.gone:
         time.sleep(0.1)
     ending.set()
     for thread in [doctor, *clients]:

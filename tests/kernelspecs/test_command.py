@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from lonekernel import Kernel, Spec
+from lonekernel import UNDER_WAY, Kernel, Spec
 
 def spec_of(name, **command):
     """A kernelspec; command: what is different in its metadata.tci.command."""
@@ -50,7 +50,7 @@ def output(kernel, code):
 
 
 def interrupt_soon(kernel):
-    timer = threading.Timer(0.5, os.kill, [kernel.process.pid, signal.SIGINT])
+    timer = threading.Timer(UNDER_WAY, os.kill, [kernel.process.pid, signal.SIGINT])
     timer.start()
 
 
@@ -152,7 +152,7 @@ def test_interrupt_ends_the_whole_group(make, code):
 
 def test_interrupt_by_message(make):
     kernel = make("perl")
-    threading.Timer(0.5, lambda: kernel.client.control_channel.send(
+    threading.Timer(UNDER_WAY, lambda: kernel.client.control_channel.send(
         kernel.client.session.msg("interrupt_request", {}))).start()
     assert kernel.run("sleep 600;")["ename"] == "KeyboardInterrupt"
 
@@ -407,6 +407,7 @@ def test_interrupt_keeps_the_shell(bash, code):
 
 
 def test_a_shell_that_ignores_interrupts_is_replaced(bash):
+    assert output(bash, "echo begun") == "begun\n"
     interrupt_soon(bash)
     answer = bash.run("trap '' INT; while :; do :; done")
     assert answer["ename"] == "KeyboardInterrupt" and "lost" in answer["evalue"]

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from lonekernel import PNG, Kernel, Spec
+from lonekernel import PNG, UNDER_WAY, Kernel, Spec
 
 SPEC = Spec("python3")
 
@@ -98,7 +98,7 @@ def test_input_fails_at_once(kernel):
 
 @pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
 def test_interrupt(kernel, code):
-    timer = threading.Timer(0.5, os.kill, [kernel.process.pid, signal.SIGINT])
+    timer = threading.Timer(UNDER_WAY, os.kill, [kernel.process.pid, signal.SIGINT])
     timer.start()
     assert kernel.run(code)["ename"] == "KeyboardInterrupt"
     time.sleep(0.3)

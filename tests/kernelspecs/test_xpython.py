@@ -7,7 +7,7 @@ import tempfile
 import threading
 
 import pytest
-from lonekernel import PNG, Kernel, Spec
+from lonekernel import PNG, UNDER_WAY, Kernel, Spec
 
 if not os.access("/usr/bin/xpython", os.X_OK):
     pytest.skip("xpython is not installed", allow_module_level=True)
@@ -47,7 +47,7 @@ def test_exit_ends_the_code_only(kernel, code):
 @pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
 def test_interrupt_ends_the_code_only(kernel, code):
     kernel.run("kept = 1")
-    timer = threading.Timer(0.5, os.kill, [kernel.process.pid, signal.SIGINT])
+    timer = threading.Timer(UNDER_WAY, os.kill, [kernel.process.pid, signal.SIGINT])
     timer.start()
     assert "KeyboardInterrupt" in kernel.run(code)["ename"]
     assert kernel.run("kept")["result"] == "1"

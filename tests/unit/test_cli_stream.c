@@ -221,7 +221,7 @@ static void
 test_an_answer_that_begins_late(void **state)
 {
     struct err err = ERR_INIT;
-    struct server server = {0};
+    struct server server;
 
     (void)state;
     assert_int_equal(follow(&server, serve_late_head, false, &err), 0);
@@ -244,7 +244,7 @@ static void
 test_a_quiet_connection_is_kept(void **state)
 {
     struct err err = ERR_INIT;
-    struct server server = {0};
+    struct server server;
 
     (void)state;
     assert_int_equal(follow(&server, serve_signs_of_life, false, &err), 0);
@@ -263,7 +263,7 @@ static void
 test_a_silent_connection_is_not(void **state)
 {
     struct err err = ERR_INIT;
-    struct server server = {0};
+    struct server server;
 
     (void)state;
     assert_int_equal(follow(&server, serve_silence, false, &err), 0);
@@ -284,7 +284,7 @@ static void
 test_cuts_of_a_quiet_run(void **state)
 {
     struct err err = ERR_INIT;
-    struct server server = {0};
+    struct server server;
 
     (void)state;
     assert_int_equal(follow(&server, serve_cuts, false, &err), 0);
@@ -305,7 +305,7 @@ static void
 test_a_cut_after_a_long_wait(void **state)
 {
     struct err err = ERR_INIT;
-    struct server server = {0};
+    struct server server;
 
     (void)state;
     assert_int_equal(follow(&server, serve_cut_head, false, &err), 0);
@@ -322,7 +322,7 @@ static void
 test_what_may_still_run(void **state)
 {
     struct err err = ERR_INIT;
-    struct server server = {0};
+    struct server server;
 
     (void)state;
     assert_int_equal(follow(&server, serve_start_only, false, &err), -1);
@@ -359,7 +359,7 @@ static void
 test_an_unknown_one_is_asked_for(void **state)
 {
     struct err err = ERR_INIT;
-    struct server server = {0};
+    struct server server;
 
     (void)state;
     listed = "{\"executions\": []}";
@@ -374,7 +374,7 @@ static void
 test_one_that_has_begun_is_ended(void **state)
 {
     struct err err = ERR_INIT;
-    struct server server = {0};
+    struct server server;
 
     (void)state;
     listed = "{\"executions\": [{\"id\": \"x-7\"}]}";

@@ -549,9 +549,9 @@ refuses_what_is_no_file_of_text(void **state)
     assert_non_null(strstr(err.msg, "too long"));
     write_rules(nul, sizeof(nul) - 1);
     assert_int_equal(scan_load(scan, rules_path, &err), -1);
-    assert_int_equal(mkfifo("/tmp/test_scan.fifo", 0600), 0);
-    assert_int_equal(scan_load(scan, "/tmp/test_scan.fifo", &err), -1); /* and does not wait */
-    unlink("/tmp/test_scan.fifo");
+    assert_int_equal(unlink(rules_path), 0);
+    assert_int_equal(mkfifo(rules_path, 0600), 0);
+    assert_int_equal(scan_load(scan, rules_path, &err), -1); /* and does not wait */
     scan_free(scan);
 }
 

@@ -290,7 +290,7 @@ def kill():
         for pid in filter(str.isdigit, os.listdir('/proc')):
             try:
                 if b'--file-operation' in open(f'/proc/{pid}/cmdline', 'rb').read():
-                    time.sleep(0.3)  # after this cell's end: the message is not one of the cell's
+                    time.sleep(3)  # after this cell's end: the message is not one of the cell's
                     os.kill(int(pid), signal.SIGKILL)
                     killed = True
             except OSError: pass

@@ -37,7 +37,7 @@ def test_restarted_gateway_finds_the_session(kernel):
     began = time.monotonic()
     kernel.gateway.start()
     assert kernel.expect("H").json == {"protocol": 4, "state": "running"}
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 1 * sandbox.slack()
     assert kernel.text("print(a + 1)") == "42\n"
 
 
@@ -60,7 +60,7 @@ def test_hello_is_first_whatever_is_going_on(worker):
     """A kernel that floods while the gateway comes and goes: each connection begins with HELLO."""
     worker.start("xpython")
     worker.execute("import os, time\n"
-                   "end = time.time() + 4\n"
+                   "end = time.time() + 120\n"
                    "while time.time() < end:\n"
                    "    os.write(1, b'x' * 100)\n"
                    "    print('y', flush=True)\n"
@@ -75,10 +75,10 @@ def test_hello_is_first_whatever_is_going_on(worker):
 def test_orphan_ends(worker):
     worker.boot["orphan_timeout"] = 1
     worker.start("xpython")
-    worker.gateway.stop()
     began = time.monotonic()
+    worker.gateway.stop()
     assert worker.wait() == sandbox.EXIT_ORPHANED
-    assert 0.9 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < 3 * sandbox.slack()
 
 
 def test_orphan_that_never_had_a_gateway_ends(worker):
@@ -89,14 +89,14 @@ def test_orphan_that_never_had_a_gateway_ends(worker):
 
 
 def test_a_link_found_again_stops_the_orphan_clock(worker):
-    worker.boot["orphan_timeout"] = 1.5
+    worker.boot["orphan_timeout"] = 4
     worker.start("xpython")
     for _ in range(3):
         worker.gateway.stop()
-        time.sleep(0.8)
+        time.sleep(2)
         worker.gateway.start()
         worker.expect("H")
-    time.sleep(2)
+    time.sleep(4.5)
     assert worker.text("print('alive')") == "alive\n"
 
 
