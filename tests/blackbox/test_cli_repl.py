@@ -223,7 +223,9 @@ def test_an_interrupt_while_the_kernel_judges_a_block(gateway, terminal):
     url = "/v1/sessions/judged/executions"
     one.line("for name in ['ran']:")
     one.expect(r"\.\.\. ")
-    busy = gateway.client.post(url, json={"code": "import time; time.sleep(60)", "background": True}).json()["id"]
+    code = "open('on', 'w').close(); import time; time.sleep(60)"
+    busy = gateway.client.post(url, json={"code": code, "background": True}).json()["id"]
+    eventually(lambda: exists(gateway, "judged", "on"))
     one.line("open(name, 'w')")  # the question waits behind that
     eventually(lambda: connections(one))
     one.type("\x03")
