@@ -68,15 +68,28 @@ take_size(struct line *l)
     el_set(l->el, EL_REFRESH);
 }
 
-/* Waits for a key, or for Ctrl-C.  A final signal may have been taken by a request, of a completion. */
+/*
+ * Waits for a key, or for Ctrl-C.  A final signal may have been taken by a request, of a completion.  What has the line drawn
+ * anew comes while this waits, or before it looks: not in between.
+ */
 static bool
 wait_for_key(struct line *l)
 {
     struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
                            {.fd = interrupt_fd(), .events = POLLIN}};
+    sigset_t redrawing, before;
+    int n;
 
-    while (!interrupt_is_final() && poll(fds, 2, -1) < 0 && errno == EINTR)
+    sigemptyset(&redrawing);
+    sigaddset(&redrawing, SIGTSTP);
+    sigaddset(&redrawing, SIGCONT);
+    sigaddset(&redrawing, SIGWINCH);
+    sigprocmask(SIG_BLOCK, &redrawing, &before);
+    do {
         take_size(l);
+        n = interrupt_is_final() ? 0 : ppoll(fds, 2, NULL, &before);
+    } while (n < 0 && errno == EINTR);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     l->interrupted = interrupt_taken() || interrupt_is_final();
     return !l->interrupted;
 }
@@ -385,6 +398,8 @@ line_read(struct line *l, const char *prompt, const char *begun, char **text)
     l->prompt = prompt;
     l->interrupted = false;
     memset(&l->state, 0, sizeof(l->state));
+    interrupt_has_stopped(); /* what that was about is above */
+    resized = 0;
     el_resize(l->el);
     /* Before the prompt is seen, that no key be taken as the terminal takes it. */
     el_set(l->el, EL_PREP_TERM, 1);

@@ -20,7 +20,12 @@
 #include "worker/protocol.h"
 
 enum state { NEW, RUNNING, DONE };
-enum { LATE_REPLY_MS = 1000 };
+
+/*
+ * How late a reply may be where the execution has time left, and where it has not.  A kernel that gets little of the processor,
+ * by its limit or because there are many, is seconds between the two; who was taken for broken has lost a session.
+ */
+enum { LATE_REPLY_MS = 10000, LATE_REPLY_LEAST_MS = 1000 };
 
 enum input { GOT_REPLY, GOT_IDLE, TIME_IS_UP };
 
@@ -36,6 +41,7 @@ struct execution {
     char msg_id[64];
     struct output *output; /* NULL: there was a sink */
     struct event *timer;   /* the time limit; after idle, of a late reply */
+    double begun;          /* clock_now() */
     execution_done_fn *done;
     void *owner;
 };
@@ -57,6 +63,16 @@ finish(struct execution *x, enum execution_result result)
     x->done(x->owner, x, result); /* last: x may be gone now */
 }
 
+static unsigned
+late_reply_ms(const struct execution *x)
+{
+    const double left = x->spec.timeout_ms - (clock_now() - x->begun) * 1000;
+
+    if (x->spec.timeout_ms == 0 || left > LATE_REPLY_MS)
+        return LATE_REPLY_MS;
+    return left > LATE_REPLY_LEAST_MS ? (unsigned)left : LATE_REPLY_LEAST_MS;
+}
+
 /* All decisions about an execution are taken here. */
 static void
 step(struct execution *x, enum input input)
@@ -69,7 +85,7 @@ step(struct execution *x, enum input input)
         break;
     case GOT_IDLE:
         if (!x->idled && !x->replied)
-            clock_arm(x->timer, LATE_REPLY_MS);
+            clock_arm(x->timer, late_reply_ms(x));
         /* Once: code can forge idle, and must not put off the end for ever. */
         x->idled = true;
         break;
@@ -128,6 +144,7 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
 {
     snprintf(x->msg_id, sizeof(x->msg_id), "%s", msg_id);
     set_state(x, RUNNING);
+    x->begun = clock_now();
     x->timer = xnotnull(evtimer_new(base, on_timer, x));
     if (x->spec.timeout_ms > 0)
         clock_arm(x->timer, x->spec.timeout_ms);

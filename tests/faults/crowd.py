@@ -14,12 +14,15 @@ own of an earlier session, too.
 import collections
 import http.client
 import json
+import os
 import random
 import re
+import sys
 import threading
 import time
 
-from tested import eventually  # tests/blackbox
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "blackbox"))
+from tested import eventually  # noqa: E402
 
 ANSWER_LIMIT = 90   # seconds, for any answer; the gateway has a clock of its own for each wait
 THINK = (0.1, 0.4)  # seconds between an answer and the next request

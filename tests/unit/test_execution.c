@@ -15,8 +15,8 @@
 #include "gateway/output.h"
 
 enum {
-    PATIENCE_MS = 10000, /* far longer than anything here takes, however busy the machine is */
-    LATE_REPLY_MS = 1000,
+    PATIENCE_MS = 10000,  /* far longer than anything here takes, however busy the machine is */
+    LATE_REPLY_MS = 1000, /* of an execution whose time is nearly up */
 };
 
 struct fixture {
@@ -472,10 +472,38 @@ test_idle_without_a_reply(void **state)
 {
     struct fixture *f = *state;
 
-    begin(f, PATIENCE_MS);
+    begin(f, LATE_REPLY_MS / 2);
     iopub(f, "stream", "{\"name\": \"stdout\", \"text\": \"text\"}");
     idle(f);
     assert_true(wait_for_end(f) >= LATE_REPLY_MS * 0.9);
+    expect_done(f, EXECUTION_BROKEN);
+}
+
+/* A kernel that gets little of the processor has not failed.  Where there is time, it has that time. */
+static void
+test_a_reply_that_is_very_late(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f, PATIENCE_MS);
+    idle(f);
+    pass_time(f, LATE_REPLY_MS + 500);
+    assert_int_equal(f->n_done, 0);
+    reply_ok(f);
+    expect_done(f, EXECUTION_OK);
+}
+
+/* Its time is up, where that comes before what a reply may be late. */
+static void
+test_a_reply_that_is_too_late(void **state)
+{
+    struct fixture *f = *state;
+    double took;
+
+    begin(f, 2 * LATE_REPLY_MS);
+    idle(f);
+    took = wait_for_end(f);
+    assert_true(took >= 2 * LATE_REPLY_MS * 0.9 && took < PATIENCE_MS * 0.9);
     expect_done(f, EXECUTION_BROKEN);
 }
 
@@ -486,7 +514,7 @@ test_forged_idles_do_not_put_off_the_end(void **state)
     struct fixture *f = *state;
     struct timeval pause = {0, LATE_REPLY_MS * 1000 / 4};
 
-    begin(f, PATIENCE_MS);
+    begin(f, LATE_REPLY_MS / 2);
     for (int i = 0; i < 8 && f->n_done == 0; i++) {
         idle(f);
         event_base_loopexit(f->base, &pause);
@@ -564,6 +592,8 @@ main(void)
         TEST(test_owner_may_free_it_at_the_time_limit),
         TEST(test_no_time_limit),
         TEST(test_idle_without_a_reply),
+        TEST(test_a_reply_that_is_very_late),
+        TEST(test_a_reply_that_is_too_late),
         TEST(test_forged_idles_do_not_put_off_the_end),
         TEST(test_idle_lost),
         TEST(test_idle_lost_before_the_reply),
