@@ -41,7 +41,7 @@ struct execution {
     char msg_id[64];
     struct output *output; /* NULL: there was a sink */
     struct event *timer;   /* the time limit; after idle, of a late reply */
-    double begun;          /* clock_now() */
+    double due;            /* clock_now() when its time is up; 0: never */
     execution_done_fn *done;
     void *owner;
 };
@@ -66,9 +66,9 @@ finish(struct execution *x, enum execution_result result)
 static unsigned
 late_reply_ms(const struct execution *x)
 {
-    const double left = x->spec.timeout_ms - (clock_now() - x->begun) * 1000;
+    const double left = (x->due - clock_now()) * 1000;
 
-    if (x->spec.timeout_ms == 0 || left > LATE_REPLY_MS)
+    if (x->due <= 0 || left > LATE_REPLY_MS)
         return LATE_REPLY_MS;
     return left > LATE_REPLY_LEAST_MS ? (unsigned)left : LATE_REPLY_LEAST_MS;
 }
@@ -144,10 +144,11 @@ execution_begin(struct execution *x, struct event_base *base, const char *msg_id
 {
     snprintf(x->msg_id, sizeof(x->msg_id), "%s", msg_id);
     set_state(x, RUNNING);
-    x->begun = clock_now();
     x->timer = xnotnull(evtimer_new(base, on_timer, x));
-    if (x->spec.timeout_ms > 0)
+    if (x->spec.timeout_ms > 0) {
+        x->due = clock_now() + x->spec.timeout_ms / 1000.0;
         clock_arm(x->timer, x->spec.timeout_ms);
+    }
     if (x->spec.sink && x->spec.sink->on_begin)
         x->spec.sink->on_begin(x->spec.sink_owner);
 }
@@ -230,15 +231,19 @@ void
 execution_unplug(struct execution *x)
 {
     x->spec.sink = NULL;
+    x->due = clock_now(); /* nobody waits for it but who comes next */
 }
 
 void
 execution_hasten(struct execution *x, unsigned ms)
 {
     struct timeval due = {0, 0}, now;
+    const double soon = clock_now() + ms / 1000.0;
 
     if (x->state != RUNNING)
         return;
+    if (x->due <= 0 || soon < x->due)
+        x->due = soon;
     gettimeofday(&now, NULL);
     if (event_pending(x->timer, EV_TIMEOUT, &due) &&
         (double)(due.tv_sec - now.tv_sec) * 1000 + (double)(due.tv_usec - now.tv_usec) / 1000 < ms)

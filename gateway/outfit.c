@@ -12,7 +12,7 @@
 #include "unpack.h"
 #include "worker.h"
 
-enum { ACTIVATE_MS = 10000, ACTIVATE_OUTPUT = 4096 };
+enum { ACTIVATE_MS = 30000, ACTIVATE_OUTPUT = 4096 };
 
 struct outfits {
     struct event_base *base;

@@ -22,7 +22,7 @@
 #include "runtime.h"
 #include "timestamp.h"
 
-enum { ASIDE_MS = 10000, ASIDE_OUTPUT = 4096 };
+enum { ASIDE_MS = 30000, ASIDE_OUTPUT = 4096 };
 
 const char pool_shutting_down[] = "The server is shutting down";
 

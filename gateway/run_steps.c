@@ -9,8 +9,8 @@
 #include "pythonenv.h"
 
 enum {
-    TEST_GRACE_MS = 2000, /* that a test has to end when it was interrupted */
-    ENV_TIMEOUT_MS = 5000,
+    TEST_GRACE_MS = 5000, /* that a test has to end when it was interrupted */
+    ENV_TIMEOUT_MS = 20000,
 };
 
 static bool

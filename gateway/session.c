@@ -27,8 +27,8 @@ enum {
     NAG_MS = 300,
     LONG_MS = 250, /* from the beginning of an execution until its worker stands back for others */
     HEED_MS =
-        2000, /* the same from an interrupt on: what is interrupted has an exception to handle */
-    UNDO_MS = 5000,
+        5000, /* the same from an interrupt on: what is interrupted has an exception to handle */
+    UNDO_MS = 10000,
     UNDO_OUTPUT = 4096,
     UNDO_TRIES = 3, /* an interrupt of what it takes back can hit it, too */
 };

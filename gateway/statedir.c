@@ -14,7 +14,7 @@
 #include "files.h"
 
 enum {
-    LOCK_LIMIT_MS = 2000,
+    LOCK_LIMIT_MS = 10000,
     LOCK_RETRY_MS = 20,
     TOKEN_MIN = 16, /* characters */
 };

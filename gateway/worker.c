@@ -23,7 +23,8 @@
 #include "worker_state.h"
 #include "worker/protocol.h"
 
-enum { RECALL_LIMIT_MS = 5000 }; /* adoption to HELLO */
+/* Adoption to HELLO, on a machine where all of them are busy.  One whose container has ended is known sooner. */
+enum { RECALL_LIMIT_MS = 30000 };
 
 static const char *const phase_name[] = {"BOOTING", "RECALLED", "CONFIGURED", "PROBING",
                                          "WARMING", "READY",    "EXPIRED",    "DYING"};

@@ -24,7 +24,7 @@
 
 enum {
     /* On top of the execution time limit, for an adopted kernel that is busy. */
-    PROBE_EXTRA_MS = 5000,
+    PROBE_EXTRA_MS = 15000,
     SANDBOX_ID = 1000, /* uid and gid of the kernel in the container */
 };
 

@@ -288,12 +288,13 @@ def test_reset_in_the_middle(gateway, user):
 
 def test_answer_to_a_slow_reader(gateway, user, users):
     """A client that does not read its large answer holds up neither the gateway nor its own session for others."""
+    other = users(gateway)
+    gateway.ok(other, "1")  # nobody waits for its worker later
     with Connection(gateway) as c:
         c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         c.send(c.request("POST", "/execute", json.dumps({"user_uuid": user, "code": "print('x' * 10_000_000)"}).encode()))
         harness.eventually(lambda: (gateway.session(user) or {"executions": 0})["executions"] >= 1, 60, "it has run")
         assert gateway.text(user, "1") == "1"
-        other = users(gateway)
         assert gateway.text(other, "2") == "2"
         answer = c.response()
         assert answer.status == 200 and answer.json()["result_text"] == "x" * 10_000_000 + "\n"

@@ -44,7 +44,7 @@ def test_ten_sessions_survive_a_kill(make_gateway, users):
     print(f"ten sessions back {took:.3f} s after the start")
     assert [a["result_text"] for a in answers] == [f"session {n} SESSION {n}\n" for n in range(10)]
     assert all(a["restarted"] is False and a["error"] is None for a in answers)
-    assert took < 2 * 3 * harness.slack()
+    assert took < 2 * 3 * max(harness.slack(), 4 if harness.rootless() else 1)
     assert gateway.metrics()["tci_sessions_recovered_total"] == 10
     gateway.wait_ready()
     gateway.quiet()
@@ -227,7 +227,7 @@ def test_environment_of_what_ran(make_gateway, orderly):
 def test_kill_while_endless_code_runs(make_gateway, users):
     """Code that never ends does not keep the session for ever: it is interrupted, or recycled, and the answer says
     which."""
-    gateway = make_gateway(min_idle_workers=1, exec_timeout=3)
+    gateway = make_gateway(min_idle_workers=1, exec_timeout=10)
     user = users()
     gateway.ok(user, "kept = 1")
     future = gateway.spawn(user, "while True: pass")
@@ -318,8 +318,8 @@ def test_a_lock_that_is_about_to_go(make_gateway):
     gateway = make_gateway(ready=False, min_idle_workers=0)
     gateway.stop()
     path = os.path.join(gateway.state_dir, "lock")
-    with subprocess.Popen(["flock", path, "sleep", "1.2"]):
-        eventually(lambda: subprocess.run(["flock", "--nonblock", path, "true"]).returncode != 0, 20, "it is locked")
+    with subprocess.Popen(["flock", path, "sh", "-c", "echo; exec sleep 1.2"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"\n"
         gateway.start(ready=False)
 
 

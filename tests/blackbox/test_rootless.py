@@ -33,7 +33,7 @@ def account():
 
 @pytest.fixture(scope="module")
 def gateway(make_module_gateway, account):
-    return make_module_gateway(account=account, min_idle_workers=2, max_total_workers=8, exec_timeout=10,
+    return make_module_gateway(account=account, min_idle_workers=2, max_total_workers=8, exec_timeout=int(10 * harness.slack()),
                                worker_memory_mb=512, worker_disk_mb=64, worker_pids=40)
 
 

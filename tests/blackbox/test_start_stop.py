@@ -142,7 +142,7 @@ def test_sigterm_while_starting(make_gateway):
 
 def test_sigterm_with_code_that_does_not_end(make_gateway, users):
     """The drain lasts as long as the time limit and no longer."""
-    gateway = make_gateway(exec_timeout=4)
+    gateway = make_gateway(exec_timeout=8)
     user = users()
     gateway.ok(user, "1")
     future = gateway.spawn(user, "while True: pass")

@@ -161,7 +161,7 @@ def test_environment_of_one_that_is_cancelled(session, more, last_words):
 
 
 def test_output_is_bounded(make_gateway):
-    gateway = make_gateway(max_output_bytes=20000)
+    gateway = make_gateway(max_output_bytes=20000, exec_timeout=int(30 * harness.slack()))
     session = Session(gateway)
     answer = session.ok("for i in range(3000): print('line', i, flush=True)\nfrom IPython.display import display\n"
                         "display({'text/plain': 'x' * 100000}, raw=True)\nprint('last')")
@@ -247,7 +247,7 @@ def test_limits_of_the_session(gateway):
 
 
 def test_background(session):
-    execution = session.begin("import time\ntime.sleep(2)\nprint('done')\n7")
+    execution = session.begin("import time\ntime.sleep(5)\nprint('done')\n7")
     assert session.get(execution)["state"] in ("queued", "running")
     answer = eventually(lambda: (a := session.get(execution))["state"] == "done" and a)
     assert answer["stdout"] == "done\n" and answer["result"]["value"] == 7
@@ -449,8 +449,8 @@ def test_idempotency(session):
     error(session.post("n += 2", headers=headers), 409, "conflict", "Idempotency-Key")
     error(session.post("n", headers={"Idempotency-Key": "x" * 129}), 400, "invalid_request", "Idempotency-Key")
     headers = {"Idempotency-Key": "k2"}
-    started = session.post("import time\ntime.sleep(3)\nn += 1", background=True, headers=headers)
-    again = session.post("import time\ntime.sleep(3)\nn += 1", background=True, headers=headers)
+    started = session.post("import time\ntime.sleep(6)\nn += 1", background=True, headers=headers)
+    again = session.post("import time\ntime.sleep(6)\nn += 1", background=True, headers=headers)
     assert started.status_code == again.status_code == 202 and started.json()["id"] == again.json()["id"]
     made_with = [session.client.get(f"{session.path}/executions", params={"idempotency_key": key}).json() for key in ("k2", "none", "")]
     assert [one["id"] for one in made_with[0]["executions"]] == [started.json()["id"]] and made_with[0]["next_cursor"] is None

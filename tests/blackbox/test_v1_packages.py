@@ -313,6 +313,7 @@ def test_who_waits_when_the_gateway_stops(eager):
                    pool.submit(post, "/v1/sessions", {"packages": ["alpha", "epsilon"]}),
                    pool.submit(post, "/execute", {"user_uuid": "waits", "code": "import epsilon"})]
         eventually(lambda: gateway.status()["busy_workers"] > len(gateway.status()["sessions"]), 60, "something is installed")
+        eventually(lambda: gateway.metrics()["tci_http_connections"] > len(waiting), 60, "all of them have come")
         os.kill(gateway.pid, signal.SIGTERM)
         assert gateway.stop() == 0
         assert {w.result(60) for w in waiting} == {503}  # each has an answer

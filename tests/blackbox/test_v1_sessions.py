@@ -395,7 +395,7 @@ def test_more_than_there_is(gateway, body, field):
 
 
 def test_ttl(gateway):
-    session = make(gateway, ttl=4)["id"]
+    session = make(gateway, ttl=8)["id"]
     running = gateway.spawn(session, "import time; time.sleep(20)")
     answer = running.result()
     assert answer.status_code == 503 and "ttl" in answer.json()["detail"]
@@ -433,7 +433,7 @@ def test_idle(gateway):
 
 
 def test_idle_without_a_container(gateway):
-    session = make(gateway, idle_timeout=5)["id"]
+    session = make(gateway, idle_timeout=10)["id"]
     assert gateway.execute(session, "import os; os._exit(1)").status_code == 503
     assert get(gateway, session)["state"] == "stopped"
     eventually(lambda: gateway.client.get(f"/v1/sessions/{session}").status_code == 404)
@@ -465,7 +465,7 @@ def test_history(gateway):
 
 def test_all_of_it_survives_a_restart(make_gateway):
     gateway = make_gateway(min_idle_workers=1, max_total_workers=6)
-    own = make(gateway, user_uuid="own", ttl=1000, idle_timeout=500, env={"A": "b"}, limits={"disk_mb": 20, "timeout": 3})
+    own = make(gateway, user_uuid="own", ttl=1000, idle_timeout=500, env={"A": "b"}, limits={"disk_mb": 20, "timeout": 20})
     cut = make(gateway, user_uuid="cut", limits={"memory_mb": 300} if gateway.account is None else {})
     make(gateway, user_uuid="run", strategy="execution")
     stopped = make(gateway, user_uuid="stopped")

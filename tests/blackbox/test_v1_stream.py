@@ -124,7 +124,7 @@ def test_hanging_up_cancels(session):
 
 def test_resuming_loses_and_doubles_nothing(gateway, session):
     """A background stream whose connection is dropped again and again."""
-    code = "import time\nfor i in range(2000):\n    print(i, flush=True)\n    if i % 20 == 0: time.sleep(0.01)"
+    code = "import time\nfor i in range(800):\n    print(i, flush=True)\n    if i % 20 == 0: time.sleep(0.01)"
     seen, ids, execution = "", [], None
     with session.stream(code, background=True) as stream:
         for i, name, data in stream:
@@ -137,7 +137,7 @@ def test_resuming_loses_and_doubles_nothing(gateway, session):
                     break
     ended = False
     while not ended:
-        step = len(seen) + 1500
+        step = len(seen) + 600
         with gateway.new_client() as client:
             with client.stream("GET", f"{session.path}/executions/{execution}",
                                headers={"Accept": "text/event-stream", "Last-Event-ID": str(ids[-1])}) as response:
@@ -149,7 +149,7 @@ def test_resuming_loses_and_doubles_nothing(gateway, session):
                     if len(seen) > step:
                         break
     assert ids == list(range(1, len(ids) + 1))
-    assert seen == "".join(f"{i}\n" for i in range(2000))
+    assert seen == "".join(f"{i}\n" for i in range(800))
 
 
 def test_followed_by_several(gateway, session):
@@ -344,7 +344,7 @@ def _slow(gateway, session, megabytes, rate, bound):
 
 
 def test_a_slow_reader_costs_no_memory(make_gateway):
-    gateway = make_gateway(exec_timeout=60)
+    gateway = make_gateway(exec_timeout=int(60 * harness.slack()))
     session = Session(gateway)
     session.ok("1")
     _slow(gateway, session, 20, 4_000_000, 8)
@@ -378,7 +378,7 @@ def wait_until_running(session):
 
 
 def wait_until_stalled(pid):
-    """Until a process that wrote without end has got no further for a second."""
+    """Until a process that wrote without end has got no further for a second (times the slack, up to four)."""
     last, since = None, time.monotonic()
 
     def stands():
@@ -386,7 +386,7 @@ def wait_until_stalled(pid):
         written = harness.read_text(f"/proc/{pid}/io")
         if written != last:
             last, since = written, time.monotonic()
-        return time.monotonic() > since + 1
+        return time.monotonic() > since + min(harness.slack(), 4)
 
     eventually(stands, 60, "the writer stands still")
 
@@ -415,7 +415,7 @@ def test_nothing_is_piled_up_for_a_reader_who_stops(make_gateway, code):
 @pytest.mark.crun_only("what is PID 1 there is all of the sandbox")
 @pytest.mark.parametrize("code", ["while True: print('w' * 1000)",
                                   "try:\n    while True: print('w' * 1000)\nexcept KeyboardInterrupt:\n"
-                                  "    for i in range(30_000): print('y' * 1000)\n    raise"], ids=["heeded", "talkative"])
+                                  "    for i in range(10_000): print('y' * 1000)\n    raise"], ids=["heeded", "talkative"])
 def test_interrupt_of_what_waits_for_a_reader(make_gateway, code):
     """It ends in time, though he reads nothing; what it says on its way out is cut, and not piled up for him."""
     gateway = make_gateway(exec_timeout=120)
@@ -440,7 +440,7 @@ def test_interrupt_of_what_waits_for_a_reader(make_gateway, code):
 
 def test_last_words_to_a_slow_reader(make_gateway):
     """What was written before the kernel's end, and how it ended, reach him however long he takes."""
-    gateway = make_gateway(exec_timeout=60)
+    gateway = make_gateway(exec_timeout=int(60 * harness.slack()))
     session = Session(gateway)
     session.ok("1")
     reader = SlowReader(gateway, session, "import os\nfor i in range(5000): os.write(1, b'z' * 999 + b'\\n')\nos._exit(6)", 60)

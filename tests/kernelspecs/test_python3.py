@@ -101,7 +101,7 @@ def test_interrupt(kernel, code):
     timer = threading.Timer(UNDER_WAY, os.kill, [kernel.process.pid, signal.SIGINT])
     timer.start()
     assert kernel.run(code)["ename"] == "KeyboardInterrupt"
-    time.sleep(0.3)
+    time.sleep(UNDER_WAY)
     os.kill(kernel.process.pid, signal.SIGINT)  # while idle
     assert kernel.run("1")["result"] == "1"
 

@@ -493,6 +493,35 @@ test_a_reply_that_is_very_late(void **state)
     expect_done(f, EXECUTION_OK);
 }
 
+/* Who waits for it no longer, or had it interrupted, does not wait for so long. */
+static void
+test_a_late_reply_to_what_was_given_up(void **state)
+{
+    struct fixture *f = *state;
+    const double begun = clock_now();
+
+    begin(f, PATIENCE_MS);
+    execution_hasten(f->x, LATE_REPLY_MS / 2);
+    idle(f);
+    wait_for_end(f);
+    expect_done(f, EXECUTION_BROKEN);
+    assert_true((clock_now() - begun) * 1e3 < PATIENCE_MS * 0.9);
+}
+
+static void
+test_a_late_reply_to_nobody(void **state)
+{
+    struct fixture *f = *state;
+    const double begun = clock_now();
+
+    begin(f, PATIENCE_MS);
+    execution_unplug(f->x);
+    idle(f);
+    wait_for_end(f);
+    expect_done(f, EXECUTION_BROKEN);
+    assert_true((clock_now() - begun) * 1e3 < PATIENCE_MS * 0.9);
+}
+
 /* Its time is up, where that comes before what a reply may be late. */
 static void
 test_a_reply_that_is_too_late(void **state)
@@ -594,6 +623,8 @@ main(void)
         TEST(test_idle_without_a_reply),
         TEST(test_a_reply_that_is_very_late),
         TEST(test_a_reply_that_is_too_late),
+        TEST(test_a_late_reply_to_what_was_given_up),
+        TEST(test_a_late_reply_to_nobody),
         TEST(test_forged_idles_do_not_put_off_the_end),
         TEST(test_idle_lost),
         TEST(test_idle_lost_before_the_reply),
