@@ -2,7 +2,8 @@
 import uuid
 
 from selenium import webdriver
-from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
+from selenium.common.exceptions import (ElementClickInterceptedException, ElementNotInteractableException, JavascriptException,
+                                        NoSuchFrameException, NoSuchWindowException, StaleElementReferenceException)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -12,7 +13,13 @@ from selenium.webdriver.support.ui import WebDriverWait
 import harness
 
 LIMIT = 60 * harness.slack()
+MOVED = (StaleElementReferenceException, ElementNotInteractableException, ElementClickInterceptedException)
 CONTROLS = {"button", "checkbox", "combobox", "dialog", "Iframe", "image", "link", "meter", "progressbar", "tab", "tabpanel", "textbox"}
+
+# Of the resources that the browser has fetched for the page, which are no more than 250 unless told otherwise.
+HISTORY_IS_THERE = """
+performance.setResourceTimingBufferSize(5000);
+return performance.getEntriesByType("resource").some(({name}) => name.includes(`/v1/sessions/${arguments[0]}/executions?limit=`))"""
 
 
 def start():
@@ -22,7 +29,9 @@ def start():
         options.add_argument(argument)
     options.binary_location = "/usr/bin/chromium"
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    driver.set_script_timeout(LIMIT)
+    return driver
 
 
 class Page:
@@ -44,11 +53,10 @@ class Page:
     def path(self):
         return f"/v1/sessions/{self.id}"
 
-    def until(self, condition, what):
+    def until(self, condition, what, ignored=()):
         """What the condition gives once it holds.  The page draws anew while it is looked at: an element that went
-        in between is looked for again."""
-        wait = WebDriverWait(self.driver, LIMIT, poll_frequency=0.05,
-                             ignored_exceptions=[StaleElementReferenceException, ElementNotInteractableException])
+        or moved in between is looked for again.  ignored: exceptions of the condition that mean "not yet" as well."""
+        wait = WebDriverWait(self.driver, LIMIT, poll_frequency=0.05, ignored_exceptions=[*MOVED, *ignored])
         return wait.until(lambda _: condition(), what)
 
     # --- what there is to see
@@ -68,6 +76,23 @@ class Page:
     def shows(self, *words, within="body"):
         self.until(lambda: all(word in self.text(within) for word in words), f"{words} in {within}: {self.text(within)}")
 
+    def in_frame(self, selector, look, what):
+        """What look() gives in that frame once it holds.  A frame that loads becomes another one: each look enters it anew."""
+        def looked():
+            frame = self.find(selector)
+            self.js("arguments[0].scrollIntoView()", frame)
+            self.driver.switch_to.frame(frame)
+            try:
+                return look()
+            finally:
+                self.driver.switch_to.default_content()
+        return self.until(looked, what, [NoSuchFrameException, NoSuchWindowException, JavascriptException])
+
+    def frames_drawn(self):
+        """Waits until all HTML output has its height: what is below it has its place."""
+        self.until(lambda: self.js("const all = [...document.querySelectorAll('.html-out iframe')];"
+                                   "return all.length && all.every(frame => frame.style.height)"), "the heights of all frames")
+
     def js(self, code, *arguments):
         return self.driver.execute_script(code, *arguments)
 
@@ -85,9 +110,12 @@ class Page:
 
     # --- what is done
 
-    def choose(self, session):
+    def choose(self, session, load=True):
+        """load: waits until its history is there."""
         self.click(f".session-row[data-name='/{session}']")
         self.until(lambda: self.visible("textarea.editor"), "an editor")
+        if load:
+            self.until(lambda: self.js(HISTORY_IS_THERE, session), "the history")
 
     def click(self, selector):
         def clicked():
@@ -95,11 +123,14 @@ class Page:
             return bool(found) and (found[0].click() or True)
         self.until(clicked, f"something to click at {selector}")
 
-    def press(self, label, within="body", which=0):
+    def press(self, label, within="body", which=0, until=None):
+        """until: what shows that it was taken.  A button that is drawn anew while it is pressed takes nothing, and is pressed again."""
         def pressed():
+            if until and until():
+                return True
             buttons = [b for b in self.visible(f"{within} button")
                        if label in (b.text.strip(), b.get_attribute("aria-label"))]
-            return len(buttons) > which and (buttons[which].click() or True)
+            return len(buttons) > which and (buttons[which].click() or not until)
         self.until(pressed, f"a button {label}")
 
     def confirm(self):

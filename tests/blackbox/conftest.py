@@ -7,6 +7,7 @@
     root_only      a mark: @pytest.mark.root_only("why it does not hold for the gateway of an ordinary user")
     user           a fresh user id, released on the shared gateway at the end
     users          users() makes more of them
+    patient        a module's own gateway, whose executions may take longer than a browser is waited for
     driver         a browser for the tests of a module
     open_page      open_page() → browser.Page on the shared gateway; at the end its console must have nothing to complain of
     page           one such
@@ -177,6 +178,18 @@ def driver():
     one = browser.start()
     yield one
     one.quit()
+
+
+@pytest.fixture(scope="module")
+def _patient(make_module_gateway):
+    return make_module_gateway(min_idle_workers=2, max_total_workers=12, exec_timeout=int(120 * harness.slack()), log_level="debug")
+
+
+@pytest.fixture
+def patient(_patient):
+    yield _patient
+    for session in _patient.status()["sessions"]:
+        _patient.release(session["user_uuid"])
 
 
 @pytest.fixture

@@ -41,6 +41,10 @@ class Relay:
             return
         server = socket.create_connection(self.to)
         self.alive.append((client, server))
+        if not self.open:  # closed since: whoever cuts all may not have seen this one
+            self._reset(client)
+            server.close()
+            return
         limit, passed = self.cut_after(number), 0
         try:
             while True:

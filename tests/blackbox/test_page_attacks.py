@@ -21,6 +21,12 @@ fetch("/v1/sessions").then(() => parent.postMessage({{height: 555}}, "*"), () =>
 
 
 @pytest.fixture
+def gateway(patient):
+    """In place of the shared one."""
+    return patient
+
+
+@pytest.fixture
 def page(driver, gateway):
     driver.get_log("browser")
     page = browser.Page(driver, gateway)
@@ -35,17 +41,14 @@ def page(driver, gateway):
 
 def test_html_cannot_reach_the_page(page):
     page.run(f"from IPython.display import HTML, display\ndisplay(HTML({HTML_ATTACK!r}))")
-    frame = page.find(".html-out iframe")
-    assert frame.get_attribute("sandbox") == "allow-scripts"
-    page.driver.switch_to.frame(frame)
-    page.until(lambda: page.all("#evil"), "the HTML is there")
-    assert page.js("return self.origin") == "null"
-    page.driver.switch_to.default_content()
+    assert page.find(".html-out iframe").get_attribute("sandbox") == "allow-scripts"
+    assert page.in_frame(".html-out iframe", lambda: page.all("#evil") and page.js("return self.origin"), "the HTML is there") == "null"
     assert not page.all("#evil")
 
 
 def test_html_that_may_run_its_scripts_cannot_either(page):
     page.run(f"from IPython.display import HTML, display\ndisplay(HTML({HTML_ATTACK.replace('<meta', '<x')!r}))")
+    page.frames_drawn()
     page.press("Run them")
     # What it asked the server for was refused to it: it says 333 and not 555.
     page.until(lambda: page.find(".html-out iframe").size["height"] == 335, "its script has run")
@@ -63,9 +66,7 @@ def test_html_has_nobody_connected_to(page, html):
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         page.run(f"from IPython.display import HTML, display\ndisplay(HTML({html.format(url=url) + '<b id=there>x</b>'!r}))")
-        page.driver.switch_to.frame(page.find(".html-out iframe"))
-        page.until(lambda: page.all("#there"), "the HTML is there")
-        page.driver.switch_to.default_content()
+        page.in_frame(".html-out iframe", lambda: page.all("#there"), "the HTML is there")
         assert not select.select([server], [], [], 1)[0]
 
 
@@ -105,7 +106,7 @@ def test_names_are_no_markup(page):
     assert page.gateway.client.put(f"{page.path}/files/{urllib.parse.quote(name, safe='')}", content=b"x").status_code == 201
     page.press("Look again")
     page.shows(name, within=".file-list")
-    page.press(f"Delete {name}")
+    page.press(f"Delete {name}", until=lambda: page.visible("#ask-yes"))
     page.shows(name, within="#ask-dialog")
     page.confirm()
     page.until(lambda: name not in page.text(".file-list"), "it is gone")

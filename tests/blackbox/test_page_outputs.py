@@ -1,6 +1,8 @@
 """test_page_outputs.py - the page at /: what of an execution's output is to be seen, and where."""
 import browser
 
+COLOUR = "return getComputedStyle(document.body).color"
+THEME = "return document.documentElement.dataset.theme"
 FOLLOWED = "const t = document.querySelector('.transcript'); return t.scrollHeight - t.scrollTop - t.clientHeight < 3"
 
 
@@ -11,20 +13,15 @@ def another_session(page):
 
 
 def frame_shows(page, selector, text):
-    frame = page.find(selector)
-    page.js("arguments[0].scrollIntoView()", frame)
-    page.driver.switch_to.frame(frame)
-    try:
-        page.until(lambda: text in page.text(), f"{text} in a frame")
-        return page.js("return getComputedStyle(document.body).color")
-    finally:
-        page.driver.switch_to.default_content()
+    """Its text's colour, once the frame has that text."""
+    return page.in_frame(selector, lambda: text in page.text() and page.js(COLOUR), f"{text} in a frame")
 
 
 def test_html_is_still_there_in_a_session_that_is_come_back_to(page):
     page.run("from IPython.display import HTML, display\n"
              "display(HTML('<table><tr><td>still here</td></tr></table>'))\n"
              "display(HTML('<p id=p></p><script>p.textContent = \"by a script\"</script>'))")
+    page.frames_drawn()
     page.press("Run them")
     frame_shows(page, ".shown:nth-child(1) iframe", "still here")
     frame_shows(page, ".shown:nth-child(2) iframe", "by a script")
@@ -32,7 +29,9 @@ def test_html_is_still_there_in_a_session_that_is_come_back_to(page):
     page.choose(page.id)
     before = frame_shows(page, ".shown:nth-child(1) iframe", "still here")
     frame_shows(page, ".shown:nth-child(2) iframe", "by a script")
-    page.until(lambda: page.click("#theme") or frame_shows(page, ".shown:nth-child(1) iframe", "still here") != before, "the other theme's colours")
+    theme = page.js(THEME)
+    page.until(lambda: page.click("#theme") or page.js(THEME) != theme, "the other theme")
+    page.in_frame(".shown:nth-child(1) iframe", lambda: page.js(COLOUR) != before, "its colours")
 
 
 def test_of_many_outputs_the_newest_are_shown(page):
@@ -100,7 +99,7 @@ def test_coloured_text_can_be_read_in_both_themes(page):
     page.run(COLOURED)
     seen = set()
     for _ in range(3):
-        seen.add(page.js("return document.documentElement.dataset.theme"))
+        seen.add(page.js(THEME))
         contrasts = page.js(CONTRASTS)
         assert len(contrasts) > 300 and contrasts[0][0] >= 4.5, contrasts[:20]
         page.click("#theme")

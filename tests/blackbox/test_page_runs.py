@@ -1,9 +1,11 @@
 """test_page_runs.py - what becomes of a run in the page when connections break, answers fail and pages are loaded anew."""
 import contextlib
 
+import pytest
 from selenium.webdriver.common.keys import Keys
 
 from cutting import Relay
+from harness import eventually
 
 UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
 
@@ -20,6 +22,12 @@ MEDDLE = """
     window.refusal = (status, headers = {}) =>
         new Response(JSON.stringify({error: {code: "x", message: "refused by the test"}}), {status, headers});
 """
+
+
+@pytest.fixture
+def gateway(patient):
+    """In place of the shared one."""
+    return patient
 
 
 def go(page):
@@ -51,7 +59,8 @@ def polls(page):
 
 
 def queued(page, code):
-    """Runs it behind another client's."""
+    """Runs it behind another client's, in a session that has started."""
+    page.until(lambda: page.js("return document.querySelector('.session-head .state').dataset.state") != "starting", "the session has begun")
     page.begin(code)
     page.until(lambda: len(executions(page)) == 2, "the server has it")
     page.until(lambda: "queued" in page.text(".cell:last-of-type .time"), "it is queued")
@@ -62,8 +71,9 @@ def test_one_that_loses_its_connection_while_it_is_queued_is_found_again(gateway
         page = open_page(url=line.url)
         occupy(page)
         queued(page, "print('it', 'came')")
+        before = line.count
         line.cut_all()
-        page.until(lambda: line.count > 1 and not page.visible(".cell .notes .notice"), "it is connected again")
+        page.until(lambda: line.count > before and not page.visible(".cell .notes .notice"), "it is connected again")
         go(page)
         page.shows("it came", within=".cell:last-of-type .out")
         page.ended()
@@ -303,6 +313,8 @@ def test_the_session_that_is_looked_at_has_a_connection(gateway, page, users):
     for one in others:
         assert gateway.client.post("/v1/sessions", json={"user_uuid": one}).status_code == 201
     for one in [page.id, *others]:
+        eventually(lambda one=one: gateway.session(one)["state"] == "idle", what=f"{one} is idle")
+    for one in [page.id, *others]:
         page.choose(one)
         page.begin(f"print('in {one}', flush=True)\nwho = input('who? ')\nprint('hello', who)")
         page.shows(f"in {one}", "who?", within=".cell .out")
@@ -329,15 +341,17 @@ def test_a_page_without_storage_takes_a_link(page):
 
 def test_a_rate_that_is_used_up_slows_the_page_down(page):
     meddle(page, """(method, path) => {
-        if (!path.startsWith("v1/sessions?"))
+        if (!window.lists || !path.startsWith("v1/sessions?"))
             return null;
-        window.lists = [...(window.lists ?? []), performance.now()];
+        window.lists.push(performance.now());
         return window.lists.length > 1 ? refusal(429) : null;
     }""")
     page.press("New session", within="#sidebar")
     page.until(lambda: page.js("return document.querySelector('#new-kernel').options.length") > 1, "the languages")
     page.js("document.querySelector('#new-form').requestSubmit(); document.querySelector('#new-form').requestSubmit()")
-    page.until(lambda: page.js("return (window.lists ?? []).length") >= 3, "it has asked again")
+    page.until(lambda: page.text(".session-head h2").startswith("page-"), "the session is made")
+    page.js("window.lists = []")
+    page.until(lambda: page.js("return window.lists.length") >= 3, "it has asked again")
     times = page.js("return window.lists")
     assert times[-1] - times[-2] > 1000
     assert page.js("return window.asked.filter(one => one === 'POST v1/sessions').length") == 1
