@@ -262,13 +262,17 @@ conclude(struct execution *x)
 {
     const char *ended = json_string_value(json_object_get(x->end, "status"));
     const json_t *error = json_object_get(x->end, "error");
+    bool cut;
 
     if (json_is_object(error) && !x->told)
         show_event(x->show, "error", error);
-    if (json_is_true(json_object_get(x->end, "truncated")) || outlet_was_cut())
+    cut = outlet_was_cut();
+    if (cut || json_is_true(json_object_get(x->end, "truncated")))
         note(x, "not all output is here");
     if (json_is_true(json_object_get(x->end, "restarted")))
         note(x, "the session's earlier state was lost, and this is a new one");
+    if (cut && interrupt_is_final())
+        return STATUS_INTERRUPTED;
     if (x->cancelled && ended && strcmp(ended, "ok") != 0)
         return STATUS_INTERRUPTED;
     return execute_status(ended);

@@ -172,7 +172,9 @@ take_line(struct repl *r, const char *text)
         more = wants_more(r, &err);
     if (more > 0)
         return;
-    (void)interrupt_taken();
+    /* One that came with the answer, too: nothing has begun that it could end instead. */
+    if (interrupt_taken() && more == 0)
+        more = err_set(&err, ERR_NONE, "interrupted");
     if (more < 0)
         r->last = terminal_fail("repl", &err);
     else if (!interrupt_is_final())

@@ -1,7 +1,9 @@
 """test_cli_server.py - tci at a server that answers as none should, or late, or over a connection that breaks."""
+import contextlib
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import threading
@@ -137,6 +139,41 @@ def test_an_interrupt_that_is_ignored(server):
         pid_known.set()
         assert ran.wait(60) == 0
     assert one.seen.count(f"POST {EXECUTIONS}") == 1 and not [name for name in one.seen if "interrupt" in name]
+
+
+def full_pipe():
+    """Its two ends."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writes, b"x" * select.PIPE_BUF)
+    os.set_blocking(writes, True)
+    return reads, writes
+
+
+def test_a_signal_while_the_end_is_here_already(server):
+    """What was left out of the output for it is no success, though the code had ended well."""
+    def answer(request, _):
+        request.begin_events()
+        events = [("start", {"id": "x-1"}), ("stderr", {"text": "before"}), ("stdout", {"text": "no room"}), ("end", {"status": "ok"})]
+        request.wfile.write("".join(f"id: {i}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
+                                    for i, (name, data) in enumerate(events, 1)).encode())
+
+    one = server(answer)
+    reads, writes = full_pipe()
+    env = {**harness.clean_environment(), "TCI_URL": one.url, "TCI_AUTH_TOKEN": "t"}
+    program = os.path.join(harness.build_dir(), "cli", "tci")
+    with subprocess.Popen([program, "exec", "-c", "1"], env=env, stdout=writes, stderr=subprocess.PIPE) as ran:
+        try:
+            assert ran.stderr.read(6) == b"before"  # the rest of what has come at once is next
+            ran.send_signal(signal.SIGTERM)
+            assert (ran.wait(60), ran.stderr.read()) == (130, b"tci exec: not all output is here\n")
+        finally:
+            ran.kill()
+            os.close(reads)
+            os.close(writes)
+    assert "DELETE /v1/sessions/s" in one.seen
 
 
 @pytest.fixture
