@@ -29,7 +29,7 @@ from procfs import (  # noqa: F401 - some are only handed on
     arguments_of, cgroups_of, children_of, descriptors_of, is_container_init, peak_kib, process_exists, process_state,
     processes_mounting, processes_naming, rss_kib, runsc_processes, status_field)
 from tested import (  # noqa: F401 - some are only handed on
-    SOURCE_DIR, build_dir, clean_environment, eventually, gateway_binary, read_text, rootless, runtime, sanitized,
+    SOURCE_DIR, build_dir, clean_environment, eventually, gateway_binary, patience, read_text, rootless, runtime, sanitized,
     slack)
 
 BASE_PREFIX = "tci-bb."
@@ -514,11 +514,11 @@ def run_gateway(*args, env=None, timeout=60):
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, **identity())
 
 
-def run_tci(*args, state_dir=None, env=None, timeout=60, **process):
+def run_tci(*args, state_dir=None, env=None, timeout=None, **process):
     """Runs the command line program to its end; process: arguments of subprocess.run."""
     env = {**clean_environment(), **({"TCI_STATE_DIR": state_dir} if state_dir else {}), **(env or {})}
     return subprocess.run([os.path.join(build_dir(), "cli", "tci"), *args], env=env, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=timeout, **process)
+                          capture_output=True, text=True, timeout=timeout or patience(), **process)
 
 
 def plain(text):

@@ -1,4 +1,5 @@
 """test_cli_repl.py - tci repl in a real pseudo-terminal: editing, history, completion, several lines, interrupts."""
+import codecs
 import contextlib
 import glob
 import json
@@ -16,7 +17,7 @@ import time
 import pytest
 
 import harness
-from harness import eventually
+from harness import eventually, patience
 
 
 class Terminal:
@@ -27,6 +28,7 @@ class Terminal:
         env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir, "XDG_STATE_HOME": home, "HOME": home,
                "TERM": "xterm", "LC_ALL": "C.UTF-8"}
         self.screen = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         program = os.path.join(harness.build_dir(), "cli", "tci")
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
@@ -51,12 +53,12 @@ class Terminal:
             chunk = os.read(self.fd, 65536)
         except OSError:
             return False
-        self.screen += chunk.decode(errors="replace")
+        self.screen += self.decoder.decode(chunk)
         return bool(chunk)
 
-    def expect(self, pattern, deadline=60.0):
+    def expect(self, pattern):
         """Waits for a match in what has not been expected yet, and drops that up to its end."""
-        end = time.monotonic() + deadline
+        end = time.monotonic() + patience()
         while True:
             found = re.search(pattern, harness.plain(self.screen))
             if found:
@@ -64,9 +66,9 @@ class Terminal:
                 return found
             assert time.monotonic() < end and self.read(0.2), f"no {pattern!r} in {self.screen!r}"
 
-    def expect_raw(self, text, deadline=60.0):
+    def expect_raw(self, text):
         """The same of a text with its escape sequences."""
-        end = time.monotonic() + deadline
+        end = time.monotonic() + patience()
         while text not in self.screen:
             assert time.monotonic() < end and self.read(0.2), f"no {text!r} in {self.screen!r}"
         self.screen = self.screen.partition(text)[2]
@@ -79,7 +81,7 @@ class Terminal:
 
     def end(self):
         """Its exit status."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience()
         while self.read(1):
             assert time.monotonic() < deadline, f"it does not end: {self.screen!r}"
         os.close(self.fd)
@@ -357,6 +359,8 @@ def test_history_is_kept(terminal, tmp_path):
 
 def test_interrupts(terminal):
     one = terminal()
+    one.line("1/0")  # the first traceback takes its time
+    one.expect(r"by zero\r\n>>> ")
     one.type("half a li")
     one.expect("half a li")
     one.type("\x03")
@@ -444,9 +448,8 @@ SHOW = f"from IPython.display import display; display({{'image/png': '{PNG}', 't
 def test_pictures_in_a_terminal_that_shows_them(terminal, tmp_path):
     """The terminal is asked once, and what is typed meanwhile is not lost."""
     one = terminal()
-    one.line(SHOW)
+    one.type(SHOW + "\r40 \x1b_Gi=31;OK\x1b\\\x1b[?62;c+ 2")  # the answers ahead, as they are waited for only briefly
     one.expect_raw("\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[c")
-    one.type("40 \x1b_Gi=31;OK\x1b\\\x1b[?62;c+ 2")
     one.expect_raw(f"\x1b_Ga=T,f=100,q=2,m=0;{PNG}\x1b\\")
     one.line("")
     one.expect(r"\n42\r\n>>> ")
@@ -502,16 +505,18 @@ def test_a_terminal_that_answers_late(terminal, tmp_path, monkeypatch):
     one.expect("'yes!'\r\n>>> ")
 
 
-def test_late_answers_do_not_get_to_the_shell(gateway, tmp_path, monkeypatch):
+def test_late_answers_do_not_get_to_the_shell(gateway, user, tmp_path, monkeypatch):
     if harness.rootless():
         tmp_path.chmod(0o777)
     monkeypatch.chdir(tmp_path)
-    one = Terminal(gateway, str(tmp_path), "-c", SHOW, command="exec")
+    code = SHOW + "; import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)"
+    one = Terminal(gateway, str(tmp_path), "-s", user, "-c", code, command="exec")
     try:
         one.expect_raw("\x1b[>q\x1b[c")
         slave = os.open(os.readlink(f"/proc/{one.pid}/fd/0"), os.O_RDWR | os.O_NOCTTY)  # what is left there is the shell's
         one.expect(r"\[image: \./tci-1\.png\]\r\n")
         one.type(ANSWERS)
+        assert gateway.client.put(f"/v1/sessions/{user}/files/go", content=b"").status_code == 201
         eventually(lambda: one.read() and os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
         mode = termios.tcgetattr(slave)
         termios.tcsetattr(slave, termios.TCSANOW, [*mode[:3], mode[3] & ~termios.ICANON, *mode[4:]])
@@ -532,7 +537,7 @@ def test_another_language(terminal):
 def test_without_a_terminal(gateway):
     env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir}
     ran = subprocess.run([os.path.join(harness.build_dir(), "cli", "tci"), "repl"], env=env, input="x = 6\nif x:\n  print(x * 7)\n",
-                         capture_output=True, text=True, timeout=60, **gateway.identity())
+                         capture_output=True, text=True, timeout=patience(), **gateway.identity())
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "42\n", "")
     eventually(lambda: sessions(gateway) == [])
 
@@ -541,7 +546,7 @@ def test_json(gateway, users):
     one = users(gateway)
     env = {**harness.clean_environment(), "TCI_STATE_DIR": gateway.state_dir}
     ran = subprocess.run([os.path.join(harness.build_dir(), "cli", "tci"), "repl", "--json", "-s", one], env=env,
-                         input="x = 6\nx * 7\n:vars\n1/0\n", capture_output=True, text=True, timeout=60, **gateway.identity())
+                         input="x = 6\nx * 7\n:vars\n1/0\n", capture_output=True, text=True, timeout=patience(), **gateway.identity())
     answers = [json.loads(line) for line in ran.stdout.splitlines()]
     assert (ran.returncode, ran.stderr, len(answers)) == (1, "", 4)
     assert answers[1]["result"]["value"] == 42 and answers[2]["variables"][0]["name"] == "x"

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 import harness
-from harness import eventually
+from harness import eventually, patience
 from scripted import Scripted
 
 EXECUTIONS = "/v1/sessions/s/executions"
@@ -33,7 +33,7 @@ def server():
 def tci(server, *args, text=None, **process):
     env = {**harness.clean_environment(), "TCI_URL": server.url, "TCI_AUTH_TOKEN": "t"}
     return subprocess.run([os.path.join(harness.build_dir(), "cli", "tci"), *args], env=env, input=text, capture_output=True, text=True,
-                          timeout=60, **process)
+                          timeout=patience(), **process)
 
 
 @pytest.mark.parametrize("answer", [(504, {"detail": "The server took too long"}), (502, {"detail": "It is gone"})])
@@ -57,9 +57,9 @@ def test_a_question_before_the_start(server):
             return
         request.begin_events()
         request.event(1, "stdin", prompt="? ", password=False)
-        answered.wait(1.5)
+        answered.wait(patience(1.5))
         request.event(2, "start", id="x-1")
-        answered.wait(60)
+        answered.wait(patience())
         request.event(3, "end", status="ok")
 
     one = server(answer)
@@ -67,7 +67,7 @@ def test_a_question_before_the_start(server):
     ran = tci(one, "exec", "-c", "input()", text="line\n")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert ran.returncode == 0 and answered.is_set()
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < patience(0.5)
 
 
 def asking(server, state, replies, questions=1):
@@ -89,7 +89,7 @@ def asking(server, state, replies, questions=1):
                 request.event(2 + i, "stdin", prompt="? ", password=False)
                 one.asked = i + 1
                 eventually(lambda: len(lines) > i)  # pylint: disable=cell-var-from-loop
-            done.wait(60)
+            done.wait(patience())
             eventually(lambda: state == "waiting" or f"GET {EXECUTIONS}/x-1" in one.seen)
             request.event(9, "end", status="ok")
 
@@ -131,13 +131,13 @@ def test_an_interrupt_that_is_ignored(server):
 
     one = server(answer)
     pid_known = threading.Event()
-    take, one.take = one.take, lambda request: (pid_known.wait(60), take(request))
+    take, one.take = one.take, lambda request: (pid_known.wait(patience()), take(request))
     env = {**harness.clean_environment(), "TCI_URL": one.url, "TCI_AUTH_TOKEN": "t"}
     program = os.path.join(harness.build_dir(), "cli", "tci")
     with subprocess.Popen(["env", "--ignore-signal=INT", program, "exec", "-c", "1"], env=env) as ran:
         pid.append(ran.pid)
         pid_known.set()
-        assert ran.wait(60) == 0
+        assert ran.wait(patience()) == 0
     assert one.seen.count(f"POST {EXECUTIONS}") == 1 and not [name for name in one.seen if "interrupt" in name]
 
 
@@ -168,7 +168,7 @@ def test_a_signal_while_the_end_is_here_already(server):
         try:
             assert ran.stderr.read(6) == b"before"  # the rest of what has come at once is next
             ran.send_signal(signal.SIGTERM)
-            assert (ran.wait(60), ran.stderr.read()) == (130, b"tci exec: not all output is here\n")
+            assert (ran.wait(patience()), ran.stderr.read()) == (130, b"tci exec: not all output is here\n")
         finally:
             ran.kill()
             os.close(reads)

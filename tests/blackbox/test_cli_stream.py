@@ -9,7 +9,7 @@ import pytest
 
 import harness
 from cutting import Relay
-from harness import eventually
+from harness import eventually, patience
 
 
 @pytest.fixture
@@ -27,6 +27,12 @@ def relay(gateway):
 
 def through(relay, gateway, *args):
     return harness.run_tci(*args, state_dir=gateway.state_dir, env={"TCI_URL": relay.url, "TCI_AUTH_TOKEN": gateway.token})
+
+
+@pytest.fixture(scope="module")
+def gateway(make_module_gateway):
+    """What runs while its connections break takes as long as those take."""
+    return make_module_gateway(exec_timeout=int(60 * harness.slack()))
 
 
 def test_nothing_is_lost_or_doubled(gateway, users, relay):
@@ -74,7 +80,7 @@ def test_a_server_that_stays_away(gateway, users, relay):
         assert "trying again" in ran.stderr.readline()
         line.open = True
         assert gateway.client.put(f"/v1/sessions/{one}/files/go", content=b"").status_code == 201
-        out, err = ran.communicate(timeout=60)
+        out, err = ran.communicate(timeout=patience())
     finally:
         ran.kill()
     assert (ran.returncode, out, err) == (0, "begun\nended\n", "")
@@ -102,7 +108,7 @@ def test_a_session_that_nobody_waits_for(gateway, relay):
         ran.terminate()
         eventually(lambda: line.count == 2 or ran.poll() is not None)
         line.answers.set()
-        assert ran.communicate(timeout=60) == ("", "tci exec: interrupted\n") and ran.returncode == 130
+        assert ran.communicate(timeout=patience()) == ("", "tci exec: interrupted\n") and ran.returncode == 130
     finally:
         ran.kill()
     assert sessions(gateway) == []
@@ -118,7 +124,7 @@ def test_who_leaves_takes_it_along(gateway, users):
     try:
         assert ran.stdout.readline() == "begun\n"
         ran.terminate()
-        ran.communicate(timeout=60)
+        ran.communicate(timeout=patience())
     finally:
         ran.kill()
     assert ran.returncode == 130

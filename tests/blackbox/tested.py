@@ -43,10 +43,15 @@ def slack():
     return float(os.environ.get("TCI_TEST_SLACK", "1")) * (4 if sanitized() else 1) * (1 if runtime() == "crun" else 4)
 
 
+def patience(seconds=60):
+    """How long to wait for what takes less than so many seconds on a quiet machine."""
+    return seconds * min(max(slack(), 1), 4)
+
+
 def eventually(condition, deadline=60.0, what=None, interval=0.02):
     """Polls until condition() is truthy and returns its value; fails after `deadline` seconds, which are those of a quiet
     machine.  What has not come for long is looked for less often: looking takes the processor from it."""
-    deadline *= min(max(slack(), 1), 4)
+    deadline = patience(deadline)
     begun = time.monotonic()
     while True:
         value = condition()
