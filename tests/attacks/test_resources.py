@@ -407,4 +407,4 @@ for _ in range(20): os.sync(); os.fsync(os.open('/usr', os.O_RDONLY)); __import_
     written = [written_by(lambda: arena.gateway.ok(arena.user, code)) for _ in range(3)]  # somebody else may sync meanwhile
     print(f"{written} KiB were written; by the host itself {written_by(os.sync)}")
     if None not in written:
-        assert min(written) < 8 * MIB and max(written_by(os.sync) or 0 for _ in range(3)) > 16 * MIB
+        assert min(written) < 8 * MIB and any((written_by(os.sync) or 0) > 16 * MIB for _ in range(10))  # others write as well

@@ -101,7 +101,7 @@ def test_nothing_of_a_timed_out_environment_runs_on(brief, users):
     user = users(brief)
     container = brief.container_of(user)
     brief.ok(user, "import subprocess\n_ = subprocess.Popen(['setsid', '-f', 'sleep', '9999'])")
-    assert len(container.processes()) >= 3
+    eventually(lambda: len(container.processes()) >= 3, 30)
     assert brief.execute(user, "while True: pass", timeout=2).status_code == 504
     eventually(lambda: not container.processes(), 30, "every process of that container is gone")
 

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 
+import httpx
 import pytest
 
 import harness
@@ -190,7 +191,8 @@ def test_a_kernel_that_dies(session):
 def test_a_client_that_hangs_up_cancels(gateway, session):
     with gateway.new_client() as client:
         with pytest.raises(Exception, match="timed out"):
-            client.post(f"{session.path}/executions", json={"code": "import time\ntime.sleep(60)"}, timeout=1)
+            client.post(f"{session.path}/executions", json={"code": "import time\ntime.sleep(60)"},
+                        timeout=httpx.Timeout(60, read=1))
     eventually(lambda: session.client.get(f"{session.path}/executions").json()["executions"][:1] and
                session.client.get(f"{session.path}/executions").json()["executions"][0]["status"] == "cancelled")
     assert session.ok("'alive'")["restarted"] is False
@@ -361,6 +363,7 @@ def test_a_session_that_goes_on_keeps_its_history(gateway):
 
 
 def test_interrupt(session):
+    session.run("1/0")  # the first traceback takes its time
     execution = session.begin("import time\ntry:\n    print('on it', flush=True)\n    time.sleep(60)\nfinally:\n    print('finally')")
     error(session.client.post(f"{session.path}/executions/{execution}/interrupt", json={"grace": 61}), 400,
           "invalid_request", "grace")
@@ -407,6 +410,7 @@ def others_compute(gateway):
 @pytest.mark.root_only("it takes a control group to stand back")
 def test_interrupt_while_others_compute(session, gateway):
     """What is interrupted has been in the background for long, and gets to its exception all the same."""
+    session.run("1/0")  # the first traceback takes its time
     with others_compute(gateway):
         answer = session.ok("x = 1", tests=[{"code": "while True: pass", "timeout": 1}, {"condition": "x == 1"}])
         assert [t["outcome"] for t in answer["tests"]] == ["timeout", "passed"]
@@ -419,6 +423,7 @@ def test_interrupt_while_others_compute(session, gateway):
 
 
 def test_delete(session):
+    session.run("1/0")  # as above
     running = session.begin("import time\nprint('on it', flush=True)\ntime.sleep(60)")
     queued = session.begin("1")
     answer = session.client.delete(f"{session.path}/executions/{queued}")
@@ -427,7 +432,7 @@ def test_delete(session):
     assert session.client.delete(f"{session.path}/executions/{running}").status_code == 202
     answer = eventually(lambda: (a := session.get(running))["state"] == "done" and a)
     assert answer["error"]["ename"] == "KeyboardInterrupt"
-    assert session.ok("2")["execution_count"] == 2
+    assert session.ok("2")["execution_count"] == 3
 
 
 def test_the_queue_has_a_bound(make_gateway):

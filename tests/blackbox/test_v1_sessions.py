@@ -395,8 +395,8 @@ def test_more_than_there_is(gateway, body, field):
 
 
 def test_ttl(gateway):
-    session = make(gateway, ttl=8)["id"]
-    running = gateway.spawn(session, "import time; time.sleep(20)")
+    session = make(gateway, ttl=10)["id"]
+    running = gateway.spawn(session, "import time; time.sleep(28)")
     answer = running.result()
     assert answer.status_code == 503 and "ttl" in answer.json()["detail"]
     error(gateway.client.get(f"/v1/sessions/{session}"), 404, "not_found")

@@ -1,5 +1,6 @@
 """test_v1_stream.py - executions of /v1 as events: in order, resumed, followed by several, and never more than a bound in memory."""
 import contextlib
+import glob
 import json
 import os
 import socket
@@ -378,13 +379,14 @@ def wait_until_running(session):
 
 
 def wait_until_stalled(pid):
-    """Until a process that wrote without end has got no further for a second (times the slack, up to four)."""
+    """Until a process that wrote without end has got no further for a second (times the slack, up to four), and would not run."""
     last, since = None, time.monotonic()
 
     def stands():
         nonlocal last, since
         written = harness.read_text(f"/proc/{pid}/io")
-        if written != last:
+        runs = any(") R " in harness.read_text(path, "") for path in glob.glob(f"/proc/{pid}/task/*/stat"))
+        if written != last or runs:
             last, since = written, time.monotonic()
         return time.monotonic() > since + min(harness.slack(), 4)
 
