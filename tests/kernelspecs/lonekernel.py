@@ -5,13 +5,15 @@ import json
 import os
 import queue
 import secrets
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 from jupyter_client.blocking import BlockingKernelClient
 
-# Seconds after which code that has been sent can be taken to run.
+# Seconds after which code can be taken to run that its kernel has told of.
 UNDER_WAY = 0.5 * float(os.environ.get("TCI_TEST_SLACK", "1")) ** 2
 
 SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -95,8 +97,12 @@ class Kernel:
             except queue.Empty:
                 assert self.process.poll() is None and time.monotonic() < deadline, self.raw()
 
-    def run(self, code, silent=False):
-        """Status, text by stream, results, images and error of one execution."""
+    def interrupt(self):
+        os.kill(self.process.pid, signal.SIGINT)
+
+    def run(self, code, silent=False, interrupt=None):
+        """Status, text by stream, results, images and error of one execution.  interrupt: called once it is under way, which the
+        kernel tells with what it is to run, or the code with what it prints."""
         msg_id = self.client.execute(code, silent=silent, allow_stdin=False, stop_on_error=False)
         answer = {"text": "", "result": None, "images": [], "ename": None, "evalue": None,
                   "types": []}
@@ -106,6 +112,9 @@ class Kernel:
             if msg["parent_header"].get("msg_id") != msg_id:
                 continue
             answer["types"].append(msg["msg_type"])
+            if interrupt and msg["msg_type"] in ("execute_input", "stream"):
+                threading.Timer(UNDER_WAY, interrupt).start()
+                interrupt = None
             if msg["msg_type"] == "status" and content["execution_state"] == "idle":
                 break
             if msg["msg_type"] == "stream":

@@ -7,11 +7,10 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
-from lonekernel import UNDER_WAY, Kernel, Spec
+from lonekernel import Kernel, Spec
 
 def spec_of(name, **command):
     """A kernelspec; command: what is different in its metadata.tci.command."""
@@ -47,11 +46,6 @@ def output(kernel, code):
     answer = kernel.run(code)
     assert answer["status"] == "ok", answer
     return kernel.raw()
-
-
-def interrupt_soon(kernel):
-    timer = threading.Timer(UNDER_WAY, os.kill, [kernel.process.pid, signal.SIGINT])
-    timer.start()
 
 
 def request(kernel, kind, **content):
@@ -141,9 +135,8 @@ def test_how_a_program_ends(make, code, ename, evalue):
 def test_interrupt_ends_the_whole_group(make, code):
     kernel = make("perl")
     kernel.run("print 1;")
-    interrupt_soon(kernel)
     begun = time.monotonic()
-    assert kernel.run(code)["ename"] == "KeyboardInterrupt"
+    assert kernel.run(code, interrupt=kernel.interrupt)["ename"] == "KeyboardInterrupt"
     assert time.monotonic() - begun < 30
     assert not subprocess.run(["pgrep", "-P", str(kernel.process.pid)], capture_output=True).stdout
     kernel.raw()
@@ -152,9 +145,8 @@ def test_interrupt_ends_the_whole_group(make, code):
 
 def test_interrupt_by_message(make):
     kernel = make("perl")
-    threading.Timer(UNDER_WAY, lambda: kernel.client.control_channel.send(
-        kernel.client.session.msg("interrupt_request", {}))).start()
-    assert kernel.run("sleep 600;")["ename"] == "KeyboardInterrupt"
+    ask = kernel.client.session.msg("interrupt_request", {})
+    assert kernel.run("sleep 600;", interrupt=lambda: kernel.client.control_channel.send(ask))["ename"] == "KeyboardInterrupt"
 
 
 def test_an_interrupt_while_idle_does_nothing(make):
@@ -212,8 +204,7 @@ def test_errors_of_running_tell_the_two_times_apart(make):
 
 def test_a_compiler_can_be_interrupted(make):
     kernel = make("c", build=["sleep", "600"])
-    interrupt_soon(kernel)
-    assert kernel.run("int main(void) {}")["ename"] == "KeyboardInterrupt"
+    assert kernel.run("int main(void) {}", interrupt=kernel.interrupt)["ename"] == "KeyboardInterrupt"
 
 
 def test_a_compiler_that_is_not_there(make):
@@ -401,15 +392,13 @@ def test_status_of_the_last_command(bash):
                                   "for i in 1 2 3; do sleep 600; done"])
 def test_interrupt_keeps_the_shell(bash, code):
     output(bash, "kept=41")
-    interrupt_soon(bash)
-    assert bash.run(code)["ename"] == "KeyboardInterrupt"
+    assert bash.run(code, interrupt=bash.interrupt)["ename"] == "KeyboardInterrupt"
     assert output(bash, "echo $kept") == "41\n"
 
 
 def test_a_shell_that_ignores_interrupts_is_replaced(bash):
     assert output(bash, "echo begun") == "begun\n"
-    interrupt_soon(bash)
-    answer = bash.run("trap '' INT; while :; do :; done")
+    answer = bash.run("trap '' INT; while :; do :; done", interrupt=bash.interrupt)
     assert answer["ename"] == "KeyboardInterrupt" and "lost" in answer["evalue"]
     assert output(bash, "echo new") == "new\n"
 
@@ -428,8 +417,7 @@ def test_exit_ends_the_code_and_not_the_state(bash, code, status):
 def test_strict_settings_end_nothing_of_ours(bash, settings):
     """The shell's, of which it has learnt that the last cell failed, or that there are no completions."""
     output(bash, f"kept=41; {settings}")
-    interrupt_soon(bash)
-    assert bash.run("sleep 600")["ename"] == "KeyboardInterrupt"
+    assert bash.run("sleep 600", interrupt=bash.interrupt)["ename"] == "KeyboardInterrupt"
     assert request(bash, "complete", code="cat no_such_", cursor_pos=12)["matches"] == []
     assert output(bash, 'echo $? $kept; [[ $- == *e* ]] && echo strict') == "130 41\nstrict\n"
 
@@ -478,8 +466,7 @@ def test_an_error_that_is_no_utf8(make):
 
 def test_background_jobs_live_on(bash):
     output(bash, "sleep 600 & job=$!")
-    interrupt_soon(bash)
-    bash.run("sleep 600")
+    bash.run("sleep 600", interrupt=bash.interrupt)
     assert output(bash, "kill -0 $job && echo lives; kill $job") == "lives\n"
 
 

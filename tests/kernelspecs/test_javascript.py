@@ -1,11 +1,10 @@
 """kernelspecs/javascript by itself: the Deno that tci-kernel's session mode runs."""
 
 import os
-import threading
 import time
 
 import pytest
-from lonekernel import UNDER_WAY, Kernel, Spec
+from lonekernel import Kernel, Spec
 
 SPEC = Spec("javascript")
 if not all(os.path.exists(path) for path in SPEC.tci["needs"]):
@@ -156,14 +155,12 @@ def test_displays(kernel):
 
 def test_interrupt_of_what_waits_keeps_the_state(kernel):
     kernel.run("kept = 41")
-    threading.Timer(UNDER_WAY, kernel.process.send_signal, [2]).start()
-    assert kernel.run("await new Promise((done) => setTimeout(done, 600000))")["ename"] == "KeyboardInterrupt"
+    assert kernel.run("await new Promise((done) => setTimeout(done, 600000))", interrupt=kernel.interrupt)["ename"] == "KeyboardInterrupt"
     assert kernel.run("kept + 1")["result"] == "42"
 
 
 def test_interrupt_of_what_computes_loses_it_and_says_so(kernel):
-    threading.Timer(UNDER_WAY, kernel.process.send_signal, [2]).start()
-    answer = kernel.run("while (true);")
+    answer = kernel.run("while (true);", interrupt=kernel.interrupt)
     assert answer["ename"] == "KeyboardInterrupt" and "lost" in answer["evalue"]
     assert kernel.run("1")["result"] == "1"
 

@@ -1,8 +1,6 @@
 """kernelspecs/python3 by itself: the kernel as its kernel.json starts it, without worker and container."""
 
 import os
-import signal
-import threading
 import time
 
 import pytest
@@ -98,11 +96,9 @@ def test_input_fails_at_once(kernel):
 
 @pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
 def test_interrupt(kernel, code):
-    timer = threading.Timer(UNDER_WAY, os.kill, [kernel.process.pid, signal.SIGINT])
-    timer.start()
-    assert kernel.run(code)["ename"] == "KeyboardInterrupt"
+    assert kernel.run("print('begun', flush=True)\n" + code, interrupt=kernel.interrupt)["ename"] == "KeyboardInterrupt"
     time.sleep(UNDER_WAY)
-    os.kill(kernel.process.pid, signal.SIGINT)  # while idle
+    kernel.interrupt()  # while idle
     assert kernel.run("1")["result"] == "1"
 
 
