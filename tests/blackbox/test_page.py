@@ -177,6 +177,33 @@ def test_completion_and_inspection(page):
     assert page.driver.switch_to.active_element != editor
 
 
+def test_a_question_of_the_page_is_no_run(page):
+    page.run("wonderful_name = 1")
+    idle(page)
+    page.js("""  // while the kernel is asked, one list says that it is busy, and no other comes
+        const real = window.fetch, held = new Promise(done => { window.letGo = done; });
+        window.lists = 0;
+        window.fetch = async (path, options) => {
+            if (path.endsWith("/complete")) {
+                window.asking = true;
+                await held;
+            } else if (window.asking && path.startsWith("v1/sessions?")) {
+                if ((window.lists += 1) > 1)
+                    await new Promise(() => {});
+                const list = await (await real(path, options)).json();
+                return new Response(JSON.stringify({...list, sessions: list.sessions.map(one => ({...one, state: "busy"}))}));
+            }
+            return real(path, options);
+        };""")
+    editor = page.type("wonderful_n")
+    editor.send_keys(Keys.TAB)
+    page.until(lambda: page.js("return window.lists") >= 2, "the first list has been taken")
+    page.js("letGo()")
+    page.until(lambda: editor.get_attribute("value") == "wonderful_name", "the completion")
+    page.type("len").send_keys(Keys.SHIFT, Keys.TAB)
+    page.shows("number of items", within=".about")
+
+
 RICH = r"""
 from IPython.display import display
 def show(kind, value): display({kind: value}, raw=True)

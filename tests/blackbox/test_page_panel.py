@@ -4,6 +4,7 @@ import pytest
 
 from browser import Keys
 from test_page_outputs import another_session
+from test_page_runs import STARTING, meddle
 
 # Answers to requests of these paths wait until they are let go.
 HELD = """
@@ -39,6 +40,19 @@ def test_what_wakes_a_session_is_listed_at_once(page, tmp_path):
     (tmp_path / "up.txt").write_text("up")
     page.all(".files input[type=file]")[0].send_keys(str(tmp_path / "up.txt"))
     page.shows("up.txt", within=".file-list")
+
+
+def test_variables_go_with_a_restart_that_takes_long(page):
+    page.tab("variables")
+    page.run("made = 1")
+    page.shows("made", within=".variables")
+    meddle(page, STARTING)
+    page.press("Restart: variables go, files stay")
+    page.confirm()
+    page.shows("when the kernel is ready", within="#panel")
+    assert not page.visible(".variables")
+    page.js("window.meddle = null")
+    page.shows("Nothing is defined yet", within="#panel")
 
 
 def test_of_another_session_nothing_is_left(page):

@@ -7,6 +7,14 @@ from selenium.webdriver.common.keys import Keys
 from cutting import Relay
 from harness import eventually
 
+# For meddle(): the sessions are starting, and their kernels answer nothing.
+STARTING = """async (method, path, headers) => {
+    const starting = one => ({...one, state: "starting"}), isList = path.startsWith("v1/sessions?");
+    if (!isList && !path.endsWith("/restart"))
+        return path.endsWith("/variables") ? refusal(503) : null;
+    const answer = await (await real(path, {method, headers})).json();
+    return new Response(JSON.stringify(isList ? {...answer, sessions: answer.sessions.map(starting)} : starting(answer)));
+}"""
 UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
 
 # What the page asks for passes through window.meddle(method, path, headers), which may give an answer of its own.
@@ -28,6 +36,9 @@ MEDDLE = """
 def gateway(patient):
     """In place of the shared one."""
     return patient
+
+
+ASKED = "return document.activeElement.closest('.stdin') !== null"
 
 
 def go(page):
@@ -140,6 +151,18 @@ def test_an_execution_that_is_not_there_is_lost_and_its_session_is_not(page):
     assert "Session ended" not in page.text(".transcript")
     page.js("window.meddle = null")
     assert page.run("'on'") == "'on'"
+
+
+def test_one_that_is_queued_waits_for_its_session_until_that_has_started(page):
+    occupy(page)
+    meddle(page, STARTING)
+    page.until(lambda: page.visible(".session-head .state[data-state=starting]"), "the session is starting")
+    page.begin("1")
+    page.shows("the session is starting", within=".cell:last-of-type .time")
+    page.js("window.meddle = null")
+    page.shows("queued", within=".cell:last-of-type .time")
+    go(page)
+    page.ended()
 
 
 def test_cancel_is_of_ones_own(page):
@@ -256,6 +279,28 @@ def test_an_answer_is_sent_once(page):
     assert page.js("return window.asked.filter(one => one.includes('/stdin')).length") == 1
     page.until(lambda: len(page.all(".answered")) == 1 and len(page.all(".stdin")) == 1, "a fresh line")
     page.find(".stdin input").send_keys("second", Keys.ENTER)
+    page.shows("first second", within=".cell .out")
+    page.ended()
+
+
+def test_the_next_question_keeps_the_focus(page):
+    page.js("""  // the server's answer to the first comes when the second has been asked
+        const real = window.fetch, held = new Promise(done => { window.letGo = done; });
+        window.fetch = async (path, options) => {
+            const answer = await real(path, options);
+            if (!path.endsWith("/stdin"))
+                return answer;
+            const text = await answer.text();
+            await held;
+            return {ok: answer.ok, status: answer.status, headers: answer.headers, text: async () => text};
+        };""")
+    page.begin("a = input('one? ')\nb = input('two? ')\nprint(a, b)")
+    page.find(".stdin input").send_keys("first", Keys.ENTER)
+    page.shows("two?", within=".stdin")
+    page.until(lambda: page.js(ASKED), "the second has the focus")
+    page.js("letGo()")
+    assert page.js(ASKED)
+    page.driver.switch_to.active_element.send_keys("second", Keys.ENTER)
     page.shows("first second", within=".cell .out")
     page.ended()
 

@@ -24,8 +24,11 @@ const sessions = {
 
     hooks: {
         changed: (session) => sessions.mark(session),
-        ran(session) {
+        outdated() {
             sessions.changedAt = performance.now();
+        },
+        ran(session) {
+            this.outdated();
             app.panel.ran(session);
         },
         closed: (session) => sessions.drop(session),
@@ -78,7 +81,8 @@ const sessions = {
             row.setAttribute("aria-current", "true");
         else
             row.removeAttribute("aria-current");
-        this.tellState(row, about, this.open.get(name)?.running ? "busy" : about.state);
+        const session = this.open.get(name);
+        this.tellState(row, about, session?.running ? "busy" : (session ?? about).state);
         return row.parentNode;
     },
 

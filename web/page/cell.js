@@ -194,9 +194,15 @@ export class Cell {
         if (data.state === "running" && this.state === "input") {
             this.outputs.unask();
             this.setState("running", "running");
-        } else if (data.state === "queued" && this.state === "queued") {
-            this.time.textContent = this.session.state === "starting" ? "the session is starting" : "queued";
+        } else if (data.state === "queued") {
+            this.tellWait();
         }
+    }
+
+    // What it waits for.
+    tellWait() {
+        if (this.state === "queued")
+            this.time.textContent = this.session.state === "starting" ? "the session is starting" : "queued";
     }
 
     // Only what a stream says while it is read, or an answer of its own outputs: an answer keeps less than its stream had.
@@ -216,7 +222,8 @@ export class Cell {
     async reply(text) {
         try {
             await this.execution.input(text);
-            this.session.focusEditor();
+            if (!this.outputs.isAsking)      // the code may have asked again by now
+                this.session.focusEditor();
             return undefined;
         } catch (e) {
             return complaint(e);

@@ -27,6 +27,11 @@ export class Outputs {
         return !this.node.childElementCount;
     }
 
+    // Whether there is a line to be filled in.
+    get isAsking() {
+        return this.node.contains(this.form ?? null) && this.form.said === undefined;
+    }
+
     // An event, or an output of an answer.
     show(name, data) {
         if (name === "clear_output")

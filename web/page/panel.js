@@ -30,12 +30,14 @@ class Variables {
             return this.say(session ? "Variables are listed of Python sessions that keep them." : "");
         if (session.state === "stopped" || session.gone)
             return this.say("There is no container now; the next run has a new one.");
+        if (session.state === "starting")
+            return this.say("The list is drawn when the kernel is ready.");
         if (session.running || session.state === "busy")
             return this.say("The list is drawn anew when the code has ended.", false);
         if (!session.about.executions && !session.cells.length)
             return this.say("Nothing is defined yet. A run that assigns something shows it here.");
         try {
-            const { variables, truncated } = await server.json("GET", session.path("variables"), { patience: 12000 });
+            const { variables, truncated } = await session.inquire("GET", "variables");
             if (session === this.session)
                 this.draw(variables, truncated);
         } catch (e) {

@@ -13,12 +13,13 @@ const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
 export const STATES = { starting: "starting", idle: "ready", busy: "running", stopped: "asleep" };
 
 export class Session {
-    // about: as the API has it.  hooks: changed(session), ran(session), closed(session), freed().
+    // about: as the API has it.  hooks: changed(session), outdated(), ran(session), closed(session), freed().
     constructor(about, hooks) {
         this.hooks = hooks;
         this.displays = new Map();
         this.cells = [];
         this.active = new Set();     // cells that are under way
+        this.inquiries = 0;          // of the page, to the kernel, which have no answer yet
         this.gone = false;
         this.isShown = false;
         this.id = about.id;
@@ -118,14 +119,23 @@ export class Session {
     update(about) {
         const before = this.state;
         this.about = about;
-        this.state = about.state;
+        if (about.state !== "busy" || this.running || !this.inquiries)      // else it is busy with these
+            this.state = about.state;
         if (this.gone) {
             this.gone = false;
             this.goneNotice?.remove();
         }
         this.changed();
-        if (before === "starting" && this.state === "idle")
+        if (before === "starting" && this.state !== "starting")
+            this.started();
+    }
+
+    started() {
+        if (this.state === "idle")
             announce("The session is ready");
+        for (const cell of this.active)
+            cell.tellWait();
+        this.hooks.ran(this);
     }
 
     changed() {
@@ -369,10 +379,21 @@ export class Session {
             return null;
         }
         try {
-            return await server.json("POST", this.path(what), { json: { code, cursor_pos: at }, patience: QUESTION_MS });
+            return await this.inquire("POST", what, { code, cursor_pos: at });
         } catch {
             announce("The kernel has no answer");
             return null;
+        }
+    }
+
+    // What the kernel says of its state.  A list of sessions that was asked for meanwhile may have it as busy.
+    async inquire(method, what, json) {
+        this.inquiries += 1;
+        try {
+            return await server.json(method, this.path(what), { json, patience: QUESTION_MS });
+        } finally {
+            this.inquiries -= 1;
+            this.hooks.outdated();
         }
     }
 
