@@ -194,6 +194,23 @@ def test_one_that_is_queued_is_so_after_a_reload(page):
     page.ended()
 
 
+def test_what_is_run_while_the_history_comes_is_below_it(page):
+    page.run("'a'")
+    page.run("'b'")
+    script = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": MEDDLE + """
+        const held = new Promise(done => { window.letGo = done; });
+        window.meddle = async (method, path) => { if (path.includes("executions?")) await held; };"""})
+    try:
+        page.driver.refresh()
+        assert page.run("'new'") == "'new'"
+        page.js("letGo()")
+        page.until(lambda: len(page.all(".cell")) == 3, "all three")
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    page.ended()
+    assert [out.text for out in page.all(".cell .out")] == ["'a'", "'b'", "'new'"]
+
+
 def test_what_waits_is_run_once_after_a_reload(page):
     page.begin(UNTIL_GO + "print('first')")
     page.until(lambda: state(page) == "running", "it runs")
@@ -217,9 +234,17 @@ def test_what_was_sent_without_an_answer_is_run_once_after_a_reload(page):
     page.shows("lost and found", within=".transcript")
     page.ended()
     page.js("sessionStorage.setItem(arguments[0], arguments[1])", f"tci-waiting-/{page.id}", waiting)  # the server had it
-    page.driver.refresh()
+    script = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": """
+        window.most = 0;
+        new MutationObserver(() => { most = Math.max(most, document.querySelectorAll(".cell").length); })
+            .observe(document, {childList: true, subtree: true});"""})
+    try:
+        page.driver.refresh()
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
     page.until(lambda: page.js("return sessionStorage.getItem(arguments[0])", f"tci-waiting-/{page.id}") is None, "it is known")
     page.until(lambda: len(page.all(".cell")) == 1, "one run is shown")
+    assert page.js("return most") == 1
     assert len(executions(page)) == 1
 
 

@@ -166,9 +166,10 @@ export class Session {
         });
     }
 
-    append(node) {
+    // below: what is to be below it; null: it is the last.
+    append(node, below = null) {
         this.transcript.querySelector(".welcome")?.remove();
-        this.transcript.append(node);
+        this.transcript.insertBefore(node, below);
         this.toEnd();
     }
 
@@ -194,7 +195,7 @@ export class Session {
             const page = await server.json("GET", this.path("executions", { limit: String(PAST) }));
             for (const past of page.executions.reverse())
                 if (!this.cells.some((cell) => cell.execution.id === past.id))
-                    await this.addPast(past);
+                    await this.loadPast(past);
         } catch (e) {
             this.loaded = false;
             if (e instanceof Refused && e.status === 404)
@@ -205,13 +206,24 @@ export class Session {
         this.restoreWaiting();
     }
 
-    async addPast(past) {
+    // Above what was begun meanwhile.
+    async loadPast(past) {
+        const cell = this.addPast(past, this.cells.find((one) => !one.isLoaded));
+        cell.isLoaded = true;
+        await this.showPast(cell, past);
+    }
+
+    addPast(past, below) {
         const cell = new Cell(this, { code: past.code, partial: past.code_truncated === true });
         cell.execution.know(past.id);
-        this.cells.push(cell);
-        this.append(cell.node);
+        this.cells.splice(below ? this.cells.indexOf(below) : this.cells.length, 0, cell);
+        this.append(cell.node, below?.node);
         if (!cell.partial)
             this.editor.remember(past.code);
+        return cell;
+    }
+
+    async showPast(cell, past) {
         if (past.state !== "done") {
             this.follow(cell, () => cell.attach(past));
             return;
@@ -229,8 +241,8 @@ export class Session {
     async reveal(past) {
         let cell = this.cells.find((one) => one.execution.id === past.id);
         if (!cell) {
-            await this.addPast(past);
-            cell = this.cells.at(-1);
+            cell = this.addPast(past);
+            await this.showPast(cell, past);
         }
         cell.node.scrollIntoView({ block: "start" });
         cell.source.focus({ preventScroll: true });
@@ -253,11 +265,24 @@ export class Session {
         }
     }
 
-    restoreWaiting() {
+    async restoreWaiting() {
         const waiting = this.unrestored;
+        const made = await Promise.all(waiting.map(({ key }) => this.madeWith(key)));
+        if (waiting !== this.unrestored)
+            return;              // forgotten, or restored already
         this.unrestored = [];
-        for (const one of waiting)
-            this.add(one);
+        for (const [i, one] of waiting.entries())
+            if (!made[i])
+                this.add(one);
+            else if (!this.cells.some((cell) => cell.execution.id === made[i].id))
+                this.loadPast(made[i]);
+        this.saveWaiting();
+    }
+
+    // The execution that the server has with that key, as far as it says so.
+    async madeWith(key) {
+        const page = await server.json("GET", this.path("executions", { idempotency_key: key })).catch(() => null);
+        return page?.executions[0];
     }
 
     saveWaiting() {
