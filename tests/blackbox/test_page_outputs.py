@@ -1,9 +1,17 @@
 """test_page_outputs.py - the page at /: what of an execution's output is to be seen, and where."""
+import pytest
+
 import browser
 
 COLOUR = "return getComputedStyle(document.body).color"
 THEME = "return document.documentElement.dataset.theme"
 FOLLOWED = "const t = document.querySelector('.transcript'); return t.scrollHeight - t.scrollTop - t.clientHeight < 3"
+
+
+@pytest.fixture
+def gateway(patient):
+    """In place of the shared one."""
+    return patient
 
 
 def another_session(page):
