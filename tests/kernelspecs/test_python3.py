@@ -1,6 +1,5 @@
 """kernelspecs/python3 by itself: the kernel as its kernel.json starts it, without worker and container."""
 
-import os
 import time
 
 import pytest
