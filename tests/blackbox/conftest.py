@@ -28,12 +28,11 @@ import harness
 
 
 def pytest_configure():
-    """An ordinary user's gateway has to come to pytest's directories.  Those of all runs have one above them, which each run that
-    begins closes again."""
-    if harness.rootless():
-        directory = os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix="tci-tmp.")
-        os.chmod(directory, 0o755)
-        atexit.register(shutil.rmtree, directory)  # after pytest's own look at it, which was registered later
+    """An ordinary user's gateway has to come to pytest's directories, and so has gVisor's gofer.  Those of all runs have one above
+    them, which each run that begins closes again."""
+    directory = os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix="tci-tmp.")
+    os.chmod(directory, 0o755)
+    atexit.register(shutil.rmtree, directory)  # after pytest's own look at it, which was registered later
 
 
 def pytest_sessionstart(session):
